@@ -1,0 +1,2 @@
+//! `we`, the shell.
+fn main() {}
