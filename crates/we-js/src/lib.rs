@@ -1,1 +1,9 @@
-//! The web platform on Boa.
+//! The web platform on the Boa engine.
+#![allow(dead_code)]
+
+mod abort;
+mod binding;
+mod dom;
+mod event_loop;
+mod platform;
+mod websocket;
