@@ -1,1 +1,10 @@
 //! The web platform on Boa.
+
+#[allow(
+    dead_code,
+    reason = "crate-internal hooks that the interfaces above call"
+)]
+pub mod event_loop;
+mod platform;
+
+pub use event_loop::{EventLoop, LoopHandle, Options};
