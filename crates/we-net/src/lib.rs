@@ -1,1 +1,3 @@
 //! WebSocket networking.
+
+pub mod protocol;
