@@ -1,9 +1,13 @@
 //! The web platform on the Boa engine.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 mod abort;
 mod binding;
 mod dom;
-mod event_loop;
+pub mod event_loop;
 mod platform;
+mod uncaught;
 mod websocket;
+
+pub use event_loop::{EventLoop, LoopHandle, Options};
+pub use uncaught::{ErrorReporter, Position, UncaughtError, UncaughtErrorKind};

@@ -1,1 +1,4 @@
 //! WebSocket networking.
+
+pub mod handshake;
+pub mod protocol;

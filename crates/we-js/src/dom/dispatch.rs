@@ -97,18 +97,19 @@ fn call_listener(event: &This<Event>, target: &This<EventTarget>, listener: &Gc<
         event.state().set_in_passive_listener(true);
     }
     // 2.10, 2.11
-    let result = match &listener.callback {
-        Callback::Script(callback) => handle_event(callback, event, target, context),
-        Callback::Handler => event_handler::process(event, target, context),
-    };
-    if let Err(error) = result {
-        report_exception(error, context);
-    }
+    event_loop::run_callback(context, |context| {
+        let result = match &listener.callback {
+            Callback::Script(callback) => handle_event(callback, event, target, context),
+            Callback::Handler => event_handler::process(event, target, context),
+        };
+        if let Err(error) = result {
+            report_exception(error, context);
+        }
+    });
     // 2.12
     if listener.passive {
         event.state().set_in_passive_listener(false);
     }
-    event_loop::clean_up_after_callback(context);
 }
 
 /// [Call a user object's operation][spec] `handleEvent`, with the target as `this` where it is a function.
