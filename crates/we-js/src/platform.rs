@@ -6,8 +6,8 @@ use std::{cell::Cell, rc::Rc, time::Instant};
 use boa_engine::{Context, JsError, JsResult, JsValue, context::intrinsics::Intrinsics, object::JsObject};
 
 use crate::{
-    binding::register,
-    dom::{DomException, Event, EventTarget, EventTargetObject, TargetKind, events, report},
+    binding::{define_global, register},
+    dom::{DomException, Event, EventTarget, EventTargetObject, TargetKind, events, global_scope::GlobalScope, report},
     event_loop::{EventResult, LoopHost},
 };
 
@@ -48,7 +48,7 @@ impl LoopHost for Host {
     /// The global object of a realm is an event target.
     fn create_global_object(&self, intrinsics: &Intrinsics) -> JsObject {
         let prototype = intrinsics.constructors().object().prototype();
-        JsObject::from_proto_and_data(prototype, EventTargetObject::new(TargetKind::Global))
+        JsObject::from_proto_and_data(prototype, EventTargetObject::new(TargetKind::Global(GlobalScope)))
     }
 
     fn report_exception(&self, error: JsError, context: &mut Context) {
@@ -75,5 +75,6 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     register::<events::CustomEvent>(context)?;
     register::<DomException>(context)?;
     register::<EventTarget>(context)?;
+    define_global::<GlobalScope>(context)?;
     Ok(())
 }

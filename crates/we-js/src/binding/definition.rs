@@ -268,6 +268,24 @@ pub(crate) fn register<T: Interface>(context: &mut Context) -> JsResult<()> {
     Ok(())
 }
 
+/// Puts the members of a `[Global]` interface where WebIDL wants them, on the global object itself, and makes
+/// the parent's prototype the global object's. The interface has no interface object: a shell's global object is
+/// neither a `Window` nor a worker's.
+pub(crate) fn define_global<T: Interface>(context: &mut Context) -> JsResult<()> {
+    let mut idl =
+        Definition::<T> { context, parent: None, constructor: None, prototype: Vec::new(), statics: Vec::new() };
+    T::define(&mut idl)?;
+    let Definition { context, parent, prototype, .. } = idl;
+    let global = context.global_object();
+    if let Some((_, parent)) = parent {
+        global.set_prototype(Some(parent));
+    }
+    for (key, descriptor) in prototype {
+        global.define_property_or_throw(key, descriptor, context)?;
+    }
+    Ok(())
+}
+
 /// Puts a function on the global object, as the operations of `WindowOrWorkerGlobalScope` are.
 pub(crate) fn define_function<R: Into<JsValue> + 'static>(
     name: &'static str,

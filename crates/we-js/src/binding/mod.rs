@@ -34,7 +34,7 @@ mod this;
 
 pub(crate) use buffer_source::{BufferSource, not_a_buffer_source};
 pub(crate) use convert::*;
-pub(crate) use definition::{Definition, Interface, define_function, register};
+pub(crate) use definition::{Definition, Interface, define_function, define_global, register};
 pub(crate) use realm::{Interfaces, prototype_of};
 pub(crate) use strings::{from_utf8, to_usv_string};
 pub(crate) use this::{NewTarget, This, create};

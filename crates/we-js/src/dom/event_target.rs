@@ -9,6 +9,7 @@ use super::{
     Event, dispatch,
     event_handler::Handlers,
     exception::{DomException, ErrorName},
+    global_scope::GlobalScope,
 };
 use crate::{
     abort::AbortSignal,
@@ -26,7 +27,7 @@ pub(crate) struct EventTargetObject {
 impl EventTargetObject {
     /// The native data of a target of this kind, without listeners.
     pub(crate) fn new(kind: TargetKind) -> Self {
-        let is_global = matches!(kind, TargetKind::Global);
+        let is_global = matches!(kind, TargetKind::Global(_));
         let target = EventTarget { listeners: GcRefCell::default(), handlers: Handlers::default(), is_global };
         Self { target, kind }
     }
@@ -38,7 +39,7 @@ pub(crate) enum TargetKind {
     /// A plain `EventTarget`.
     Plain,
     /// The global object.
-    Global,
+    Global(GlobalScope),
     AbortSignal(AbortSignal),
     WebSocket(WebSocket),
 }
