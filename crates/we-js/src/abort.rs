@@ -28,7 +28,11 @@ impl Interface for AbortSignal {
     const NAME: &'static str = "AbortSignal";
     type Root = EventTargetObject;
     fn project(root: &EventTargetObject) -> Option<&Self> {
-        if let TargetKind::AbortSignal(signal) = &root.kind { Some(signal) } else { None }
+        if let TargetKind::AbortSignal(signal) = &root.kind {
+            Some(signal)
+        } else {
+            None
+        }
     }
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.inherits::<EventTarget>()

@@ -3,11 +3,16 @@
 
 use std::{cell::Cell, rc::Rc, time::Instant};
 
-use boa_engine::{Context, JsError, JsResult, JsValue, context::intrinsics::Intrinsics, object::JsObject};
+use boa_engine::{
+    Context, JsError, JsResult, JsValue, context::intrinsics::Intrinsics, object::JsObject,
+};
 
 use crate::{
     binding::{define_global, register},
-    dom::{DomException, Event, EventTarget, EventTargetObject, TargetKind, events, global_scope::GlobalScope, report},
+    dom::{
+        DomException, Event, EventTarget, EventTargetObject, TargetKind, events,
+        global_scope::GlobalScope, report,
+    },
     event_loop::{EventResult, LoopHost},
 };
 
@@ -24,12 +29,18 @@ pub(crate) struct Platform {
 
 impl Platform {
     fn new() -> Rc<Self> {
-        Rc::new(Self { time_origin: Instant::now(), reports_error: Cell::new(false) })
+        Rc::new(Self {
+            time_origin: Instant::now(),
+            reports_error: Cell::new(false),
+        })
     }
 
     /// The platform that was installed in this context.
     pub(crate) fn of(context: &Context) -> Rc<Self> {
-        context.get_data::<Rc<Self>>().cloned().unwrap_or_else(Self::new)
+        context
+            .get_data::<Rc<Self>>()
+            .cloned()
+            .unwrap_or_else(Self::new)
     }
 
     /// Milliseconds since the time origin, with their fraction: `performance.now()` and `event.timeStamp`.
@@ -48,14 +59,22 @@ impl LoopHost for Host {
     /// The global object of a realm is an event target.
     fn create_global_object(&self, intrinsics: &Intrinsics) -> JsObject {
         let prototype = intrinsics.constructors().object().prototype();
-        JsObject::from_proto_and_data(prototype, EventTargetObject::new(TargetKind::Global(GlobalScope)))
+        JsObject::from_proto_and_data(
+            prototype,
+            EventTargetObject::new(TargetKind::Global(GlobalScope)),
+        )
     }
 
     fn report_exception(&self, error: JsError, context: &mut Context) {
         report::report_exception(error, context);
     }
 
-    fn fire_unhandled_rejection(&self, promise: &JsObject, reason: &JsValue, context: &mut Context) -> EventResult {
+    fn fire_unhandled_rejection(
+        &self,
+        promise: &JsObject,
+        reason: &JsValue,
+        context: &mut Context,
+    ) -> EventResult {
         report::report_rejection(promise.clone(), reason.clone(), context)
     }
 

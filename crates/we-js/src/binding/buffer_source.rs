@@ -34,17 +34,29 @@ impl BufferSource {
             // The engine throws for a view that is out of bounds; the web sees an empty one.
             let offset = view.byte_offset(context).unwrap_or(0);
             let length = view.byte_length(context).unwrap_or(0);
-            return Some(Self { buffer, offset, length });
+            return Some(Self {
+                buffer,
+                offset,
+                length,
+            });
         }
         if let Ok(view) = JsDataView::from_object(object.clone()) {
             let buffer = Buffer::from_value(&view.buffer(context).ok()?)?;
             let offset = view.byte_offset(context).unwrap_or(0) as usize;
             let length = view.byte_length(context).unwrap_or(0) as usize;
-            return Some(Self { buffer, offset, length });
+            return Some(Self {
+                buffer,
+                offset,
+                length,
+            });
         }
         let buffer = Buffer::from_object(object)?;
         let length = buffer.len();
-        Some(Self { buffer, offset: 0, length })
+        Some(Self {
+            buffer,
+            offset: 0,
+            length,
+        })
     }
 
     /// The number of bytes.
@@ -65,7 +77,12 @@ impl BufferSource {
         match &self.buffer {
             Buffer::Owned(buffer) => {
                 let bytes = buffer.data();
-                read(bytes.as_deref().and_then(|bytes| bytes.get(range)).unwrap_or_default())
+                read(
+                    bytes
+                        .as_deref()
+                        .and_then(|bytes| bytes.get(range))
+                        .unwrap_or_default(),
+                )
             }
             Buffer::Shared(buffer) => read(buffer.to_vec().get(range).unwrap_or_default()),
         }
@@ -80,7 +97,9 @@ impl BufferSource {
         let bytes = bytes.get(..count).unwrap_or_default();
         match &self.buffer {
             Buffer::Owned(buffer) => {
-                let Some(mut target) = buffer.data_mut() else { return Ok(0) };
+                let Some(mut target) = buffer.data_mut() else {
+                    return Ok(0);
+                };
                 let range = self.offset..self.offset.saturating_add(count);
                 match target.get_mut(range) {
                     Some(target) => {
@@ -91,8 +110,10 @@ impl BufferSource {
                 }
             }
             Buffer::Shared(buffer) => {
-                let view =
-                    boa_engine::object::builtins::JsUint8Array::from_shared_array_buffer(buffer.clone(), context)?;
+                let view = boa_engine::object::builtins::JsUint8Array::from_shared_array_buffer(
+                    buffer.clone(),
+                    context,
+                )?;
                 for (index, byte) in bytes.iter().enumerate() {
                     view.set(self.offset + index, *byte, false, context)?;
                 }

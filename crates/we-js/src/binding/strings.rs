@@ -17,7 +17,8 @@ pub(crate) fn to_usv_string(string: &JsString) -> String {
             let written = encoding_rs::mem::convert_utf16_to_utf8(units, &mut utf8);
             utf8.truncate(written);
             // Never lossy: the converter writes valid UTF-8 only.
-            String::from_utf8(utf8).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+            String::from_utf8(utf8)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
         }
     }
 }

@@ -4,7 +4,9 @@
 use boa_engine::{JsArgs, JsResult, JsValue, js_string, property::Attribute};
 use boa_gc::{Finalize, Trace};
 
-use super::{EventTarget, EventTargetObject, TargetKind, event_handler, report::report_exception_value};
+use super::{
+    EventTarget, EventTargetObject, TargetKind, event_handler, report::report_exception_value,
+};
 use crate::binding::{Definition, Interface};
 
 /// What the global object of a script is besides an event target.
@@ -16,7 +18,11 @@ impl Interface for GlobalScope {
     type Root = EventTargetObject;
 
     fn project(root: &EventTargetObject) -> Option<&Self> {
-        if let TargetKind::Global(scope) = &root.kind { Some(scope) } else { None }
+        if let TargetKind::Global(scope) = &root.kind {
+            Some(scope)
+        } else {
+            None
+        }
     }
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {

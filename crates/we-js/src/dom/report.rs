@@ -24,12 +24,19 @@ pub(crate) fn report_exception(error: JsError, context: &mut Context) {
     // An engine error (a runtime limit was passed) is no value that a script could be told of.
     if error.as_engine().is_some() {
         let message = format!("the engine stopped the script: {error}");
-        let error = UncaughtError { kind: UncaughtErrorKind::Limit, message, stack: String::new(), position: None };
+        let error = UncaughtError {
+            kind: UncaughtErrorKind::Limit,
+            message,
+            stack: String::new(),
+            position: None,
+        };
         return tell_embedder(&error, context);
     }
     match error.into_opaque(context) {
         Ok(value) => report_exception_value(value, context),
-        Err(error) => tracing::error!(target: "we::js", %error, "an uncaught error that has no value"),
+        Err(error) => {
+            tracing::error!(target: "we::js", %error, "an uncaught error that has no value")
+        }
     }
 }
 
@@ -45,12 +52,20 @@ pub(crate) fn report_exception_value(value: JsValue, context: &mut Context) {
             let position = uncaught.position.clone();
             let detail = EventDetail::Error(ErrorEvent {
                 message: from_utf8(&uncaught.message),
-                filename: position.as_ref().map_or(js_string!(), |position| from_utf8(&position.source)),
+                filename: position
+                    .as_ref()
+                    .map_or(js_string!(), |position| from_utf8(&position.source)),
                 line: position.as_ref().map_or(0, |position| position.line),
                 column: position.as_ref().map_or(0, |position| position.column),
                 error: value,
             });
-            let fired = fire_with::<ErrorEvent>(&global, js_string!("error"), EventInit::CANCELABLE, detail, context);
+            let fired = fire_with::<ErrorEvent>(
+                &global,
+                js_string!("error"),
+                EventInit::CANCELABLE,
+                detail,
+                context,
+            );
             not_handled = fired.unwrap_or(true);
         }
         platform.reports_error.set(false);
@@ -70,8 +85,18 @@ fn tell_embedder(error: &UncaughtError, context: &Context) {
 
 /// Fires `unhandledrejection`, and reports the reason where no listener prevents that.
 /// <https://html.spec.whatwg.org/multipage/webappapis.html#notify-about-rejected-promises> step 4.1.2
-pub(crate) fn report_rejection(promise: JsObject, reason: JsValue, context: &mut Context) -> EventResult {
-    let fired = fire_rejection("unhandledrejection", EventInit::CANCELABLE, promise, reason.clone(), context);
+pub(crate) fn report_rejection(
+    promise: JsObject,
+    reason: JsValue,
+    context: &mut Context,
+) -> EventResult {
+    let fired = fire_rejection(
+        "unhandledrejection",
+        EventInit::CANCELABLE,
+        promise,
+        reason.clone(),
+        context,
+    );
     if !fired.unwrap_or(true) {
         return EventResult::Canceled;
     }
@@ -82,7 +107,13 @@ pub(crate) fn report_rejection(promise: JsObject, reason: JsValue, context: &mut
 
 /// Fires `rejectionhandled`: <https://html.spec.whatwg.org/multipage/webappapis.html#the-hostpromiserejectiontracker-implementation>
 pub(crate) fn report_handled_rejection(promise: JsObject, reason: JsValue, context: &mut Context) {
-    if let Err(error) = fire_rejection("rejectionhandled", EventInit::default(), promise, reason, context) {
+    if let Err(error) = fire_rejection(
+        "rejectionhandled",
+        EventInit::default(),
+        promise,
+        reason,
+        context,
+    ) {
         tracing::debug!(target: "we::js", %error, "rejectionhandled was not fired");
     }
 }
@@ -94,7 +125,9 @@ fn fire_rejection(
     reason: JsValue,
     context: &mut Context,
 ) -> JsResult<bool> {
-    let Some(global) = This::<EventTarget>::from_object(context.global_object()) else { return Ok(true) };
+    let Some(global) = This::<EventTarget>::from_object(context.global_object()) else {
+        return Ok(true);
+    };
     let detail = EventDetail::Rejection(PromiseRejectionEvent { promise, reason });
     fire_with::<PromiseRejectionEvent>(&global, JsString::from(kind), init, detail, context)
 }
@@ -102,7 +135,11 @@ fn fire_rejection(
 /// [Extract error](https://html.spec.whatwg.org/multipage/webappapis.html#extract-error) information from a value.
 ///
 /// Reads `stack` and makes a string of the value, both of which may run script: what that throws is dropped.
-pub(crate) fn describe(kind: UncaughtErrorKind, value: &JsValue, context: &mut Context) -> UncaughtError {
+pub(crate) fn describe(
+    kind: UncaughtErrorKind,
+    value: &JsValue,
+    context: &mut Context,
+) -> UncaughtError {
     let mut stack = String::new();
     if let Some(object) = value.as_object()
         && let Ok(text) = object.get(js_string!("stack"), context)
@@ -115,14 +152,25 @@ pub(crate) fn describe(kind: UncaughtErrorKind, value: &JsValue, context: &mut C
         Err(_) => value.display().to_string(),
     };
     let position = stack.lines().find_map(position_in);
-    UncaughtError { kind, message, stack, position }
+    UncaughtError {
+        kind,
+        message,
+        stack,
+        position,
+    }
 }
 
 /// The position that a line of the engine's stack names: `    at name (source:line:column)`.
 fn position_in(line: &str) -> Option<Position> {
     let place = line.trim().strip_prefix("at ")?;
-    let place = place.rsplit_once('(').map_or(place, |(_, place)| place.trim_end_matches(')'));
+    let place = place
+        .rsplit_once('(')
+        .map_or(place, |(_, place)| place.trim_end_matches(')'));
     let (place, column) = place.rsplit_once(':')?;
     let (source, line) = place.rsplit_once(':')?;
-    Some(Position { source: source.to_owned(), line: line.parse().ok()?, column: column.parse().ok()? })
+    Some(Position {
+        source: source.to_owned(),
+        line: line.parse().ok()?,
+        column: column.parse().ok()?,
+    })
 }

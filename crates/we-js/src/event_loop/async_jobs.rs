@@ -62,15 +62,31 @@ pub(super) struct RunningJobs<'a> {
 }
 
 impl<'a> RunningJobs<'a> {
-    pub(super) fn new(cell: &'a RefCell<&'a mut Context>, mailbox: &'a Arc<Mailbox>, ids: &'a JobIds) -> Self {
-        Self { cell, mailbox, ids, jobs: HashMap::new() }
+    pub(super) fn new(
+        cell: &'a RefCell<&'a mut Context>,
+        mailbox: &'a Arc<Mailbox>,
+        ids: &'a JobIds,
+    ) -> Self {
+        Self {
+            cell,
+            mailbox,
+            ids,
+            jobs: HashMap::new(),
+        }
     }
 
     /// Makes a job's future. It does nothing until it is [polled](Self::poll).
     pub(super) fn begin(&mut self, AsyncJob { job, lifetime }: AsyncJob) -> JobId {
         let id = self.ids.next();
-        let waker = Waker::from(Arc::new(JobWaker { id, mailbox: self.mailbox.clone() }));
-        let job = RunningJob { future: Box::pin(job.call(self.cell)), waker, lifetime };
+        let waker = Waker::from(Arc::new(JobWaker {
+            id,
+            mailbox: self.mailbox.clone(),
+        }));
+        let job = RunningJob {
+            future: Box::pin(job.call(self.cell)),
+            waker,
+            lifetime,
+        };
         self.jobs.insert(id, job);
         id
     }
@@ -78,7 +94,11 @@ impl<'a> RunningJobs<'a> {
     /// Polls a job once. Returns its result if it has ended now; a job that had ended before is left in peace.
     pub(super) fn poll(&mut self, id: JobId) -> Option<JsResult<JsValue>> {
         let job = self.jobs.get_mut(&id)?;
-        match job.future.as_mut().poll(&mut TaskContext::from_waker(&job.waker)) {
+        match job
+            .future
+            .as_mut()
+            .poll(&mut TaskContext::from_waker(&job.waker))
+        {
             Poll::Ready(result) => {
                 self.jobs.remove(&id);
                 Some(result)
@@ -89,7 +109,9 @@ impl<'a> RunningJobs<'a> {
 
     /// Whether a job runs that the loop has to wait for.
     pub(super) fn keep_loop_alive(&self) -> bool {
-        self.jobs.values().any(|job| job.lifetime == Lifetime::KeepsLoopAlive)
+        self.jobs
+            .values()
+            .any(|job| job.lifetime == Lifetime::KeepsLoopAlive)
     }
 }
 
@@ -105,6 +127,7 @@ impl Wake for JobWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.mailbox.post(|contents| contents.woken_jobs.push(self.id));
+        self.mailbox
+            .post(|contents| contents.woken_jobs.push(self.id));
     }
 }

@@ -5,7 +5,9 @@ use boa_engine::native_function::NativeFunctionPointer;
 use boa_engine::object::FunctionObjectBuilder;
 use boa_engine::object::builtins::JsFunction;
 use boa_engine::property::Attribute;
-use boa_engine::{Context, JsArgs, JsError, JsNativeError, JsResult, JsString, JsValue, NativeFunction, js_string};
+use boa_engine::{
+    Context, JsArgs, JsError, JsNativeError, JsResult, JsString, JsValue, NativeFunction, js_string,
+};
 
 use super::LoopState;
 use super::timers::{Handler, Repeat, ScriptTimer};
@@ -20,11 +22,12 @@ pub(super) fn install(context: &mut Context) -> JsResult<()> {
         (js_string!("queueMicrotask"), 1, queue_microtask),
     ];
     for (name, length, steps) in operations {
-        let function = FunctionObjectBuilder::new(context.realm(), NativeFunction::from_fn_ptr(steps))
-            .name(name.clone())
-            .length(length)
-            .constructor(false)
-            .build();
+        let function =
+            FunctionObjectBuilder::new(context.realm(), NativeFunction::from_fn_ptr(steps))
+                .name(name.clone())
+                .length(length)
+                .constructor(false)
+                .build();
         context.register_global_property(name, function, Attribute::all())?;
     }
     Ok(())
@@ -49,7 +52,9 @@ fn set_timer(
 ) -> JsResult<JsValue> {
     require_global(this, context)?;
     let Some(handler) = args.first() else {
-        return Err(type_error(format!("{operation}: 1 argument required, but only 0 present")));
+        return Err(type_error(format!(
+            "{operation}: 1 argument required, but only 0 present"
+        )));
     };
     let handler = match handler.as_callable().and_then(JsFunction::from_object) {
         Some(function) => Handler::Function(function),
@@ -58,7 +63,15 @@ fn set_timer(
     let timeout = args.get_or_undefined(1).to_i32(context)?;
     let arguments = args.get(2..).unwrap_or_default().to_vec();
 
-    let id = LoopState::of(context)?.initialise_timer(ScriptTimer { handler, arguments, timeout, repeat }, None);
+    let id = LoopState::of(context)?.initialise_timer(
+        ScriptTimer {
+            handler,
+            arguments,
+            timeout,
+            repeat,
+        },
+        None,
+    );
     Ok(id.into())
 }
 
@@ -79,8 +92,11 @@ fn queue_microtask(this: &JsValue, args: &[JsValue], context: &mut Context) -> J
         .and_then(JsFunction::from_object)
         .ok_or_else(|| type_error("queueMicrotask: the callback is not a function".to_owned()))?;
     // The standard invokes the callback with "report" and no this value.
-    LoopState::of(context)?
-        .queue_microtask(move |context| callback.call(&JsValue::undefined(), &[], context).map(|_| ()));
+    LoopState::of(context)?.queue_microtask(move |context| {
+        callback
+            .call(&JsValue::undefined(), &[], context)
+            .map(|_| ())
+    });
     Ok(JsValue::undefined())
 }
 

@@ -32,7 +32,12 @@ pub(crate) trait LoopHost {
 
     /// Fires `unhandledrejection` for a rejected promise that has no handler, and does what an event that was
     /// not canceled asks for: telling the developer.
-    fn fire_unhandled_rejection(&self, promise: &JsObject, reason: &JsValue, context: &mut Context) -> EventResult;
+    fn fire_unhandled_rejection(
+        &self,
+        promise: &JsObject,
+        reason: &JsValue,
+        context: &mut Context,
+    ) -> EventResult;
 
     /// Fires `rejectionhandled` for a promise whose `unhandledrejection` was fired and that now has a handler.
     fn fire_rejection_handled(&self, promise: &JsObject, reason: &JsValue, context: &mut Context);

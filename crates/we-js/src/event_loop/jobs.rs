@@ -132,11 +132,15 @@ impl JobExecutor for LoopState {
             }
             Job::TimeoutJob(job) => self.enqueue_timeout_job(job),
             Job::IntervalJob(job) => self.enqueue_interval_job(job),
-            Job::AsyncJob(job) => {
-                self.new_async_jobs.borrow_mut().push(AsyncJob { job, lifetime: Lifetime::KeepsLoopAlive })
-            }
+            Job::AsyncJob(job) => self.new_async_jobs.borrow_mut().push(AsyncJob {
+                job,
+                lifetime: Lifetime::KeepsLoopAlive,
+            }),
             Job::FinalizationRegistryCleanupJob(job) => {
-                self.new_async_jobs.borrow_mut().push(AsyncJob { job, lifetime: Lifetime::Background });
+                self.new_async_jobs.borrow_mut().push(AsyncJob {
+                    job,
+                    lifetime: Lifetime::Background,
+                });
             }
             // The engine's list may grow; a job of a kind that this loop does not know cannot be run.
             other => tracing::error!(target: "we::js", job = ?other, "unknown kind of job dropped"),

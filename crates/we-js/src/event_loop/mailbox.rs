@@ -103,8 +103,13 @@ impl LoopHandle {
     /// the tasks that are already queued, and wakes up for it if it waits.
     ///
     /// Tasks of a loop that has gone are dropped without being run.
-    pub fn queue_task(&self, source: TaskSource, steps: impl FnOnce(&mut Context) + Send + 'static) {
-        self.mailbox.post(|contents| contents.tasks.push((source, Box::new(steps))));
+    pub fn queue_task(
+        &self,
+        source: TaskSource,
+        steps: impl FnOnce(&mut Context) + Send + 'static,
+    ) {
+        self.mailbox
+            .post(|contents| contents.tasks.push((source, Box::new(steps))));
     }
 
     /// Asks the loop to end, as Ctrl-C does: no further task runs, every open connection is closed with 1001 (going

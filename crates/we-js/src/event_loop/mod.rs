@@ -91,14 +91,19 @@ impl EventLoop {
     }
 
     pub(crate) fn with_host(options: Options, host: Rc<dyn LoopHost>) -> io::Result<Self> {
-        Ok(Self { state: Rc::new(LoopState::new(options, host)), waiter: Waiter::new()? })
+        Ok(Self {
+            state: Rc::new(LoopState::new(options, host)),
+            waiter: Waiter::new()?,
+        })
     }
 
     /// A builder for the loop's context, with the loop's job executor and host hooks in place. More may be set on it,
     /// but these two must stay.
     #[must_use]
     pub fn context_builder(&self) -> ContextBuilder {
-        ContextBuilder::new().job_executor(self.state.clone()).host_hooks(self.state.clone())
+        ContextBuilder::new()
+            .job_executor(self.state.clone())
+            .host_hooks(self.state.clone())
     }
 
     /// Defines the platform's interfaces and functions on the context's global object.
@@ -165,7 +170,8 @@ impl EventLoop {
             let Some(task) = self.state.tasks.pop() else {
                 return;
             };
-            self.state.run_task(task.source, task.steps, &mut context.borrow_mut());
+            self.state
+                .run_task(task.source, task.steps, &mut context.borrow_mut());
         }
     }
 
@@ -176,7 +182,8 @@ impl EventLoop {
         }
         let batch = self.state.timers.due_batch(Instant::now());
         while let Some(steps) = self.state.timers.pop_due(batch) {
-            self.state.run_task(TaskSource::Timer, steps, &mut context.borrow_mut());
+            self.state
+                .run_task(TaskSource::Timer, steps, &mut context.borrow_mut());
         }
     }
 
@@ -202,14 +209,21 @@ impl EventLoop {
                     self.state.report_exception(error, context);
                 }
             };
-            self.state.run_task(TaskSource::JavaScriptEngine, report, &mut context.borrow_mut());
+            self.state.run_task(
+                TaskSource::JavaScriptEngine,
+                report,
+                &mut context.borrow_mut(),
+            );
         }
     }
 }
 
 /// Runs `callback`, which calls into script, as [`LoopState::run_callback`] does; in a context without a loop it just
 /// runs.
-pub(crate) fn run_callback<R>(context: &mut Context, callback: impl FnOnce(&mut Context) -> R) -> R {
+pub(crate) fn run_callback<R>(
+    context: &mut Context,
+    callback: impl FnOnce(&mut Context) -> R,
+) -> R {
     match LoopState::of(context) {
         Ok(state) => state.run_callback(context, callback),
         Err(_) => callback(context),

@@ -33,6 +33,11 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { base_url: None, origin: None, error_reporter: ErrorReporter::default(), external_memory_step: 64 << 20 }
+        Self {
+            base_url: None,
+            origin: None,
+            error_reporter: ErrorReporter::default(),
+            external_memory_step: 64 << 20,
+        }
     }
 }

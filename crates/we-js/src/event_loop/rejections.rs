@@ -73,7 +73,9 @@ impl Rejections {
 
     fn add_outstanding(&self, promise: &JsObject, context: &mut Context) -> JsResult<()> {
         let mut outstanding = self.outstanding.borrow_mut();
-        outstanding.get_or_insert_with(|| JsWeakSet::new(context)).add(promise, context)?;
+        outstanding
+            .get_or_insert_with(|| JsWeakSet::new(context))
+            .add(promise, context)?;
         Ok(())
     }
 
@@ -88,11 +90,19 @@ impl Rejections {
 
 impl LoopState {
     /// [`HostPromiseRejectionTracker`](https://html.spec.whatwg.org/#the-hostpromiserejectiontracker-implementation).
-    pub(super) fn track_rejection(self: &Rc<Self>, promise: JsObject, operation: OperationType, context: &mut Context) {
+    pub(super) fn track_rejection(
+        self: &Rc<Self>,
+        promise: JsObject,
+        operation: OperationType,
+        context: &mut Context,
+    ) {
         match operation {
             // Step 6.
             OperationType::Reject => {
-                self.rejections.about_to_be_notified.borrow_mut().push(promise);
+                self.rejections
+                    .about_to_be_notified
+                    .borrow_mut()
+                    .push(promise);
             }
             // Step 7.
             OperationType::Handle => {
@@ -105,7 +115,9 @@ impl LoopState {
                         let state = self.clone();
                         self.queue_task(TaskSource::DomManipulation, move |context| {
                             let reason = rejection_reason(&promise);
-                            state.host.fire_rejection_handled(&promise, &reason, context);
+                            state
+                                .host
+                                .fire_rejection_handled(&promise, &reason, context);
                         });
                     }
                     Err(error) => self.report_exception(error, context),
@@ -123,7 +135,10 @@ impl LoopState {
         }
         let list = self.rejections.next_list.get();
         self.rejections.next_list.set(list + 1);
-        self.rejections.being_notified.borrow_mut().extend(about.drain(..).map(|promise| (list, promise)));
+        self.rejections
+            .being_notified
+            .borrow_mut()
+            .extend(about.drain(..).map(|promise| (list, promise)));
         // Step 4.
         let state = self.clone();
         self.queue_task(TaskSource::DomManipulation, move |context| {
@@ -131,7 +146,9 @@ impl LoopState {
             while let Some(promise) = state.rejections.next_of(list) {
                 // Steps 4.1.2 and 4.1.3.
                 let reason = rejection_reason(&promise);
-                state.host.fire_unhandled_rejection(&promise, &reason, context);
+                state
+                    .host
+                    .fire_unhandled_rejection(&promise, &reason, context);
                 // Step 4.1.4.
                 if state.rejections.finish(&promise)
                     && let Err(error) = state.rejections.add_outstanding(&promise, context)

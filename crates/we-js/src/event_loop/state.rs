@@ -64,9 +64,11 @@ impl LoopState {
     /// # Errors
     /// A `TypeError` if the context was not built with [`EventLoop::context_builder`](super::EventLoop::context_builder).
     pub fn of(context: &Context) -> JsResult<Rc<Self>> {
-        context
-            .downcast_job_executor::<Self>()
-            .ok_or_else(|| JsNativeError::typ().with_message("this context does not belong to an event loop").into())
+        context.downcast_job_executor::<Self>().ok_or_else(|| {
+            JsNativeError::typ()
+                .with_message("this context does not belong to an event loop")
+                .into()
+        })
     }
 
     /// [Queues a task](https://html.spec.whatwg.org/#queue-a-task) that runs after those already queued.
@@ -75,7 +77,11 @@ impl LoopState {
     }
 
     /// [Runs steps after a timeout](https://html.spec.whatwg.org/#run-steps-after-a-timeout), as a task.
-    pub fn run_after(&self, delay: Duration, steps: impl FnOnce(&mut Context) + 'static) -> TimerKey {
+    pub fn run_after(
+        &self,
+        delay: Duration,
+        steps: impl FnOnce(&mut Context) + 'static,
+    ) -> TimerKey {
         self.timers.set(delay, Box::new(steps))
     }
 
@@ -111,19 +117,26 @@ impl LoopState {
     /// Keeps the loop running, though it has nothing to do, until the guard is dropped.
     pub fn hold(&self) -> KeepAlive {
         self.holds.set(self.holds.get() + 1);
-        KeepAlive { holds: self.holds.clone() }
+        KeepAlive {
+            holds: self.holds.clone(),
+        }
     }
 
     /// Counts bytes that objects made by the platform hold outside the collector's sight (a message's payload in an
     /// `ArrayBuffer`). After each [`Options::external_memory_step`] bytes the loop collects garbage between two tasks.
     pub fn account_external(&self, bytes: usize) {
-        self.external_bytes.set(self.external_bytes.get().saturating_add(bytes));
+        self.external_bytes
+            .set(self.external_bytes.get().saturating_add(bytes));
     }
 
     /// Runs `callback`, which calls into script, and then
     /// [cleans up](https://html.spec.whatwg.org/#clean-up-after-running-script): with no script left on the stack, that
     /// is a microtask checkpoint. Natives that call a listener or another callback do so through this.
-    pub fn run_callback<R>(self: &Rc<Self>, context: &mut Context, callback: impl FnOnce(&mut Context) -> R) -> R {
+    pub fn run_callback<R>(
+        self: &Rc<Self>,
+        context: &mut Context,
+        callback: impl FnOnce(&mut Context) -> R,
+    ) -> R {
         self.callback_depth.set(self.callback_depth.get() + 1);
         let result = callback(context);
         let depth = self.callback_depth.get() - 1;
@@ -137,7 +150,13 @@ impl LoopState {
 
     /// [Invokes a callback function](https://webidl.spec.whatwg.org/#invoke-a-callback-function) with "report" as
     /// exception behavior.
-    pub fn invoke(self: &Rc<Self>, callback: &JsObject, this: &JsValue, arguments: &[JsValue], context: &mut Context) {
+    pub fn invoke(
+        self: &Rc<Self>,
+        callback: &JsObject,
+        this: &JsValue,
+        arguments: &[JsValue],
+        context: &mut Context,
+    ) {
         self.run_callback(context, |context| {
             if let Err(error) = callback.call(this, arguments, context) {
                 self.report_exception(error, context);
@@ -194,7 +213,9 @@ impl LoopState {
 
     /// Whether anything in here can run at once.
     pub(super) fn has_ready(&self) -> bool {
-        !self.tasks.is_empty() || !self.microtasks.is_empty() || !self.new_async_jobs.borrow().is_empty()
+        !self.tasks.is_empty()
+            || !self.microtasks.is_empty()
+            || !self.new_async_jobs.borrow().is_empty()
     }
 }
 
@@ -212,7 +233,12 @@ impl Drop for KeepAlive {
 
 /// The engine's calls to its host.
 impl HostHooks for LoopState {
-    fn promise_rejection_tracker(&self, promise: &JsObject<Promise>, operation: OperationType, context: &mut Context) {
+    fn promise_rejection_tracker(
+        &self,
+        promise: &JsObject<Promise>,
+        operation: OperationType,
+        context: &mut Context,
+    ) {
         if let Ok(state) = Self::of(context) {
             state.track_rejection(promise.clone().upcast(), operation, context);
         }

@@ -58,7 +58,10 @@ impl Timers {
     fn key_after(&self, delay: Duration) -> TimerKey {
         let sequence = self.next_sequence.get();
         self.next_sequence.set(sequence + 1);
-        TimerKey { due: Instant::now() + delay, sequence }
+        TimerKey {
+            due: Instant::now() + delay,
+            sequence,
+        }
     }
 
     pub(super) fn set(&self, delay: Duration, steps: Steps) -> TimerKey {
@@ -88,7 +91,10 @@ impl Timers {
     }
 
     pub(super) fn due_batch(&self, now: Instant) -> DueBatch {
-        DueBatch { now, next_sequence: self.next_sequence.get() }
+        DueBatch {
+            now,
+            next_sequence: self.next_sequence.get(),
+        }
     }
 
     /// Takes the next timer of a batch.
@@ -149,7 +155,11 @@ pub(super) struct ScriptTimer {
 impl LoopState {
     /// The [timer initialisation steps](https://html.spec.whatwg.org/#timer-initialisation-steps). Returns the
     /// timer's id. `previous_id` is given when an interval sets itself again.
-    pub(super) fn initialise_timer(self: &Rc<Self>, timer: ScriptTimer, previous_id: Option<i32>) -> i32 {
+    pub(super) fn initialise_timer(
+        self: &Rc<Self>,
+        timer: ScriptTimer,
+        previous_id: Option<i32>,
+    ) -> i32 {
         // Step 2.
         let id = previous_id.unwrap_or_else(|| self.timers.unused_id());
         // Step 3.
@@ -169,14 +179,23 @@ impl LoopState {
             state.timers.nesting_level.set(task_level);
             state.run_script_timer(timer, id, handle, context);
         };
-        self.timers.queue.borrow_mut().insert(handle, Box::new(task));
+        self.timers
+            .queue
+            .borrow_mut()
+            .insert(handle, Box::new(task));
         self.timers.ids.borrow_mut().insert(id, handle);
         // Step 15.
         id
     }
 
     /// The task of step 9.
-    fn run_script_timer(self: &Rc<Self>, timer: ScriptTimer, id: i32, handle: TimerKey, context: &mut Context) {
+    fn run_script_timer(
+        self: &Rc<Self>,
+        timer: ScriptTimer,
+        id: i32,
+        handle: TimerKey,
+        context: &mut Context,
+    ) {
         // Steps 9.2 and 9.3.
         if !self.is_current_timer(id, handle) {
             return;

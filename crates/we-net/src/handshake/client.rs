@@ -32,7 +32,9 @@ const RESERVED: [&str; 13] = [
 
 /// Whether a caller may set header `name` on a handshake message.
 pub(super) fn is_reserved(name: &str) -> bool {
-    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+    RESERVED
+        .iter()
+        .any(|reserved| reserved.eq_ignore_ascii_case(name))
 }
 
 /// A client's handshake request.
@@ -73,7 +75,10 @@ impl ClientHandshake {
             credentials.push(b':');
             credentials.extend(url.password().unwrap_or_default());
             // Base64 has no character that a header value cannot have.
-            let _ = headers.append("Authorization", format!("Basic {}", BASE64.encode(credentials)));
+            let _ = headers.append(
+                "Authorization",
+                format!("Basic {}", BASE64.encode(credentials)),
+            );
         }
         Self {
             resource: url.resource_name(),
@@ -159,7 +164,10 @@ impl ClientHandshake {
             line(&["Sec-WebSocket-Protocol: ", &self.subprotocols.join(", ")]); // 10
         }
         if !self.extensions.is_empty() {
-            line(&["Sec-WebSocket-Extensions: ", &ExtensionHeader::format_list(&self.extensions)]); // 11
+            line(&[
+                "Sec-WebSocket-Extensions: ",
+                &ExtensionHeader::format_list(&self.extensions),
+            ]); // 11
         }
         self.headers.write_to(&mut out); // 12
         out.extend_from_slice(b"\r\n");
@@ -169,7 +177,10 @@ impl ClientHandshake {
     /// Turns to waiting for the server's answer.
     pub fn into_reader(self) -> ResponseReader {
         let head = HeadReader::new(HeadKind::Response, self.limits);
-        ResponseReader { handshake: self, head }
+        ResponseReader {
+            handshake: self,
+            head,
+        }
     }
 }
 
@@ -216,7 +227,9 @@ impl ResponseReader {
 
     /// The error that an end of the connection at this point is.
     pub fn receive_eof(&self) -> HandshakeError {
-        HandshakeError::Ended { started: !self.head.is_empty() }
+        HandshakeError::Ended {
+            started: !self.head.is_empty(),
+        }
     }
 }
 
@@ -226,7 +239,9 @@ impl ClientHandshake {
         let headers = response.headers;
         // 1. The status. A 101 of HTTP/1.0 is none: that version knows no upgrade.
         if response.status != 101 {
-            let location = headers.iter().find(|field| field.name().eq_ignore_ascii_case("location"));
+            let location = headers
+                .iter()
+                .find(|field| field.name().eq_ignore_ascii_case("location"));
             return Err(HandshakeError::Status {
                 status: response.status,
                 reason: response.reason,
@@ -267,14 +282,22 @@ impl ClientHandshake {
             if !self.extensions.iter().any(|offer| offer.name() == name) {
                 return Err(HandshakeError::ExtensionNotOffered(name.to_owned()));
             }
-            if extensions.iter().take(index).any(|earlier| earlier.name() == name) {
+            if extensions
+                .iter()
+                .take(index)
+                .any(|earlier| earlier.name() == name)
+            {
                 return Err(HandshakeError::ExtensionRepeated(name.to_owned()));
             }
         }
         // 6. No subprotocol that was not asked for; compared exactly.
         let subprotocol = match subprotocol {
             None => None,
-            Some(value) => match self.subprotocols.iter().find(|name| name.as_bytes() == value) {
+            Some(value) => match self
+                .subprotocols
+                .iter()
+                .find(|name| name.as_bytes() == value)
+            {
                 Some(name) => Some(name.clone()),
                 None => {
                     let shown = value.iter().copied().map(char::from).take(80).collect();
@@ -282,6 +305,11 @@ impl ClientHandshake {
                 }
             },
         };
-        Ok(Accepted { subprotocol, extensions, headers, leftover: leftover.to_vec() })
+        Ok(Accepted {
+            subprotocol,
+            extensions,
+            headers,
+            leftover: leftover.to_vec(),
+        })
     }
 }

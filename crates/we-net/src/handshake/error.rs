@@ -10,7 +10,9 @@ pub enum HeaderError {
     #[error("`{}` is not a header name: only letters, digits and !#$%&'*+-.^_`|~ may be in it", .0.escape_default())]
     Name(String),
     /// The value has a control character.
-    #[error("the value of header `{0}` has a control character, such as a line break, which cannot be sent")]
+    #[error(
+        "the value of header `{0}` has a control character, such as a line break, which cannot be sent"
+    )]
     Value(String),
     /// The handshake itself sets this header.
     #[error("header `{0}` is set by the handshake itself; remove it")]
@@ -75,7 +77,9 @@ impl HeadError {
     pub(super) fn from_httparse(error: httparse::Error) -> Self {
         match error {
             httparse::Error::Version => Self::Version,
-            httparse::Error::HeaderName => Self::Syntax("a header name has a character that it cannot have"),
+            httparse::Error::HeaderName => {
+                Self::Syntax("a header name has a character that it cannot have")
+            }
             httparse::Error::HeaderValue => Self::Syntax("a header value has a control character"),
             httparse::Error::NewLine => Self::BareCr,
             httparse::Error::Status => Self::Syntax("its status line is malformed"),
@@ -125,7 +129,9 @@ pub enum HandshakeError {
     #[error("the server sent Sec-WebSocket-Accept more than once")]
     AcceptRepeated,
     /// `Sec-WebSocket-Accept` is not the answer to our key.
-    #[error("the server's Sec-WebSocket-Accept does not answer our key; a cache may have answered in its place")]
+    #[error(
+        "the server's Sec-WebSocket-Accept does not answer our key; a cache may have answered in its place"
+    )]
     AcceptWrong,
     /// `Sec-WebSocket-Protocol` occurs more than once.
     #[error("the server sent Sec-WebSocket-Protocol more than once")]
@@ -134,7 +140,9 @@ pub enum HandshakeError {
     #[error("the server chose subprotocol `{}`, which was not asked for", .0.escape_default())]
     SubprotocolNotRequested(String),
     /// Subprotocols were asked for and the server chose none.
-    #[error("the server speaks none of the subprotocols that were asked for; ask for one that it speaks, or for none")]
+    #[error(
+        "the server speaks none of the subprotocols that were asked for; ask for one that it speaks, or for none"
+    )]
     SubprotocolMissing,
     /// `Sec-WebSocket-Extensions` does not follow its grammar.
     #[error("the server's Sec-WebSocket-Extensions header cannot be read: {0}")]
@@ -149,11 +157,19 @@ pub enum HandshakeError {
 
 /// One line about a status other than 101.
 fn status_advice(status: u16, reason: &str, location: Option<&str>) -> String {
-    let reason: String = reason.chars().filter(|c| !c.is_control()).take(80).collect();
+    let reason: String = reason
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(80)
+        .collect();
     let space = if reason.is_empty() { "" } else { " " };
     let advice = match (status, location) {
         (300..=399, Some(location)) => {
-            let location: String = location.chars().filter(|c| !c.is_control()).take(200).collect();
+            let location: String = location
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(200)
+                .collect();
             return format!(
                 "the server redirects ({status}{space}{reason}), which WebSocket does not follow; connect to {location} directly"
             );

@@ -49,16 +49,26 @@ impl ExtensionHeader {
         if !is_token(name.as_bytes()) {
             return Err(ExtensionError::NotAToken);
         }
-        Ok(Self { name, params: Vec::new() })
+        Ok(Self {
+            name,
+            params: Vec::new(),
+        })
     }
 
     /// Adds a parameter. Fails if `name` or `value` is not a token.
-    pub fn with_param(mut self, name: impl Into<String>, value: Option<&str>) -> Result<Self, ExtensionError> {
+    pub fn with_param(
+        mut self,
+        name: impl Into<String>,
+        value: Option<&str>,
+    ) -> Result<Self, ExtensionError> {
         let name = name.into();
         if !is_token(name.as_bytes()) || value.is_some_and(|value| !is_token(value.as_bytes())) {
             return Err(ExtensionError::NotAToken);
         }
-        self.params.push(ExtensionParam { name, value: value.map(str::to_owned) });
+        self.params.push(ExtensionParam {
+            name,
+            value: value.map(str::to_owned),
+        });
         Ok(self)
     }
 
@@ -75,18 +85,27 @@ impl ExtensionHeader {
     /// Reads the list that the values of all `Sec-WebSocket-Extensions` headers of a message make up together.
     ///
     /// Empty members are skipped, as in every list of HTTP. Takes time linear in the length of the values.
-    pub fn parse_list<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Self>, ExtensionError> {
+    pub fn parse_list<'a>(
+        values: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Vec<Self>, ExtensionError> {
         let mut list = Vec::new();
         let mut elements = 0;
         for value in values {
-            Parser { rest: value, elements: &mut elements }.list(&mut list)?;
+            Parser {
+                rest: value,
+                elements: &mut elements,
+            }
+            .list(&mut list)?;
         }
         Ok(list)
     }
 
     /// Writes `list` as a header value.
     pub fn format_list(list: &[Self]) -> String {
-        list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        list.iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -143,7 +162,10 @@ impl Parser<'_, '_> {
 
     /// `extension = extension-token *( ";" extension-param )`
     fn extension(&mut self) -> Result<ExtensionHeader, ExtensionError> {
-        let mut extension = ExtensionHeader { name: self.element()?, params: Vec::new() };
+        let mut extension = ExtensionHeader {
+            name: self.element()?,
+            params: Vec::new(),
+        };
         while self.separator(b';') {
             extension.params.push(self.param()?);
         }
@@ -174,7 +196,11 @@ impl Parser<'_, '_> {
     }
 
     fn token(&mut self) -> Result<String, ExtensionError> {
-        let length = self.rest.iter().take_while(|byte| is_token_byte(**byte)).count();
+        let length = self
+            .rest
+            .iter()
+            .take_while(|byte| is_token_byte(**byte))
+            .count();
         let (token, rest) = self.rest.split_at(length);
         self.rest = rest;
         if token.is_empty() {
@@ -192,7 +218,11 @@ impl Parser<'_, '_> {
             let byte = match self.rest {
                 [b'"', ..] => {
                     self.advance(1);
-                    return if content.is_empty() { Err(ExtensionError::NotAToken) } else { Ok(content) };
+                    return if content.is_empty() {
+                        Err(ExtensionError::NotAToken)
+                    } else {
+                        Ok(content)
+                    };
                 }
                 [b'\\', escaped, ..] => {
                     self.advance(2);
@@ -223,7 +253,11 @@ impl Parser<'_, '_> {
     }
 
     fn skip_space(&mut self) {
-        let length = self.rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let length = self
+            .rest
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t'))
+            .count();
         self.advance(length);
     }
 
@@ -238,7 +272,8 @@ mod tests {
     use super::*;
 
     fn parse(value: &str) -> Result<String, ExtensionError> {
-        ExtensionHeader::parse_list([value.as_bytes()]).map(|list| ExtensionHeader::format_list(&list))
+        ExtensionHeader::parse_list([value.as_bytes()])
+            .map(|list| ExtensionHeader::format_list(&list))
     }
 
     #[test]
@@ -255,7 +290,10 @@ mod tests {
                 "permessage-deflate; client_max_window_bits, permessage-deflate",
             ),
             // Names that are properties of every object in some languages are names like any other.
-            ("constructor; __proto__=toString", "constructor; __proto__=toString"),
+            (
+                "constructor; __proto__=toString",
+                "constructor; __proto__=toString",
+            ),
             ("a; b; b=1", "a; b; b=1"),
         ] {
             assert_eq!(parse(value).as_deref(), Ok(formatted), "{value}");
@@ -297,8 +335,14 @@ mod tests {
     #[test]
     fn an_endless_list_is_cut_short() {
         assert!(parse(&"a,".repeat(MAX_ELEMENTS)).is_ok());
-        assert_eq!(parse(&"a,".repeat(MAX_ELEMENTS + 1)), Err(ExtensionError::TooMany));
-        assert_eq!(parse(&format!("a{}", ";b=1".repeat(5_000))), Err(ExtensionError::TooMany));
+        assert_eq!(
+            parse(&"a,".repeat(MAX_ELEMENTS + 1)),
+            Err(ExtensionError::TooMany)
+        );
+        assert_eq!(
+            parse(&format!("a{}", ";b=1".repeat(5_000))),
+            Err(ExtensionError::TooMany)
+        );
     }
 
     #[test]
@@ -317,6 +361,9 @@ mod tests {
         assert!(ok.clone().with_param("b c", None).is_err());
         let ok = ok.with_param("b", Some("1")).unwrap();
         assert_eq!(ok.to_string(), "a; b=1");
-        assert_eq!((ok.params()[0].name(), ok.params()[0].value()), ("b", Some("1")));
+        assert_eq!(
+            (ok.params()[0].name(), ok.params()[0].value()),
+            ("b", Some("1"))
+        );
     }
 }

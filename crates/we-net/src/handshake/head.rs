@@ -19,7 +19,10 @@ pub struct HeadLimits {
 
 impl Default for HeadLimits {
     fn default() -> Self {
-        Self { max_bytes: 64 * 1024, max_headers: 128 }
+        Self {
+            max_bytes: 64 * 1024,
+            max_headers: 128,
+        }
     }
 }
 
@@ -70,7 +73,14 @@ enum LineEnd {
 
 impl HeadReader {
     pub(super) fn new(kind: HeadKind, limits: HeadLimits) -> Self {
-        Self { kind, limits, head: Vec::new(), earlier: 0, line: Line::BeforeFirst, fields: 0 }
+        Self {
+            kind,
+            limits,
+            head: Vec::new(),
+            earlier: 0,
+            line: Line::BeforeFirst,
+            fields: 0,
+        }
     }
 
     /// Takes in bytes up to the end of the head. Returns how many it took once the head is complete, otherwise `None`
@@ -78,7 +88,9 @@ impl HeadReader {
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadError> {
         for (index, byte) in bytes.iter().enumerate() {
             if self.earlier + self.head.len() >= self.limits.max_bytes {
-                return Err(HeadError::TooLong { limit: self.limits.max_bytes });
+                return Err(HeadError::TooLong {
+                    limit: self.limits.max_bytes,
+                });
             }
             self.head.push(*byte);
             if self.step(*byte)? {
@@ -113,7 +125,9 @@ impl HeadReader {
             (Line::AfterCr(_), _) => return Err(HeadError::BareCr),
             (_, 0) => return Err(HeadError::Nul),
             (_, b'\n') => return Err(HeadError::BareLf),
-            (Line::BeforeFirst, b'\r') if self.kind == HeadKind::Request => Line::AfterCr(LineEnd::BeforeFirst),
+            (Line::BeforeFirst, b'\r') if self.kind == HeadKind::Request => {
+                Line::AfterCr(LineEnd::BeforeFirst)
+            }
             (Line::BeforeFirst, b'\r') => return Err(HeadError::NotHttp),
             (Line::First, b'\r') => Line::AfterCr(LineEnd::First),
             (Line::Start, b'\r') => Line::AfterCr(LineEnd::Head),
@@ -133,7 +147,9 @@ impl HeadReader {
             (Line::Start, _) => {
                 self.fields += 1;
                 if self.fields > self.limits.max_headers {
-                    return Err(HeadError::TooManyHeaders { limit: self.limits.max_headers });
+                    return Err(HeadError::TooManyHeaders {
+                        limit: self.limits.max_headers,
+                    });
                 }
                 Line::Field
             }
@@ -158,7 +174,10 @@ impl HeadReader {
     /// A peer that speaks another protocol is found out at its first bytes, not when a time-out ends the wait.
     fn check_start(&self) -> Result<(), HeadError> {
         const START: &[u8] = b"HTTP/";
-        let seen = self.head.get(..START.len().min(self.head.len())).unwrap_or_default();
+        let seen = self
+            .head
+            .get(..START.len().min(self.head.len()))
+            .unwrap_or_default();
         match self.kind {
             HeadKind::Response if !START.starts_with(seen) => Err(HeadError::NotHttp),
             HeadKind::Response | HeadKind::Request => Ok(()),
@@ -208,7 +227,9 @@ impl RequestHead {
             Ok(httparse::Status::Partial) => return Err(HeadError::Syntax("it is not complete")),
             Err(error) => return Err(HeadError::from_httparse(error)),
         }
-        let (Some(method), Some(target), Some(minor_version)) = (request.method, request.path, request.version) else {
+        let (Some(method), Some(target), Some(minor_version)) =
+            (request.method, request.path, request.version)
+        else {
             return Err(HeadError::Syntax("its first line is not complete"));
         };
         Ok(Self {
@@ -245,7 +266,9 @@ impl ResponseHead {
 fn collect(fields: &[httparse::Header<'_>]) -> Result<Headers, HeadError> {
     let mut headers = Headers::new();
     for field in fields {
-        headers.append(field.name, field.value).map_err(|_| HeadError::Syntax("a header field is malformed"))?;
+        headers
+            .append(field.name, field.value)
+            .map_err(|_| HeadError::Syntax("a header field is malformed"))?;
     }
     Ok(headers)
 }

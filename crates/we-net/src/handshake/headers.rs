@@ -34,10 +34,19 @@ impl Header {
 impl fmt::Debug for Header {
     /// Shows the value only where it cannot be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let secret = ["authorization", "proxy-authorization", "cookie", "set-cookie"]
-            .iter()
-            .any(|name| self.name.eq_ignore_ascii_case(name));
-        if secret { write!(f, "{}: …", self.name) } else { write!(f, "{}: {}", self.name, self.value.escape_ascii()) }
+        let secret = [
+            "authorization",
+            "proxy-authorization",
+            "cookie",
+            "set-cookie",
+        ]
+        .iter()
+        .any(|name| self.name.eq_ignore_ascii_case(name));
+        if secret {
+            write!(f, "{}: …", self.name)
+        } else {
+            write!(f, "{}: {}", self.name, self.value.escape_ascii())
+        }
     }
 }
 
@@ -56,7 +65,11 @@ impl Headers {
     /// Adds a field at the end. White space around the value is dropped.
     ///
     /// Fails if `name` is not a token or `value` has a control character (CR, LF and NUL above all).
-    pub fn append(&mut self, name: impl Into<String>, value: impl AsRef<[u8]>) -> Result<(), HeaderError> {
+    pub fn append(
+        &mut self,
+        name: impl Into<String>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<(), HeaderError> {
         let name = name.into();
         if !is_token(name.as_bytes()) {
             return Err(HeaderError::Name(name));
@@ -65,7 +78,10 @@ impl Headers {
         if !value.iter().all(|byte| is_value_byte(*byte)) {
             return Err(HeaderError::Value(name));
         }
-        self.fields.push(Header { name, value: value.to_vec() });
+        self.fields.push(Header {
+            name,
+            value: value.to_vec(),
+        });
         Ok(())
     }
 
@@ -76,7 +92,10 @@ impl Headers {
 
     /// The values of all fields called `name`, in order.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + Clone {
-        self.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| &*field.value)
+        self.fields
+            .iter()
+            .filter(move |field| field.name.eq_ignore_ascii_case(name))
+            .map(|field| &*field.value)
     }
 
     /// The value of the field called `name`; `None` if there is none or more than one.
@@ -89,7 +108,10 @@ impl Headers {
 
     /// Like [`single`](Self::single), telling none from more than one.
     pub(crate) fn lookup(&self, name: &str) -> Lookup<'_> {
-        let mut values = self.fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+        let mut values = self
+            .fields
+            .iter()
+            .filter(|field| field.name.eq_ignore_ascii_case(name));
         match (values.next(), values.next()) {
             (None, _) => Lookup::None,
             (Some(field), None) => Lookup::One(&field.value),
@@ -99,7 +121,8 @@ impl Headers {
 
     /// Whether some field called `name` lists `token`, compared without regard to case.
     pub fn has_token(&self, name: &str, token: &str) -> bool {
-        self.list(name).any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
+        self.list(name)
+            .any(|item| item.eq_ignore_ascii_case(token.as_bytes()))
     }
 
     /// The members of the comma-separated list that all fields called `name` make up together.
@@ -144,7 +167,10 @@ pub(crate) enum Lookup<'a> {
 /// Splits a list at its commas and drops the white space around the members and empty members.
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-5.6.1.2>
 fn list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|byte| *byte == b',').map(|item| item.trim_ascii()).filter(|item| !item.is_empty())
+    value
+        .split(|byte| *byte == b',')
+        .map(|item| item.trim_ascii())
+        .filter(|item| !item.is_empty())
 }
 
 /// Whether `bytes` is a token: what header names, subprotocols and extension names are made of.
@@ -172,10 +198,16 @@ mod tests {
     fn what_could_break_a_line_is_refused() {
         let mut headers = Headers::new();
         for name in ["", "a b", "a:", "a\r\n", "a\0", "ü", "(x)"] {
-            assert!(matches!(headers.append(name, "v"), Err(HeaderError::Name(_))), "{name:?}");
+            assert!(
+                matches!(headers.append(name, "v"), Err(HeaderError::Name(_))),
+                "{name:?}"
+            );
         }
         for value in ["a\r\nX: 1", "a\nb", "a\rb", "a\0b", "\x7f", "\x1b[0m"] {
-            assert!(matches!(headers.append("x", value), Err(HeaderError::Value(_))), "{value:?}");
+            assert!(
+                matches!(headers.append("x", value), Err(HeaderError::Value(_))),
+                "{value:?}"
+            );
         }
         assert!(headers.is_empty());
     }
@@ -196,10 +228,15 @@ mod tests {
     #[test]
     fn a_list_may_span_fields_and_have_empty_members() {
         let mut headers = Headers::new();
-        headers.append("Connection", "keep-alive , ,Upgrade").unwrap();
+        headers
+            .append("Connection", "keep-alive , ,Upgrade")
+            .unwrap();
         headers.append("connection", ",,").unwrap();
         headers.append("CONNECTION", "x").unwrap();
-        assert_eq!(headers.list("connection").collect::<Vec<_>>(), [&b"keep-alive"[..], b"Upgrade", b"x"]);
+        assert_eq!(
+            headers.list("connection").collect::<Vec<_>>(),
+            [&b"keep-alive"[..], b"Upgrade", b"x"]
+        );
         assert!(headers.has_token("connection", "upgrade"));
         assert!(!headers.has_token("connection", "grade"));
     }
@@ -211,6 +248,9 @@ mod tests {
         headers.append("Cookie", "c2VjcmV0").unwrap();
         headers.append("X", "shown").unwrap();
         let text = format!("{headers:?}");
-        assert!(!text.contains("c2VjcmV0") && text.contains("shown"), "{text}");
+        assert!(
+            !text.contains("c2VjcmV0") && text.contains("shown"),
+            "{text}"
+        );
     }
 }

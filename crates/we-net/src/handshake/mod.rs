@@ -27,7 +27,9 @@ pub use extension::{ExtensionError, ExtensionHeader, ExtensionParam};
 pub use head::HeadLimits;
 pub use headers::{Header, Headers, is_token};
 pub use origin::OriginPolicy;
-pub use server::{AcceptError, AcceptResponse, Rejection, RejectionReason, RequestReader, ServerRequest};
+pub use server::{
+    AcceptError, AcceptResponse, Rejection, RejectionReason, RequestReader, ServerRequest,
+};
 pub use url::{UrlError, WebSocketUrl, is_bad_port};
 
 use base64::Engine as _;

@@ -79,13 +79,20 @@ mod tests {
             ("", "", false),
             ("file:///x", "x", false),
         ] {
-            assert_eq!(OriginPolicy::SameHost.allows(Some(origin), host), allowed, "{origin} at {host}");
+            assert_eq!(
+                OriginPolicy::SameHost.allows(Some(origin), host),
+                allowed,
+                "{origin} at {host}"
+            );
         }
     }
 
     #[test]
     fn an_allow_list_compares_serialised_origins() {
-        let policy = OriginPolicy::AllowList(vec!["https://a.example".into(), "http://b.example:8080".into()]);
+        let policy = OriginPolicy::AllowList(vec![
+            "https://a.example".into(),
+            "http://b.example:8080".into(),
+        ]);
         for (origin, allowed) in [
             ("https://a.example", true),
             ("https://A.example:443", true),
@@ -96,14 +103,22 @@ mod tests {
             ("https://a.example.evil.example", false),
             ("null", false),
         ] {
-            assert_eq!(policy.allows(Some(origin), "a.example"), allowed, "{origin}");
+            assert_eq!(
+                policy.allows(Some(origin), "a.example"),
+                allowed,
+                "{origin}"
+            );
         }
         assert!(OriginPolicy::AllowList(vec!["null".into()]).allows(Some("null"), "h"));
     }
 
     #[test]
     fn no_origin_is_no_web_page() {
-        for policy in [OriginPolicy::SameHost, OriginPolicy::AllowList(vec![]), OriginPolicy::Any] {
+        for policy in [
+            OriginPolicy::SameHost,
+            OriginPolicy::AllowList(vec![]),
+            OriginPolicy::Any,
+        ] {
             assert!(policy.allows(None, "h"));
         }
         assert!(OriginPolicy::Any.allows(Some("https://anyone.example"), "h"));

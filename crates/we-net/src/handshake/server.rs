@@ -146,7 +146,10 @@ impl RejectionReason {
 impl RequestReader {
     /// Waits for a request whose head is no larger than `limits` say.
     pub fn new(limits: HeadLimits) -> Self {
-        Self { head: HeadReader::new(HeadKind::Request, limits), limits }
+        Self {
+            head: HeadReader::new(HeadKind::Request, limits),
+            limits,
+        }
     }
 
     /// Takes in bytes from the client; `None` while the request is not complete. After `Some` or an error this value is
@@ -155,7 +158,8 @@ impl RequestReader {
         let Some(taken) = self.head.receive(bytes).map_err(RejectionReason::Head)? else {
             return Ok(None);
         };
-        let request = RequestHead::parse(self.head.head(), self.limits).map_err(RejectionReason::Head)?;
+        let request =
+            RequestHead::parse(self.head.head(), self.limits).map_err(RejectionReason::Head)?;
         let leftover = bytes.get(taken..).unwrap_or_default();
         Ok(Some(ServerRequest::check(request, leftover)?))
     }
@@ -195,7 +199,10 @@ impl ServerRequest {
             return Err(RejectionReason::Version);
         }
         // 5. The key, which decodes to 16 bytes.
-        let key = headers.single("sec-websocket-key").and_then(key_of).ok_or(RejectionReason::Key)?;
+        let key = headers
+            .single("sec-websocket-key")
+            .and_then(key_of)
+            .ok_or(RejectionReason::Key)?;
         // A GET with a body is odd in HTTP already; here its bytes would be taken for frames.
         if has_body(&headers) {
             return Err(RejectionReason::Body);
@@ -221,17 +228,34 @@ impl ServerRequest {
         // 9. Extensions.
         let extensions = ExtensionHeader::parse_list(headers.values("sec-websocket-extensions"))
             .map_err(RejectionReason::Extensions)?;
-        Ok(Self { resource, host, origin, key, subprotocols, extensions, headers, leftover: leftover.to_vec() })
+        Ok(Self {
+            resource,
+            host,
+            origin,
+            key,
+            subprotocols,
+            extensions,
+            headers,
+            leftover: leftover.to_vec(),
+        })
     }
 
     /// The answer that opens the connection, without subprotocol and extensions so far.
     pub fn accept(&self) -> AcceptResponse<'_> {
-        AcceptResponse { request: self, subprotocol: None, extensions: Vec::new(), headers: Headers::new() }
+        AcceptResponse {
+            request: self,
+            subprotocol: None,
+            extensions: Vec::new(),
+            headers: Headers::new(),
+        }
     }
 
     /// The first of the client's subprotocols that is among `spoken`: the client's preference decides.
     pub fn choose_subprotocol<S: AsRef<str>>(&self, spoken: &[S]) -> Option<&str> {
-        self.subprotocols.iter().map(String::as_str).find(|name| spoken.iter().any(|other| other.as_ref() == *name))
+        self.subprotocols
+            .iter()
+            .map(String::as_str)
+            .find(|name| spoken.iter().any(|other| other.as_ref() == *name))
     }
 }
 
@@ -271,7 +295,8 @@ impl AcceptResponse<'_> {
 
     /// Accepts an extension with the parameters agreed on; the client must have offered it.
     pub fn with_extension(mut self, extension: ExtensionHeader) -> Result<Self, AcceptError> {
-        let has = |list: &[ExtensionHeader]| list.iter().any(|other| other.name() == extension.name());
+        let has =
+            |list: &[ExtensionHeader]| list.iter().any(|other| other.name() == extension.name());
         if !has(&self.request.extensions) || has(&self.extensions) {
             return Err(AcceptError::Extension(extension.name().to_owned()));
         }
@@ -300,7 +325,10 @@ impl AcceptResponse<'_> {
             head += &format!("Sec-WebSocket-Protocol: {subprotocol}\r\n");
         }
         if !self.extensions.is_empty() {
-            head += &format!("Sec-WebSocket-Extensions: {}\r\n", ExtensionHeader::format_list(&self.extensions));
+            head += &format!(
+                "Sec-WebSocket-Extensions: {}\r\n",
+                ExtensionHeader::format_list(&self.extensions)
+            );
         }
         let mut out = head.into_bytes();
         self.headers.write_to(&mut out);
@@ -311,7 +339,11 @@ impl AcceptResponse<'_> {
 
 impl From<RejectionReason> for Rejection {
     fn from(reason: RejectionReason) -> Self {
-        Self { status: reason.status(), reason, headers: Headers::new() }
+        Self {
+            status: reason.status(),
+            reason,
+            headers: Headers::new(),
+        }
     }
 }
 
@@ -320,8 +352,16 @@ impl Rejection {
     ///
     /// A status outside 300 to 599 would not reject anything and becomes 500.
     pub fn new(status: u16, text: impl Into<String>) -> Self {
-        let status = if (300..=599).contains(&status) { status } else { 500 };
-        Self { status, reason: RejectionReason::Other(text.into()), headers: Headers::new() }
+        let status = if (300..=599).contains(&status) {
+            status
+        } else {
+            500
+        };
+        Self {
+            status,
+            reason: RejectionReason::Other(text.into()),
+            headers: Headers::new(),
+        }
     }
 
     /// Adds a header, such as `WWW-Authenticate` or `Retry-After`. Those that the answer itself has are refused.
@@ -353,7 +393,11 @@ impl Rejection {
             426 => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
             _ => "",
         };
-        let connection = if self.status == 426 { "Upgrade, close" } else { "close" };
+        let connection = if self.status == 426 {
+            "Upgrade, close"
+        } else {
+            "close"
+        };
         let mut out = format!(
             "HTTP/1.1 {} {}\r\nConnection: {connection}\r\n{extra}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n",
             self.status,
@@ -393,7 +437,10 @@ fn reason_phrase(status: u16) -> &'static str {
 /// Path and query of a request target in origin form or, as RFC 6455 wants it too, in absolute form.
 /// <https://www.rfc-editor.org/rfc/rfc6455#section-3>, `resource-name`
 fn resource_of(target: &str) -> Option<String> {
-    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+    if !target
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'#')
+    {
         return None;
     }
     if target.starts_with('/') {
@@ -412,7 +459,10 @@ fn resource_of(target: &str) -> Option<String> {
 /// A `Host` value, if it is a host with at most a port.
 fn host_of(value: &[u8]) -> Option<String> {
     let host = ascii(value)?;
-    if host.bytes().any(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#' | b'@' | b' ' | b'\t')) {
+    if host
+        .bytes()
+        .any(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#' | b'@' | b' ' | b'\t'))
+    {
         return None;
     }
     Url::parse(&format!("http://{host}/")).ok()?;
@@ -420,20 +470,32 @@ fn host_of(value: &[u8]) -> Option<String> {
 }
 
 /// Base64 whose last character may have stray bits: the very example of RFC 6455 section 4.1 has them.
-const FORGIVING_BASE64: GeneralPurpose =
-    GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+const FORGIVING_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 /// A `Sec-WebSocket-Key` value, if it decodes to 16 bytes.
 fn key_of(value: &[u8]) -> Option<String> {
     let nonce = FORGIVING_BASE64.decode(value).ok()?;
-    if nonce.len() == 16 { ascii(value) } else { None }
+    if nonce.len() == 16 {
+        ascii(value)
+    } else {
+        None
+    }
 }
 
 fn has_body(headers: &Headers) -> bool {
     headers.values("transfer-encoding").next().is_some()
-        || headers.values("content-length").any(|length| length.iter().any(|digit| *digit != b'0'))
+        || headers
+            .values("content-length")
+            .any(|length| length.iter().any(|digit| *digit != b'0'))
 }
 
 fn ascii(value: &[u8]) -> Option<String> {
-    if value.is_ascii() { String::from_utf8(value.to_vec()).ok() } else { None }
+    if value.is_ascii() {
+        String::from_utf8(value.to_vec()).ok()
+    } else {
+        None
+    }
 }

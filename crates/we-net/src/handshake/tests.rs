@@ -5,8 +5,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-const RESPONSES: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/handshakes/responses.txt"));
-const REQUESTS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/handshakes/requests.txt"));
+const RESPONSES: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../fixtures/handshakes/responses.txt"
+));
+const REQUESTS: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../fixtures/handshakes/requests.txt"
+));
 
 /// The nonce of RFC 6455 section 1.3.
 const NONCE: [u8; 16] = *b"the sample nonce";
@@ -23,9 +29,15 @@ struct Case<'a> {
 
 fn cases(file: &str) -> Vec<Case<'_>> {
     let mut cases: Vec<Case<'_>> = Vec::new();
-    for line in file.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    for line in file
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
         if let Some(name) = line.strip_prefix("== ") {
-            cases.push(Case { name, ..Case::default() });
+            cases.push(Case {
+                name,
+                ..Case::default()
+            });
             continue;
         }
         let case = cases.last_mut().unwrap();
@@ -36,7 +48,8 @@ fn cases(file: &str) -> Vec<Case<'_>> {
         } else if let Some(value) = line.strip_prefix("offer: ") {
             case.offer = value.split(", ").collect();
         } else if let Some(text) = line.strip_prefix('>') {
-            case.message.extend(message_line(text.strip_prefix(' ').unwrap_or(text)));
+            case.message
+                .extend(message_line(text.strip_prefix(' ').unwrap_or(text)));
         } else {
             panic!("{}: cannot read {line:?}", case.name);
         }
@@ -108,19 +121,36 @@ fn in_pieces<T, E>(
     Ok(None)
 }
 
-fn read_response(case: &Case<'_>, message: &[u8], cuts: &[usize]) -> Result<Option<Accepted>, HandshakeError> {
+fn read_response(
+    case: &Case<'_>,
+    message: &[u8],
+    cuts: &[usize],
+) -> Result<Option<Accepted>, HandshakeError> {
     let url = WebSocketUrl::parse("ws://server.example.com/chat", None).unwrap();
-    let mut handshake = ClientHandshake::new(&url).with_nonce(NONCE).with_subprotocols(case.ask.clone()).unwrap();
+    let mut handshake = ClientHandshake::new(&url)
+        .with_nonce(NONCE)
+        .with_subprotocols(case.ask.clone())
+        .unwrap();
     for offer in &case.offer {
         handshake = handshake.with_extension(ExtensionHeader::new(*offer).unwrap());
     }
     let mut reader = handshake.into_reader();
-    in_pieces(message, cuts, |piece| reader.receive(piece), |done| &mut done.leftover)
+    in_pieces(
+        message,
+        cuts,
+        |piece| reader.receive(piece),
+        |done| &mut done.leftover,
+    )
 }
 
 fn read_request(message: &[u8], cuts: &[usize]) -> Result<Option<ServerRequest>, Rejection> {
     let mut reader = RequestReader::new(HeadLimits::default());
-    in_pieces(message, cuts, |piece| reader.receive(piece), |done| &mut done.leftover)
+    in_pieces(
+        message,
+        cuts,
+        |piece| reader.receive(piece),
+        |done| &mut done.leftover,
+    )
 }
 
 /// Where to cut a message: at every byte, or at some bytes of a long one.
@@ -133,14 +163,20 @@ fn responses_come_out_as_their_vectors_say() {
     for case in cases(RESPONSES) {
         let name = case.name;
         let result = read_response(&case, &case.message, &[]);
-        match (&result, case.expect.split_once(' ').unwrap_or((case.expect, ""))) {
+        match (
+            &result,
+            case.expect.split_once(' ').unwrap_or((case.expect, "")),
+        ) {
             (Ok(Some(accepted)), ("open", details)) => {
                 let mut expected = Vec::new();
                 if let Some(subprotocol) = &accepted.subprotocol {
                     expected.push(format!("subprotocol={subprotocol}"));
                 }
                 if !accepted.extensions.is_empty() {
-                    expected.push(format!("extensions={}", ExtensionHeader::format_list(&accepted.extensions)));
+                    expected.push(format!(
+                        "extensions={}",
+                        ExtensionHeader::format_list(&accepted.extensions)
+                    ));
                 }
                 if !accepted.leftover.is_empty() {
                     expected.push(format!("leftover={}", accepted.leftover.escape_ascii()));
@@ -155,10 +191,18 @@ fn responses_come_out_as_their_vectors_say() {
             _ => panic!("{name}: {result:?}"),
         }
         for cut in cuts_of(&case.message) {
-            assert_eq!(read_response(&case, &case.message, &[cut]), result, "{name} cut at {cut}");
+            assert_eq!(
+                read_response(&case, &case.message, &[cut]),
+                result,
+                "{name} cut at {cut}"
+            );
         }
         let every: Vec<usize> = (0..case.message.len()).collect();
-        assert_eq!(read_response(&case, &case.message, &every), result, "{name} byte by byte");
+        assert_eq!(
+            read_response(&case, &case.message, &every),
+            result,
+            "{name} byte by byte"
+        );
     }
 }
 
@@ -167,7 +211,10 @@ fn requests_come_out_as_their_vectors_say() {
     for case in cases(REQUESTS) {
         let name = case.name;
         let result = read_request(&case.message, &[]);
-        match (&result, case.expect.split_once(' ').unwrap_or((case.expect, ""))) {
+        match (
+            &result,
+            case.expect.split_once(' ').unwrap_or((case.expect, "")),
+        ) {
             (Ok(Some(request)), ("open", details)) => {
                 for detail in details.split('|').filter(|detail| !detail.is_empty()) {
                     let (what, expected) = detail.split_once('=').unwrap();
@@ -184,17 +231,29 @@ fn requests_come_out_as_their_vectors_say() {
                 }
             }
             (Err(rejection), (status, words)) => {
-                assert_eq!(rejection.status().to_string(), status, "{name}: {rejection}");
+                assert_eq!(
+                    rejection.status().to_string(),
+                    status,
+                    "{name}: {rejection}"
+                );
                 assert!(rejection.to_string().contains(words), "{name}: {rejection}");
             }
             (Ok(None), ("wait", "")) => {}
             _ => panic!("{name}: {result:?}"),
         }
         for cut in cuts_of(&case.message) {
-            assert_eq!(read_request(&case.message, &[cut]), result, "{name} cut at {cut}");
+            assert_eq!(
+                read_request(&case.message, &[cut]),
+                result,
+                "{name} cut at {cut}"
+            );
         }
         let every: Vec<usize> = (0..case.message.len()).collect();
-        assert_eq!(read_request(&case.message, &every), result, "{name} byte by byte");
+        assert_eq!(
+            read_request(&case.message, &every),
+            result,
+            "{name} byte by byte"
+        );
     }
 }
 
@@ -214,7 +273,10 @@ fn the_request_has_every_header_in_the_order_of_the_standard() {
         .with_subprotocols(["chat", "superchat"])
         .unwrap()
         .with_extension(
-            ExtensionHeader::new("permessage-deflate").unwrap().with_param("client_max_window_bits", None).unwrap(),
+            ExtensionHeader::new("permessage-deflate")
+                .unwrap()
+                .with_param("client_max_window_bits", None)
+                .unwrap(),
         )
         .with_header("Cookie", "a=b")
         .unwrap()
@@ -238,14 +300,19 @@ fn the_request_has_every_header_in_the_order_of_the_standard() {
 #[test]
 fn url_credentials_become_basic_authorization() {
     let request = text(handshake("ws://Aladdin:open%20sesame@h/").request());
-    assert!(request.contains("\r\nAuthorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"), "{request}");
+    assert!(
+        request.contains("\r\nAuthorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"),
+        "{request}"
+    );
     assert!(request.contains("\r\nHost: h\r\n"), "{request}");
 }
 
 #[test]
 fn every_key_is_new() {
     let url = WebSocketUrl::parse("ws://h/", None).unwrap();
-    let keys: std::collections::HashSet<_> = (0..100).map(|_| ClientHandshake::new(&url).request()).collect();
+    let keys: std::collections::HashSet<_> = (0..100)
+        .map(|_| ClientHandshake::new(&url).request())
+        .collect();
     assert_eq!(keys.len(), 100);
 }
 
@@ -253,9 +320,18 @@ fn every_key_is_new() {
 fn line_breaks_never_reach_the_request() {
     for bad in ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\0b"] {
         assert!(handshake("ws://h/").with_origin(bad).is_err(), "{bad:?}");
-        assert!(handshake("ws://h/").with_subprotocols([bad]).is_err(), "{bad:?}");
-        assert!(handshake("ws://h/").with_header("X", bad).is_err(), "{bad:?}");
-        assert!(handshake("ws://h/").with_header(bad, "x").is_err(), "{bad:?}");
+        assert!(
+            handshake("ws://h/").with_subprotocols([bad]).is_err(),
+            "{bad:?}"
+        );
+        assert!(
+            handshake("ws://h/").with_header("X", bad).is_err(),
+            "{bad:?}"
+        );
+        assert!(
+            handshake("ws://h/").with_header(bad, "x").is_err(),
+            "{bad:?}"
+        );
     }
     let request = text(handshake("ws://h/a\r\nX-Evil: 1\r\n\r\n?\r\n").request());
     assert_eq!(request.matches("\r\n\r\n").count(), 1, "{request}");
@@ -271,13 +347,26 @@ fn line_breaks_never_reach_the_response() {
     assert!(Rejection::new(404, "x").with_header("X", "a\nb").is_err());
     // The text of a rejection is the body: it may hold anything, its length is declared.
     let rejection = text(Rejection::new(404, "a\r\n\r\nb").to_bytes());
-    assert!(rejection.ends_with("\r\nContent-Length: 7\r\n\r\na\r\n\r\nb\n"), "{rejection}");
+    assert!(
+        rejection.ends_with("\r\nContent-Length: 7\r\n\r\na\r\n\r\nb\n"),
+        "{rejection}"
+    );
 }
 
 #[test]
 fn headers_of_the_handshake_itself_cannot_be_set() {
-    for name in ["Host", "upgrade", "CONNECTION", "Sec-WebSocket-Key", "Content-Length", "Origin"] {
-        assert_eq!(handshake("ws://h/").with_header(name, "x").unwrap_err(), HeaderError::Reserved(name.to_owned()));
+    for name in [
+        "Host",
+        "upgrade",
+        "CONNECTION",
+        "Sec-WebSocket-Key",
+        "Content-Length",
+        "Origin",
+    ] {
+        assert_eq!(
+            handshake("ws://h/").with_header(name, "x").unwrap_err(),
+            HeaderError::Reserved(name.to_owned())
+        );
     }
 }
 
@@ -302,9 +391,15 @@ fn subprotocols_are_tokens_and_differ() {
 #[test]
 fn an_end_of_the_connection_says_how_far_it_came() {
     let mut reader = handshake("ws://h/").into_reader();
-    assert_eq!(reader.receive_eof(), HandshakeError::Ended { started: false });
+    assert_eq!(
+        reader.receive_eof(),
+        HandshakeError::Ended { started: false }
+    );
     assert_eq!(reader.receive(b"HTTP/1.1 101"), Ok(None));
-    assert_eq!(reader.receive_eof(), HandshakeError::Ended { started: true });
+    assert_eq!(
+        reader.receive_eof(),
+        HandshakeError::Ended { started: true }
+    );
 }
 
 struct ServerRequestFixture;
@@ -317,7 +412,10 @@ impl ServerRequestFixture {
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Extensions: x; y\r\nSec-WebSocket-Protocol: {subprotocols}\r\n\r\n"
         );
-        RequestReader::new(HeadLimits::default()).receive(request.as_bytes()).unwrap().unwrap()
+        RequestReader::new(HeadLimits::default())
+            .receive(request.as_bytes())
+            .unwrap()
+            .unwrap()
     }
 }
 
@@ -351,9 +449,26 @@ fn a_server_accepts_only_what_was_asked_for() {
     let request = ServerRequestFixture::parse("a, b");
     let x = ExtensionHeader::new("x").unwrap();
     assert!(request.accept().with_subprotocol("c").is_err());
-    assert!(request.accept().with_extension(ExtensionHeader::new("z").unwrap()).is_err());
-    assert!(request.accept().with_extension(x.clone()).unwrap().with_extension(x).is_err());
-    assert!(request.accept().with_header("Sec-WebSocket-Accept", "x").is_err());
+    assert!(
+        request
+            .accept()
+            .with_extension(ExtensionHeader::new("z").unwrap())
+            .is_err()
+    );
+    assert!(
+        request
+            .accept()
+            .with_extension(x.clone())
+            .unwrap()
+            .with_extension(x)
+            .is_err()
+    );
+    assert!(
+        request
+            .accept()
+            .with_header("Sec-WebSocket-Accept", "x")
+            .is_err()
+    );
     assert_eq!(request.choose_subprotocol(&["c", "b", "a"]), Some("a"));
     assert_eq!(request.choose_subprotocol(&["c"]), None);
     assert_eq!(request.choose_subprotocol::<&str>(&[]), None);
@@ -362,28 +477,43 @@ fn a_server_accepts_only_what_was_asked_for() {
 #[test]
 fn rejections_carry_the_headers_that_their_status_wants() {
     for (reason, start) in [
-        (RejectionReason::Method, "HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nAllow: GET\r\n"),
+        (
+            RejectionReason::Method,
+            "HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nAllow: GET\r\n",
+        ),
         (
             RejectionReason::Version,
             "HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade, close\r\n\
              Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
         ),
-        (RejectionReason::Origin, "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Type: text/plain"),
+        (
+            RejectionReason::Origin,
+            "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Type: text/plain",
+        ),
     ] {
         let response = text(Rejection::from(reason).to_bytes());
         assert!(response.starts_with(start), "{response}");
     }
     let response = text(
-        Rejection::new(401, "who are you?").with_header("WWW-Authenticate", "Basic realm=\"x\"").unwrap().to_bytes(),
+        Rejection::new(401, "who are you?")
+            .with_header("WWW-Authenticate", "Basic realm=\"x\"")
+            .unwrap()
+            .to_bytes(),
     );
-    assert!(response.contains("\r\nWWW-Authenticate: Basic"), "{response}");
+    assert!(
+        response.contains("\r\nWWW-Authenticate: Basic"),
+        "{response}"
+    );
     assert_eq!(Rejection::new(101, "").status(), 500);
 }
 
 #[test]
 fn both_halves_understand_each_other() {
     let handshake = handshake("ws://h/x").with_subprotocols(["a", "b"]).unwrap();
-    let request = RequestReader::new(HeadLimits::default()).receive(&handshake.request()).unwrap().unwrap();
+    let request = RequestReader::new(HeadLimits::default())
+        .receive(&handshake.request())
+        .unwrap()
+        .unwrap();
     let response = request.accept().with_subprotocol("b").unwrap().to_bytes();
     let accepted = handshake.into_reader().receive(&response).unwrap().unwrap();
     assert_eq!(accepted.subprotocol.as_deref(), Some("b"));

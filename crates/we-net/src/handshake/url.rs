@@ -30,7 +30,9 @@ pub struct WebSocketUrl {
 #[non_exhaustive]
 pub enum UrlError {
     /// The URL parser failed, for instance on a relative URL without a base.
-    #[error("`{input}` is not a valid URL ({source}); write it as ws://host/path or wss://host/path")]
+    #[error(
+        "`{input}` is not a valid URL ({source}); write it as ws://host/path or wss://host/path"
+    )]
     Invalid {
         /// What was given.
         input: String,
@@ -41,7 +43,9 @@ pub enum UrlError {
     #[error("`{0}:` is not a scheme a WebSocket can use; use ws: or wss:")]
     Scheme(String),
     /// There is a `#`, even if nothing follows it.
-    #[error("a WebSocket URL cannot have a fragment; remove the `#` and what follows, or write it as %23")]
+    #[error(
+        "a WebSocket URL cannot have a fragment; remove the `#` and what follows, or write it as %23"
+    )]
     Fragment,
 }
 
@@ -54,7 +58,10 @@ impl WebSocketUrl {
         let url = Url::options()
             .base_url(base)
             .parse(input)
-            .map_err(|source| UrlError::Invalid { input: input.to_owned(), source })?;
+            .map_err(|source| UrlError::Invalid {
+                input: input.to_owned(),
+                source,
+            })?;
         Self::try_from(url)
     }
 
@@ -101,7 +108,8 @@ impl WebSocketUrl {
 
     /// The user name, percent-decoded; `None` if the URL has neither user name nor password.
     pub fn username(&self) -> Option<Vec<u8>> {
-        self.has_credentials().then(|| percent_decode(self.url.username()))
+        self.has_credentials()
+            .then(|| percent_decode(self.url.username()))
     }
 
     /// The password, percent-decoded.
@@ -193,7 +201,13 @@ impl fmt::Display for WebSocketUrl {
         if !self.has_credentials() {
             return f.write_str(self.as_str());
         }
-        write!(f, "{}://…@{}{}", self.url.scheme(), self.host_header(), self.resource_name())
+        write!(
+            f,
+            "{}://…@{}{}",
+            self.url.scheme(),
+            self.host_header(),
+            self.resource_name()
+        )
     }
 }
 
@@ -232,7 +246,9 @@ fn percent_decode(input: &str) -> Vec<u8> {
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    char::from(byte)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]
@@ -262,7 +278,14 @@ mod tests {
 
     #[test]
     fn other_schemes_are_refused() {
-        for input in ["ftp://h/", "file:///x", "about:blank", "wsss://h/", "data:text/plain,x", "mailto:a@b"] {
+        for input in [
+            "ftp://h/",
+            "file:///x",
+            "about:blank",
+            "wsss://h/",
+            "data:text/plain,x",
+            "mailto:a@b",
+        ] {
             assert!(matches!(parse(input), Err(UrlError::Scheme(_))), "{input}");
         }
     }
@@ -277,8 +300,19 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_refused() {
-        for input in ["", "/relative", "ws://", "ws://h:99999/", "ws://a b/", "ws://[::1/", "//h/"] {
-            assert!(matches!(parse(input), Err(UrlError::Invalid { .. })), "{input}");
+        for input in [
+            "",
+            "/relative",
+            "ws://",
+            "ws://h:99999/",
+            "ws://a b/",
+            "ws://[::1/",
+            "//h/",
+        ] {
+            assert!(
+                matches!(parse(input), Err(UrlError::Invalid { .. })),
+                "{input}"
+            );
         }
     }
 
@@ -293,10 +327,17 @@ mod tests {
             ("", "wss://example.com:8443/app/page?x"),
             ("ws://h/", "ws://h/"),
         ] {
-            assert_eq!(WebSocketUrl::parse(input, Some(&base)).unwrap().as_str(), serialised, "{input}");
+            assert_eq!(
+                WebSocketUrl::parse(input, Some(&base)).unwrap().as_str(),
+                serialised,
+                "{input}"
+            );
         }
         let opaque = Url::parse("about:blank").unwrap();
-        assert!(matches!(WebSocketUrl::parse("/ws", Some(&opaque)), Err(UrlError::Invalid { .. })));
+        assert!(matches!(
+            WebSocketUrl::parse("/ws", Some(&opaque)),
+            Err(UrlError::Invalid { .. })
+        ));
     }
 
     #[test]
@@ -305,11 +346,23 @@ mod tests {
         for (input, resource, host_header, port, secure) in [
             ("ws://example.com", "/", "example.com", 80, false),
             ("wss://example.com/a/../b?", "/b", "example.com", 443, true),
-            ("ws://example.com:8080/a?b=c&d", "/a?b=c&d", "example.com:8080", 8080, false),
+            (
+                "ws://example.com:8080/a?b=c&d",
+                "/a?b=c&d",
+                "example.com:8080",
+                8080,
+                false,
+            ),
             ("wss://[::1]:9/x", "/x", "[::1]:9", 9, true),
             ("ws://127.1/", "/", "127.0.0.1", 80, false),
             ("ws://ex%41mple.com./", "/", "example.com.", 80, false),
-            ("ws://bücher.example/ü", "/%C3%BC", "xn--bcher-kva.example", 80, false),
+            (
+                "ws://bücher.example/ü",
+                "/%C3%BC",
+                "xn--bcher-kva.example",
+                80,
+                false,
+            ),
         ] {
             let url = parse(input).unwrap();
             assert_eq!(url.resource_name(), resource, "{input}");
@@ -333,9 +386,17 @@ mod tests {
 
     #[test]
     fn line_breaks_in_a_url_never_reach_the_resource_name() {
-        for input in ["ws://h/a\r\nX-Evil: 1", "ws://h/a\0b", "ws://h/?a\r\nb", "ws://h/?\0"] {
+        for input in [
+            "ws://h/a\r\nX-Evil: 1",
+            "ws://h/a\0b",
+            "ws://h/?a\r\nb",
+            "ws://h/?\0",
+        ] {
             let resource = parse(input).unwrap().resource_name();
-            assert!(resource.bytes().all(|b| b.is_ascii_graphic()), "{resource:?}");
+            assert!(
+                resource.bytes().all(|b| b.is_ascii_graphic()),
+                "{resource:?}"
+            );
         }
     }
 

@@ -182,7 +182,8 @@ impl CloseFrame {
         };
         let code = u16::from_be_bytes(*code);
         let code = CloseCode::new(code).ok_or(ProtocolError::InvalidCloseCode(code))?;
-        let reason = std::str::from_utf8(reason).map_err(|_| ConnectionError::InvalidCloseReason)?;
+        let reason =
+            std::str::from_utf8(reason).map_err(|_| ConnectionError::InvalidCloseReason)?;
         // A control frame holds at most 125 bytes, so no reason that arrives is too long.
         let reason = CloseReason::truncated(reason);
         Ok(Some(Self { code, reason }))
@@ -197,7 +198,10 @@ impl CloseFrame {
 
 impl From<CloseCode> for CloseFrame {
     fn from(code: CloseCode) -> Self {
-        Self { code, reason: CloseReason::default() }
+        Self {
+            code,
+            reason: CloseReason::default(),
+        }
     }
 }
 
@@ -219,7 +223,8 @@ mod tests {
     #[test]
     fn only_codes_of_the_registry_and_the_open_ranges_exist() {
         for code in 0..=u16::MAX {
-            let sendable = matches!(code, 1000..=1003 | 1007..=1014) || (3000..5000).contains(&code);
+            let sendable =
+                matches!(code, 1000..=1003 | 1007..=1014) || (3000..5000).contains(&code);
             assert_eq!(CloseCode::new(code).is_some(), sendable, "{code}");
         }
     }
@@ -227,7 +232,10 @@ mod tests {
     #[test]
     fn reason_holds_123_bytes() {
         assert!(CloseReason::new("x".repeat(123)).is_ok());
-        assert_eq!(CloseReason::new("x".repeat(124)), Err(ReasonTooLong { len: 124 }));
+        assert_eq!(
+            CloseReason::new("x".repeat(124)),
+            Err(ReasonTooLong { len: 124 })
+        );
         // 41 characters of three bytes fill it; the 42nd does not fit.
         assert!(CloseReason::new("€".repeat(41)).is_ok());
         assert!(CloseReason::new("€".repeat(42)).is_err());
@@ -248,8 +256,17 @@ mod tests {
 
     #[test]
     fn bad_bodies_are_refused() {
-        assert_eq!(CloseFrame::parse(b"\x03"), Err(ProtocolError::CloseBodyTooShort.into()));
-        assert_eq!(CloseFrame::parse(&1005u16.to_be_bytes()), Err(ProtocolError::InvalidCloseCode(1005).into()));
-        assert_eq!(CloseFrame::parse(b"\x03\xE8\xFF"), Err(ConnectionError::InvalidCloseReason));
+        assert_eq!(
+            CloseFrame::parse(b"\x03"),
+            Err(ProtocolError::CloseBodyTooShort.into())
+        );
+        assert_eq!(
+            CloseFrame::parse(&1005u16.to_be_bytes()),
+            Err(ProtocolError::InvalidCloseCode(1005).into())
+        );
+        assert_eq!(
+            CloseFrame::parse(b"\x03\xE8\xFF"),
+            Err(ConnectionError::InvalidCloseReason)
+        );
     }
 }

@@ -27,8 +27,14 @@ impl Config {
     #[must_use]
     pub fn server() -> Self {
         Self {
-            limits: Limits { max_pending_output: 16 << 20, ..Limits::default() },
-            timeouts: Timeouts { stalled_write: Some(Duration::from_secs(30)), ..Timeouts::default() },
+            limits: Limits {
+                max_pending_output: 16 << 20,
+                ..Limits::default()
+            },
+            timeouts: Timeouts {
+                stalled_write: Some(Duration::from_secs(30)),
+                ..Timeouts::default()
+            },
             ..Self::default()
         }
     }
@@ -58,7 +64,11 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_message_size: 64 << 20, max_small_fragments: 16_384, max_pending_output: usize::MAX }
+        Self {
+            max_message_size: 64 << 20,
+            max_small_fragments: 16_384,
+            max_pending_output: usize::MAX,
+        }
     }
 }
 

@@ -127,7 +127,11 @@ impl ConnectionError {
             Self::TooManyFragments { .. } => CloseCode::POLICY,
             Self::Extension(error) => error.close_code(),
             Self::Local(frame) => frame.code,
-            Self::Aborted | Self::UnexpectedEof | Self::Transport(_) | Self::ClosingTimeout | Self::PeerNotReading => {
+            Self::Aborted
+            | Self::UnexpectedEof
+            | Self::Transport(_)
+            | Self::ClosingTimeout
+            | Self::PeerNotReading => {
                 return None;
             }
         })
@@ -146,7 +150,10 @@ pub struct TransportError {
 
 impl From<io::Error> for TransportError {
     fn from(error: io::Error) -> Self {
-        Self { kind: error.kind(), message: error.to_string().into() }
+        Self {
+            kind: error.kind(),
+            message: error.to_string().into(),
+        }
     }
 }
 

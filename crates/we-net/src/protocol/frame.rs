@@ -130,7 +130,11 @@ impl fmt::Display for Rsv {
             return f.write_str("no RSV bit");
         }
         let mut separator = "";
-        for (bit, name) in [(Self::RSV1, "RSV1"), (Self::RSV2, "RSV2"), (Self::RSV3, "RSV3")] {
+        for (bit, name) in [
+            (Self::RSV1, "RSV1"),
+            (Self::RSV2, "RSV2"),
+            (Self::RSV3, "RSV3"),
+        ] {
             if self.contains(bit) {
                 write!(f, "{separator}{name}")?;
                 separator = "+";
@@ -172,7 +176,8 @@ impl FrameHeader {
             return Ok(None);
         };
         let opcode_bits = first & 0x0F;
-        let opcode = OpCode::from_bits(opcode_bits).ok_or(ProtocolError::ReservedOpcode(opcode_bits))?;
+        let opcode =
+            OpCode::from_bits(opcode_bits).ok_or(ProtocolError::ReservedOpcode(opcode_bits))?;
         let fin = first & 0x80 != 0;
         if opcode.is_control() && !fin {
             return Err(ProtocolError::FragmentedControlFrame(opcode));
@@ -220,14 +225,23 @@ impl FrameHeader {
             };
             (Some(MaskKey::new(*key)), rest)
         };
-        let header = Self { fin, rsv: Rsv(first & Rsv::MASK), opcode, mask, payload_len };
+        let header = Self {
+            fin,
+            rsv: Rsv(first & Rsv::MASK),
+            opcode,
+            mask,
+            payload_len,
+        };
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
     /// The bytes of this header, its length in the shortest form.
     #[must_use]
     pub fn encode(&self) -> EncodedHeader {
-        let mut out = EncodedHeader { bytes: [0; Self::MAX_LEN], len: 0 };
+        let mut out = EncodedHeader {
+            bytes: [0; Self::MAX_LEN],
+            len: 0,
+        };
         out.push([(u8::from(self.fin) << 7) | self.rsv.0 | self.opcode as u8]);
         let mask_bit = u8::from(self.mask.is_some()) << 7;
         match self.payload_len {

@@ -98,7 +98,10 @@ mod tests {
 
     /// The definition in section 5.3, octet by octet.
     fn mask_by_definition(data: &[u8], key: [u8; 4]) -> Vec<u8> {
-        data.iter().enumerate().map(|(i, octet)| octet ^ key[i % 4]).collect()
+        data.iter()
+            .enumerate()
+            .map(|(i, octet)| octet ^ key[i % 4])
+            .collect()
     }
 
     const KEY: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
@@ -152,7 +155,8 @@ mod tests {
     #[test]
     fn random_keys_do_not_repeat_beyond_chance() {
         let mut source = RandomMasks;
-        let keys: std::collections::HashSet<_> = (0..100_000).map(|_| source.next_key().to_bytes()).collect();
+        let keys: std::collections::HashSet<_> =
+            (0..100_000).map(|_| source.next_key().to_bytes()).collect();
         // 100,000 draws from 2^32 collide about once; a counter, a constant or a short cycle would not.
         assert!(keys.len() > 99_980, "{} distinct keys", keys.len());
         for byte in 0..4 {

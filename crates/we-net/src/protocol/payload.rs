@@ -121,7 +121,12 @@ impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 32;
         let head = &self[..self.len().min(SHOWN)];
-        write!(f, "Payload({} bytes: b\"{}", self.len(), head.escape_ascii())?;
+        write!(
+            f,
+            "Payload({} bytes: b\"{}",
+            self.len(),
+            head.escape_ascii()
+        )?;
         f.write_str(if self.len() > SHOWN { "…\")" } else { "\")" })
     }
 }
@@ -152,7 +157,11 @@ pub(super) enum Expected {
 
 impl<'a> PayloadSink<'a> {
     pub(super) fn new(bytes: &'a mut AlignedBytes, limit: usize, expected: Expected) -> Self {
-        Self { bytes, limit, expected }
+        Self {
+            bytes,
+            limit,
+            expected,
+        }
     }
 
     /// How many bytes may still be appended.
@@ -193,7 +202,11 @@ impl<'a> PayloadSink<'a> {
     }
 
     /// Appends `data` unmasked by `key`; returns the key for the bytes after it.
-    pub(super) fn extend_unmasked(&mut self, data: &[u8], key: MaskKey) -> Result<MaskKey, LimitExceeded> {
+    pub(super) fn extend_unmasked(
+        &mut self,
+        data: &[u8],
+        key: MaskKey,
+    ) -> Result<MaskKey, LimitExceeded> {
         self.reserve(data.len())?;
         Ok(append_unmasked(self.bytes, data, key))
     }

@@ -86,7 +86,9 @@ impl TryFrom<Payload> for Text {
     fn try_from(payload: Payload) -> Result<Self, InvalidUtf8> {
         match simdutf8::compat::from_utf8(&payload) {
             Ok(_) => Ok(Self(payload)),
-            Err(error) => Err(InvalidUtf8 { position: error.valid_up_to() }),
+            Err(error) => Err(InvalidUtf8 {
+                position: error.valid_up_to(),
+            }),
         }
     }
 }
@@ -138,7 +140,10 @@ pub(super) struct TextAssembler {
 
 impl TextAssembler {
     pub(super) fn new() -> Self {
-        Self { bytes: empty(), valid: 0 }
+        Self {
+            bytes: empty(),
+            valid: 0,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -176,7 +181,9 @@ impl TextAssembler {
     }
 
     fn invalid(&self) -> InvalidUtf8 {
-        InvalidUtf8 { position: self.valid }
+        InvalidUtf8 {
+            position: self.valid,
+        }
     }
 }
 

@@ -43,9 +43,20 @@ fn microtasks_follow_each_async_job() {
     for value in [1, 2] {
         let promise = JsPromise::from_async_fn(async move |_| Ok(value.into()), &mut bench.context);
         let name = if value == 1 { "one" } else { "two" };
-        bench.context.global_object().set(boa_engine::js_string!(name), promise, true, &mut bench.context).unwrap();
+        bench
+            .context
+            .global_object()
+            .set(
+                boa_engine::js_string!(name),
+                promise,
+                true,
+                &mut bench.context,
+            )
+            .unwrap();
     }
-    let log = bench.log_of("one.then(() => log('one')).then(() => log('after one')); two.then(() => log('two'))");
+    let log = bench.log_of(
+        "one.then(() => log('one')).then(() => log('after one')); two.then(() => log('two'))",
+    );
     assert_eq!(log, ["one", "after one", "two"]);
 }
 
@@ -59,8 +70,12 @@ fn native_timers_run_with_script_timers_in_order() {
         })
     };
     bench.eval("setTimeout(() => log('script, 10'), 10)");
-    bench.context.enqueue_job(TimeoutJob::new(job(bench.log.clone(), "native, 20"), 20).into());
-    bench.context.enqueue_job(TimeoutJob::new(job(bench.log.clone(), "native, 1"), 1).into());
+    bench
+        .context
+        .enqueue_job(TimeoutJob::new(job(bench.log.clone(), "native, 20"), 20).into());
+    bench
+        .context
+        .enqueue_job(TimeoutJob::new(job(bench.log.clone(), "native, 1"), 1).into());
     assert_eq!(bench.log_of(""), ["native, 1", "script, 10", "native, 20"]);
 }
 
@@ -96,7 +111,15 @@ fn a_native_interval_repeats_until_cancelled() {
     );
     *token.borrow_mut() = Some(job.cancellation_token().clone());
     bench.context.enqueue_job(job.into());
-    assert_eq!(bench.log_of(""), ["tick", "report: Error: reported", "tick", "report: Error: reported"]);
+    assert_eq!(
+        bench.log_of(""),
+        [
+            "tick",
+            "report: Error: reported",
+            "tick",
+            "report: Error: reported"
+        ]
+    );
 }
 
 #[test]
@@ -111,7 +134,10 @@ fn a_generic_job_is_a_task() {
         realm,
     );
     bench.context.enqueue_job(job.into());
-    assert_eq!(bench.log_of("queueMicrotask(() => log('micro'))"), ["micro", "job", "report: RangeError: its error"]);
+    assert_eq!(
+        bench.log_of("queueMicrotask(() => log('micro'))"),
+        ["micro", "job", "report: RangeError: its error"]
+    );
 }
 
 #[test]
@@ -149,22 +175,29 @@ fn a_callback_with_script_on_the_stack_is_no_checkpoint() {
         let callback = args[0].as_object().unwrap().clone();
         state.invoke(&callback, &JsValue::undefined(), &[], context);
     });
-    let script = "queueMicrotask(() => log('micro')); callNow(() => log('callback')); log('script')";
+    let script =
+        "queueMicrotask(() => log('micro')); callNow(() => log('callback')); log('script')";
     assert_eq!(bench.log_of(script), ["callback", "script", "micro"]);
-    assert_eq!(bench.log_of(&format!("setTimeout(() => {{ {script} }})")), ["callback", "script", "micro"]);
+    assert_eq!(
+        bench.log_of(&format!("setTimeout(() => {{ {script} }})")),
+        ["callback", "script", "micro"]
+    );
 }
 
 #[test]
 fn a_checkpoint_follows_each_callback_of_a_task() {
     let mut bench = Bench::new();
-    let listener = bench.eval("(name => { log(name); queueMicrotask(() => log(name + '-micro')) })");
+    let listener =
+        bench.eval("(name => { log(name); queueMicrotask(() => log(name + '-micro')) })");
     let listener = listener.as_object().unwrap().clone();
     let state = bench.state();
-    bench.state().queue_task(crate::event_loop::TaskSource::Embedder, move |context| {
-        for name in ["a", "b"] {
-            let name = boa_engine::js_string!(name).into();
-            state.invoke(&listener, &JsValue::undefined(), &[name], context);
-        }
-    });
+    bench
+        .state()
+        .queue_task(crate::event_loop::TaskSource::Embedder, move |context| {
+            for name in ["a", "b"] {
+                let name = boa_engine::js_string!(name).into();
+                state.invoke(&listener, &JsValue::undefined(), &[name], context);
+            }
+        });
     assert_eq!(bench.log_of(""), ["a", "a-micro", "b", "b-micro"]);
 }

@@ -38,7 +38,10 @@ impl Log {
 /// The first line of an error's text without the position that the engine appends: `Error: text (at file:1:2)`.
 pub(crate) fn headline(text: &str) -> &str {
     let line = text.lines().next().unwrap_or_default();
-    let end = [" (unknown at", " (native"].iter().filter_map(|mark| line.find(mark)).min();
+    let end = [" (unknown at", " (native"]
+        .iter()
+        .filter_map(|mark| line.find(mark))
+        .min();
     end.map_or(line, |end| &line[..end])
 }
 
@@ -51,10 +54,16 @@ struct FakeHost {
 
 impl LoopHost for FakeHost {
     fn report_exception(&self, error: JsError, _context: &mut Context) {
-        self.log.push(format!("report: {}", headline(&error.to_string())));
+        self.log
+            .push(format!("report: {}", headline(&error.to_string())));
     }
 
-    fn fire_unhandled_rejection(&self, promise: &JsObject, reason: &JsValue, context: &mut Context) -> EventResult {
+    fn fire_unhandled_rejection(
+        &self,
+        promise: &JsObject,
+        reason: &JsValue,
+        context: &mut Context,
+    ) -> EventResult {
         self.log.push(format!("unhandled: {}", reason.display()));
         let listener = self.on_unhandled.borrow().clone();
         if let Some(listener) = listener {
@@ -85,21 +94,35 @@ impl Bench {
 
     pub(crate) fn with_options(options: Options) -> Self {
         let log = Log::default();
-        let host = Rc::new(FakeHost { log: log.clone(), on_unhandled: RefCell::default() });
+        let host = Rc::new(FakeHost {
+            log: log.clone(),
+            on_unhandled: RefCell::default(),
+        });
         let event_loop = EventLoop::with_host(options, host.clone()).unwrap();
         let mut context = event_loop.context_builder().build().unwrap();
         event_loop.install(&mut context).unwrap();
-        let mut bench = Self { context, event_loop, log: log.clone(), host };
+        let mut bench = Self {
+            context,
+            event_loop,
+            log: log.clone(),
+            host,
+        };
         bench.define("log", move |args, context| {
-            let words: Vec<_> =
-                args.iter().map(|arg| arg.to_string(context).unwrap().to_std_string_escaped()).collect();
+            let words: Vec<_> = args
+                .iter()
+                .map(|arg| arg.to_string(context).unwrap().to_std_string_escaped())
+                .collect();
             log.push(words.join(" "));
         });
         bench
     }
 
     /// Defines a global function. The closure must not own script objects.
-    pub(crate) fn define(&mut self, name: &str, steps: impl Fn(&[JsValue], &mut Context) + 'static) {
+    pub(crate) fn define(
+        &mut self,
+        name: &str,
+        steps: impl Fn(&[JsValue], &mut Context) + 'static,
+    ) {
         let steps = Rc::new(steps);
         // A native closure has to be Copy or unsafe; a leaked one is Copy, and a test's end frees all.
         let steps: &'static Rc<_> = Box::leak(Box::new(steps));
@@ -108,7 +131,9 @@ impl Bench {
             Ok(JsValue::undefined())
         });
         let function = FunctionObjectBuilder::new(self.context.realm(), native).build();
-        self.context.register_global_property(js_string!(name), function, Attribute::all()).unwrap();
+        self.context
+            .register_global_property(js_string!(name), function, Attribute::all())
+            .unwrap();
     }
 
     pub(crate) fn state(&self) -> Rc<LoopState> {
@@ -160,6 +185,8 @@ fn log_reads_its_arguments() {
     let mut bench = Bench::new();
     assert_eq!(bench.log_of("log('a', 1)"), ["a 1"]);
     // `JsArgs` is what natives read their arguments with; an absent one is undefined.
-    bench.define("probe", |args, _| assert!(args.get_or_undefined(3).is_undefined()));
+    bench.define("probe", |args, _| {
+        assert!(args.get_or_undefined(3).is_undefined())
+    });
     bench.eval("probe()");
 }

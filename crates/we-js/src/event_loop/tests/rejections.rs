@@ -5,7 +5,8 @@ use super::Bench;
 #[test]
 fn an_unhandled_rejection_is_told_after_the_microtasks() {
     let mut bench = Bench::new();
-    let log = bench.log_of("Promise.reject('lost'); queueMicrotask(() => log('micro')); log('script')");
+    let log =
+        bench.log_of("Promise.reject('lost'); queueMicrotask(() => log('micro')); log('script')");
     assert_eq!(log, ["script", "micro", "unhandled: \"lost\""]);
 }
 
@@ -33,14 +34,17 @@ fn a_rejection_handled_before_its_task_runs_is_not_told() {
 #[test]
 fn a_rejection_handled_later_is_told() {
     let mut bench = Bench::new();
-    let log = bench.log_of("const p = Promise.reject(1); setTimeout(() => p.catch(() => log('caught')), 1)");
+    let log = bench
+        .log_of("const p = Promise.reject(1); setTimeout(() => p.catch(() => log('caught')), 1)");
     assert_eq!(log, ["unhandled: 1", "caught", "handled: 1"]);
 }
 
 #[test]
 fn a_rejection_handled_by_its_own_listener_is_not_told_as_handled() {
     let mut bench = Bench::new();
-    bench.eval("Promise.reject(1); function onUnhandled(promise) { promise.catch(() => log('caught')) }");
+    bench.eval(
+        "Promise.reject(1); function onUnhandled(promise) { promise.catch(() => log('caught')) }",
+    );
     bench.listen_for_rejections();
     assert_eq!(bench.log_of(""), ["unhandled: 1", "caught"]);
 }
@@ -50,5 +54,8 @@ fn a_listener_that_rejects_does_not_hang_the_loop() {
     let mut bench = Bench::new();
     bench.eval("let count = 0; Promise.reject(0); function onUnhandled() { if (++count < 3) Promise.reject(count) }");
     bench.listen_for_rejections();
-    assert_eq!(bench.log_of(""), ["unhandled: 0", "unhandled: 1", "unhandled: 2"]);
+    assert_eq!(
+        bench.log_of(""),
+        ["unhandled: 0", "unhandled: 1", "unhandled: 2"]
+    );
 }

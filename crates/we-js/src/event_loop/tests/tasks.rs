@@ -21,10 +21,13 @@ fn run_returns_at_once_when_nothing_is_pending() {
 fn tasks_run_in_order_each_followed_by_its_microtasks() {
     let mut bench = Bench::new();
     for name in ["a", "b"] {
-        bench.state().queue_task(TaskSource::Embedder, move |context| {
-            let source = format!("log('{name}'); Promise.resolve().then(() => log('{name}-micro'))");
-            context.eval(Source::from_bytes(&source)).unwrap();
-        });
+        bench
+            .state()
+            .queue_task(TaskSource::Embedder, move |context| {
+                let source =
+                    format!("log('{name}'); Promise.resolve().then(() => log('{name}-micro'))");
+                context.eval(Source::from_bytes(&source)).unwrap();
+            });
     }
     assert_eq!(bench.log_of(""), ["a", "a-micro", "b", "b-micro"]);
 }
@@ -34,12 +37,14 @@ fn each_task_has_its_own_turn() {
     let mut bench = Bench::new();
     for _ in 0..2 {
         let log = bench.log.clone();
-        bench.state().queue_task(TaskSource::Embedder, move |context| {
-            let state = LoopState::of(context).unwrap();
-            let turn = state.turn();
-            assert_eq!(state.turn(), turn, "stable within a task");
-            log.push(turn.to_string());
-        });
+        bench
+            .state()
+            .queue_task(TaskSource::Embedder, move |context| {
+                let state = LoopState::of(context).unwrap();
+                let turn = state.turn();
+                assert_eq!(state.turn(), turn, "stable within a task");
+                log.push(turn.to_string());
+            });
     }
     let turns = bench.log_of("");
     assert_ne!(turns[0], turns[1]);
@@ -54,11 +59,15 @@ fn a_task_from_another_thread_wakes_the_wait() {
     let guard = std::rc::Rc::new(std::cell::RefCell::new(Some(hold)));
     bench.define("release", move |_, _| drop(guard.take()));
     let (running, is_running) = mpsc::channel();
-    bench.state().queue_task(TaskSource::Embedder, move |_| running.send(()).unwrap());
+    bench
+        .state()
+        .queue_task(TaskSource::Embedder, move |_| running.send(()).unwrap());
     let sender = thread::spawn(move || {
         is_running.recv().unwrap();
         handle.queue_task(TaskSource::Embedder, |context| {
-            context.eval(Source::from_bytes("log('woken'); release()")).unwrap();
+            context
+                .eval(Source::from_bytes("log('woken'); release()"))
+                .unwrap();
         });
     });
     assert_eq!(bench.log_of(""), ["woken"]);
@@ -71,7 +80,9 @@ fn a_shutdown_request_ends_a_run_that_waits() {
     let handle = bench.event_loop.handle();
     let _hold = bench.state().hold();
     let (running, is_running) = mpsc::channel();
-    bench.state().queue_task(TaskSource::Embedder, move |_| running.send(()).unwrap());
+    bench
+        .state()
+        .queue_task(TaskSource::Embedder, move |_| running.send(()).unwrap());
     let asker = thread::spawn(move || {
         is_running.recv().unwrap();
         handle.request_shutdown();
@@ -90,7 +101,10 @@ fn an_idle_wait_uses_no_processor_time() {
     bench.run();
     let used = super::thread_cpu_time() - cpu;
     assert!(start.elapsed() >= Duration::from_millis(400));
-    assert!(used < Duration::from_millis(20), "used {used:?} while waiting");
+    assert!(
+        used < Duration::from_millis(20),
+        "used {used:?} while waiting"
+    );
 }
 
 #[test]
@@ -98,8 +112,13 @@ fn a_context_of_another_loop_is_refused() {
     let event_loop = EventLoop::new(Options::default()).unwrap();
     let mut stranger = Context::default();
     assert_eq!(event_loop.run(&mut stranger), Err(RunError::ForeignContext));
-    assert!(event_loop.install(&mut stranger).is_ok(), "functions can be defined anywhere");
-    let error = stranger.eval(Source::from_bytes("setTimeout(() => {}, 0)")).unwrap_err();
+    assert!(
+        event_loop.install(&mut stranger).is_ok(),
+        "functions can be defined anywhere"
+    );
+    let error = stranger
+        .eval(Source::from_bytes("setTimeout(() => {}, 0)"))
+        .unwrap_err();
     assert!(error.to_string().contains("event loop"), "{error}");
 }
 
@@ -119,17 +138,26 @@ fn dropping_a_loop_frees_its_state() {
 
 #[test]
 fn external_memory_is_collected_between_tasks() {
-    let options = Options { external_memory_step: 1000, ..Options::default() };
+    let options = Options {
+        external_memory_step: 1000,
+        ..Options::default()
+    };
     let mut bench = Bench::with_options(options);
     bench.eval("globalThis.ref = new WeakRef({}); undefined");
     for bytes in [999, 1] {
-        bench.state().queue_task(TaskSource::Embedder, move |context| {
-            LoopState::of(context).unwrap().account_external(bytes);
-            context.eval(Source::from_bytes("log(ref.deref() !== undefined)")).unwrap();
-        });
+        bench
+            .state()
+            .queue_task(TaskSource::Embedder, move |context| {
+                LoopState::of(context).unwrap().account_external(bytes);
+                context
+                    .eval(Source::from_bytes("log(ref.deref() !== undefined)"))
+                    .unwrap();
+            });
     }
     bench.state().queue_task(TaskSource::Embedder, |context| {
-        context.eval(Source::from_bytes("log(ref.deref() !== undefined)")).unwrap();
+        context
+            .eval(Source::from_bytes("log(ref.deref() !== undefined)"))
+            .unwrap();
     });
     assert_eq!(bench.log_of(""), ["true", "true", "false"]);
 }
@@ -139,9 +167,18 @@ fn uncaught_errors_reach_the_embedder() {
     let reports = super::Log::default();
     let error_reporter = crate::ErrorReporter::new({
         let reports = reports.clone();
-        move |error| reports.push(format!("{:?} {}", error.kind, super::headline(&error.to_string())))
+        move |error| {
+            reports.push(format!(
+                "{:?} {}",
+                error.kind,
+                super::headline(&error.to_string())
+            ))
+        }
     });
-    let options = Options { error_reporter, ..Options::default() };
+    let options = Options {
+        error_reporter,
+        ..Options::default()
+    };
     let event_loop = EventLoop::new(options).unwrap();
     let mut context = event_loop.context_builder().build().unwrap();
     event_loop.install(&mut context).unwrap();
@@ -154,5 +191,9 @@ fn uncaught_errors_reach_the_embedder() {
     assert_eq!(reports.len(), 3, "{reports:?}");
     assert_eq!(reports[0], "Rejection Uncaught (in promise) Error: two");
     assert_eq!(reports[1], "Exception Uncaught TypeError: one");
-    assert!(reports[2].starts_with("Limit the engine stopped the script: "), "{}", reports[2]);
+    assert!(
+        reports[2].starts_with("Limit the engine stopped the script: "),
+        "{}",
+        reports[2]
+    );
 }

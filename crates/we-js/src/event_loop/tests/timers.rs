@@ -39,7 +39,11 @@ fn an_error_stops_no_other_timer() {
          setTimeout(() => log('last'), 0);",
     );
     assert_eq!(log[0], "report: Error: first");
-    assert!(log[1].starts_with("report: RuntimeLimitError"), "{}", log[1]);
+    assert!(
+        log[1].starts_with("report: RuntimeLimitError"),
+        "{}",
+        log[1]
+    );
     assert!(log[2].starts_with("report: SyntaxError"), "{}", log[2]);
     assert_eq!(log[3..], ["report: \"micro\"", "next", "last"]);
 }
@@ -77,7 +81,11 @@ fn deeply_nested_timers_wait_four_milliseconds() {
     let log =
         bench.log_of("(function nest(level) { if (level < 12) setTimeout(nest, 0, level + 1); else log(level) })(0)");
     assert_eq!(log, ["12"]);
-    assert!(start.elapsed() >= Duration::from_millis(6 * 4), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() >= Duration::from_millis(6 * 4),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
@@ -160,5 +168,8 @@ fn bad_calls_throw_type_errors() {
     );
     assert_eq!(log[..5], ["TypeError"; 5]);
     assert_eq!(log[5], "1 0 setTimeout");
-    assert_eq!(log[6], r#"{"writable":true,"enumerable":true,"configurable":true}"#);
+    assert_eq!(
+        log[6],
+        r#"{"writable":true,"enumerable":true,"configurable":true}"#
+    );
 }

@@ -9,7 +9,9 @@ use crate::protocol::extension::{Decoding, Extension, ExtensionError};
 use crate::protocol::frame::FrameHeader;
 use crate::protocol::mask::{COPY_BLOCK, MaskKey};
 use crate::protocol::message::{Message, MessageKind};
-use crate::protocol::payload::{AlignedBytes, Expected, LimitExceeded, Payload, PayloadSink, empty};
+use crate::protocol::payload::{
+    AlignedBytes, Expected, LimitExceeded, Payload, PayloadSink, empty,
+};
 use crate::protocol::text::TextAssembler;
 
 /// A message whose frames are arriving.
@@ -61,7 +63,11 @@ impl Assembly {
 
     /// A frame of the message begins. What it declares is held against the limits before any of its
     /// payload is there, and allocates nothing.
-    pub(super) fn begin_fragment(&mut self, header: &FrameHeader, limits: &Limits) -> Result<(), ConnectionError> {
+    pub(super) fn begin_fragment(
+        &mut self,
+        header: &FrameHeader,
+        limits: &Limits,
+    ) -> Result<(), ConnectionError> {
         if !header.fin && header.payload_len < Limits::SMALL_FRAGMENT {
             self.small_fragments += 1;
             if self.small_fragments > limits.max_small_fragments {
@@ -88,7 +94,9 @@ impl Assembly {
         extension: Option<&mut (dyn Extension + 'static)>,
     ) -> Result<Option<MaskKey>, ConnectionError> {
         let expected = match (to_come, self.decoding) {
-            (Some(to_come), Decoding::Identity) => Expected::Exactly(self.body.len().saturating_add(to_come)),
+            (Some(to_come), Decoding::Identity) => {
+                Expected::Exactly(self.body.len().saturating_add(to_come))
+            }
             _ => Expected::Unknown,
         };
         let mut sink = self.body.sink(limits.max_message_size, expected);
@@ -110,7 +118,9 @@ impl Assembly {
     ) -> Result<Message, ConnectionError> {
         if let (Decoding::Extension, Some(extension)) = (self.decoding, extension) {
             let mut sink = self.body.sink(limits.max_message_size, Expected::Unknown);
-            extension.finish(&mut sink).map_err(|error| blame(error, limits))?;
+            extension
+                .finish(&mut sink)
+                .map_err(|error| blame(error, limits))?;
         }
         Ok(match self.body {
             Body::Text(text) => Message::Text(text.finish()?),
@@ -119,7 +129,11 @@ impl Assembly {
     }
 }
 
-fn append(chunk: &[u8], mask: Option<MaskKey>, sink: &mut PayloadSink<'_>) -> Result<Option<MaskKey>, LimitExceeded> {
+fn append(
+    chunk: &[u8],
+    mask: Option<MaskKey>,
+    sink: &mut PayloadSink<'_>,
+) -> Result<Option<MaskKey>, LimitExceeded> {
     match mask {
         Some(key) => sink.extend_unmasked(chunk, key).map(Some),
         None => sink.extend_from_slice(chunk).map(|()| None),
@@ -147,7 +161,9 @@ fn decode(
 }
 
 fn too_big(limits: &Limits) -> ConnectionError {
-    ConnectionError::MessageTooBig { limit: limits.max_message_size }
+    ConnectionError::MessageTooBig {
+        limit: limits.max_message_size,
+    }
 }
 
 fn blame(error: ExtensionError, limits: &Limits) -> ConnectionError {

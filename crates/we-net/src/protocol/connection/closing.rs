@@ -163,7 +163,10 @@ impl Connection {
             // Browsers echo the reason too, and their scripts rely on it.
             self.writer.queue_close(peer.as_ref());
         }
-        self.phase = Phase::Answering { peer, eof: Eof::NotYet };
+        self.phase = Phase::Answering {
+            peer,
+            eof: Eof::NotYet,
+        };
         self.set_deadline(now, self.config.timeouts.closing);
         if self.writer.is_close_written() {
             self.on_written_out(now);
@@ -176,13 +179,17 @@ impl Connection {
         if !self.writer.is_close_queued() {
             let frame = match &error {
                 ConnectionError::Local(frame) => Some(frame.clone()),
-                error => error
-                    .close_code()
-                    .map(|code| CloseFrame { code, reason: CloseReason::truncated(&error.to_string()) }),
+                error => error.close_code().map(|code| CloseFrame {
+                    code,
+                    reason: CloseReason::truncated(&error.to_string()),
+                }),
             };
             self.writer.queue_close(frame.as_ref());
         }
-        self.phase = Phase::Failing { error, eof: Eof::NotYet };
+        self.phase = Phase::Failing {
+            error,
+            eof: Eof::NotYet,
+        };
         self.set_deadline(now, self.config.timeouts.failing);
     }
 
@@ -221,8 +228,11 @@ impl Connection {
 
     /// While the connection is open, output may not wait for ever.
     pub(super) fn watch_output(&mut self, now: Instant) {
-        if let (Phase::Open, None, Some(stalled)) = (&self.phase, self.deadline, self.config.timeouts.stalled_write)
-            && self.writer.wants_write()
+        if let (Phase::Open, None, Some(stalled)) = (
+            &self.phase,
+            self.deadline,
+            self.config.timeouts.stalled_write,
+        ) && self.writer.wants_write()
         {
             self.set_deadline(now, stalled);
         }
@@ -251,6 +261,11 @@ impl Connection {
         self.deadline = None;
         self.reader.abandon();
         self.writer.abandon();
-        self.push_event(Event::Closed(Closure { clean: error.is_none(), code, reason, error }));
+        self.push_event(Event::Closed(Closure {
+            clean: error.is_none(),
+            code,
+            reason,
+            error,
+        }));
     }
 }

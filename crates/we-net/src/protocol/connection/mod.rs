@@ -180,8 +180,11 @@ impl Connection {
     pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
         let mut input = bytes;
         while self.phase.is_reading() {
-            let mut rules =
-                Rules { role: self.role, limits: &self.config.limits, extension: self.extension.as_deref_mut() };
+            let mut rules = Rules {
+                role: self.role,
+                limits: &self.config.limits,
+                extension: self.extension.as_deref_mut(),
+            };
             match self.reader.next(&mut input, &mut rules) {
                 Ok(None) => break,
                 Ok(Some(Incoming::Message(message))) => self.push_event(Event::Message(message)),
@@ -216,7 +219,8 @@ impl Connection {
     /// As [`send`](Self::send).
     pub fn send_ref(&mut self, now: Instant, message: MessageRef<'_>) -> Result<(), Refusal> {
         self.ensure_room(message.as_bytes().len())?;
-        self.writer.queue_copy(message, self.extension.as_deref_mut());
+        self.writer
+            .queue_copy(message, self.extension.as_deref_mut());
         self.watch_output(now);
         Ok(())
     }

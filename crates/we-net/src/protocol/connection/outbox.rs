@@ -100,7 +100,13 @@ impl Outbox {
     }
 
     /// Queues a frame by copying its payload, masked if there is a key.
-    pub(super) fn push_small(&mut self, header: &EncodedHeader, payload: &[u8], mask: Option<MaskKey>, credit: usize) {
+    pub(super) fn push_small(
+        &mut self,
+        header: &EncodedHeader,
+        payload: &[u8],
+        mask: Option<MaskKey>,
+        credit: usize,
+    ) {
         append_frame(&mut self.tail, header, payload, mask);
         if self.tail.len() >= BLOCK {
             self.seal_tail();
@@ -121,18 +127,27 @@ impl Outbox {
     }
 
     /// Queues a control frame that passes the messages.
-    pub(super) fn push_urgent(&mut self, header: &EncodedHeader, payload: &[u8], mask: Option<MaskKey>) {
+    pub(super) fn push_urgent(
+        &mut self,
+        header: &EncodedHeader,
+        payload: &[u8],
+        mask: Option<MaskKey>,
+    ) {
         append_frame(&mut self.urgent, header, payload, mask);
     }
 
     fn count_frame(&mut self, len: usize, credit: usize) {
-        self.frames.push_back(QueuedFrame { unwritten: len, credit });
+        self.frames.push_back(QueuedFrame {
+            unwritten: len,
+            credit,
+        });
         self.unwritten += len;
         self.credit += credit as u64;
     }
 
     fn seal_tail(&mut self) {
-        self.segments.push_back(Segment::Block(std::mem::take(&mut self.tail)));
+        self.segments
+            .push_back(Segment::Block(std::mem::take(&mut self.tail)));
     }
 
     /// Fills `slices` with the bytes to write next, in order; returns how many slices it filled.
@@ -255,7 +270,10 @@ impl Outbox {
 
     /// Drops everything, and keeps only the count of payload bytes that were never written.
     pub(super) fn abandon(&mut self) {
-        *self = Self { credit: self.credit, ..Self::default() };
+        *self = Self {
+            credit: self.credit,
+            ..Self::default()
+        };
     }
 }
 

@@ -63,7 +63,12 @@ impl OpenFrame {
 
 impl Reader {
     pub(super) fn new() -> Self {
-        Self { header: PartialHeader::default(), frame: None, message: None, control: empty() }
+        Self {
+            header: PartialHeader::default(),
+            frame: None,
+            message: None,
+            control: empty(),
+        }
     }
 
     /// Reads on in `input` until something has arrived whole; `None` when all of `input` is consumed.
@@ -103,7 +108,11 @@ impl Reader {
 
     /// Checks a header against the state of the connection
     /// ([sections 5.1, 5.2 and 5.4](https://www.rfc-editor.org/rfc/rfc6455#section-5)).
-    fn begin_frame(&mut self, header: &FrameHeader, rules: &mut Rules<'_>) -> Result<OpenFrame, ConnectionError> {
+    fn begin_frame(
+        &mut self,
+        header: &FrameHeader,
+        rules: &mut Rules<'_>,
+    ) -> Result<OpenFrame, ConnectionError> {
         let opcode = header.opcode;
         match (rules.role, header.mask) {
             (Role::Client, Some(_)) => return Err(ProtocolError::MaskedServerFrame.into()),
@@ -125,9 +134,17 @@ impl Reader {
             OpCode::Continuation | OpCode::Close | OpCode::Ping | OpCode::Pong => {}
         }
         if !opcode.is_control() {
-            self.message.as_mut().ok_or(ProtocolError::UnexpectedContinuation)?.begin_fragment(header, rules.limits)?;
+            self.message
+                .as_mut()
+                .ok_or(ProtocolError::UnexpectedContinuation)?
+                .begin_fragment(header, rules.limits)?;
         }
-        Ok(OpenFrame { opcode, fin: header.fin, mask: header.mask, remaining: header.payload_len })
+        Ok(OpenFrame {
+            opcode,
+            fin: header.fin,
+            mask: header.mask,
+            remaining: header.payload_len,
+        })
     }
 
     fn begin_message(
@@ -140,17 +157,24 @@ impl Reader {
             return Err(ProtocolError::InterleavedMessage(header.opcode).into());
         }
         let decoding = match &mut rules.extension {
-            Some(extension) => extension.begin(kind, header.rsv).map_err(ConnectionError::Extension)?,
+            Some(extension) => extension
+                .begin(kind, header.rsv)
+                .map_err(ConnectionError::Extension)?,
             None => Decoding::Identity,
         };
         self.message = Some(Assembly::new(kind, decoding));
         Ok(())
     }
 
-    fn read_control(&mut self, frame: &mut OpenFrame, chunk: &[u8]) -> Result<Option<Incoming>, ConnectionError> {
+    fn read_control(
+        &mut self,
+        frame: &mut OpenFrame,
+        chunk: &[u8],
+    ) -> Result<Option<Incoming>, ConnectionError> {
         if !chunk.is_empty() {
             // At most 125 bytes: the header was checked.
-            self.control.reserve_exact(chunk.len() + frame.remaining as usize);
+            self.control
+                .reserve_exact(chunk.len() + frame.remaining as usize);
         }
         match frame.mask {
             Some(key) => frame.mask = Some(append_unmasked(&mut self.control, chunk, key)),
@@ -188,7 +212,9 @@ impl Reader {
         }
         let extension = rules.extension.as_deref_mut();
         match self.message.take() {
-            Some(message) => Ok(Some(Incoming::Message(message.finish(rules.limits, extension)?))),
+            Some(message) => Ok(Some(Incoming::Message(
+                message.finish(rules.limits, extension)?,
+            ))),
             None => Ok(None),
         }
     }

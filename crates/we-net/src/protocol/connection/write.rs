@@ -95,7 +95,9 @@ impl Writer {
 
     /// Whether there is something to write.
     pub(super) fn wants_write(&self) -> bool {
-        self.outbox.unwritten() > 0 || self.outbox.urgent_unwritten() > 0 || self.owed_pong.is_some()
+        self.outbox.unwritten() > 0
+            || self.outbox.urgent_unwritten() > 0
+            || self.owed_pong.is_some()
     }
 
     /// Whether a Close frame has been queued.
@@ -126,7 +128,11 @@ impl Writer {
         }
     }
 
-    fn queue_encoded_or_small(&mut self, message: MessageRef<'_>, extension: ExtensionRef<'_>) -> Queued {
+    fn queue_encoded_or_small(
+        &mut self,
+        message: MessageRef<'_>,
+        extension: ExtensionRef<'_>,
+    ) -> Queued {
         let (kind, bytes) = (message.kind(), message.as_bytes());
         let encoded = extension.and_then(|extension| extension.encode(kind, bytes));
         if let Some(Encoded { rsv, payload }) = encoded {
@@ -163,7 +169,8 @@ impl Writer {
                 self.outbox.push_small(&header, &payload, key, credit);
             } else {
                 mask(payload.as_mut_slice(), key);
-                self.outbox.push_large(&header, LargeBody::Whole(payload), credit);
+                self.outbox
+                    .push_large(&header, LargeBody::Whole(payload), credit);
             }
             return;
         }
@@ -189,7 +196,11 @@ impl Writer {
         let mut credit = credit;
         for (at, header) in headers.iter().enumerate() {
             let range = at * size..len.min((at + 1) * size);
-            let share = if at + 1 == count { credit } else { range.len().min(credit) };
+            let share = if at + 1 == count {
+                credit
+            } else {
+                range.len().min(credit)
+            };
             credit -= share;
             if range.len() <= MAX_COPIED {
                 self.outbox.push_small(header, &payload[range], None, share);
@@ -237,9 +248,21 @@ impl Writer {
 
     /// The only place where headers are made: the role decides about the mask, and each frame gets a
     /// key of its own.
-    fn header(&mut self, fin: bool, rsv: Rsv, opcode: OpCode, len: usize) -> (EncodedHeader, Option<MaskKey>) {
+    fn header(
+        &mut self,
+        fin: bool,
+        rsv: Rsv,
+        opcode: OpCode,
+        len: usize,
+    ) -> (EncodedHeader, Option<MaskKey>) {
         let mask = self.masking.next_key();
-        let header = FrameHeader { fin, rsv, opcode, mask, payload_len: len as u64 };
+        let header = FrameHeader {
+            fin,
+            rsv,
+            opcode,
+            mask,
+            payload_len: len as u64,
+        };
         (header.encode(), mask)
     }
 
