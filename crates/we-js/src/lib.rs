@@ -5,7 +5,10 @@ mod abort;
 mod binding;
 mod dom;
 pub mod event_loop;
+mod file;
 mod platform;
+#[cfg(test)]
+mod testing;
 mod uncaught;
 mod websocket;
 

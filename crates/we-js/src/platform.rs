@@ -8,12 +8,13 @@ use boa_engine::{
 };
 
 use crate::{
-    binding::{define_global, register},
+    binding::{Primordials, define_global, register},
     dom::{
         DomException, Event, EventTarget, EventTargetObject, TargetKind, events,
         global_scope::GlobalScope, report,
     },
     event_loop::{EventResult, LoopHost},
+    file::Blob,
 };
 
 /// State of the platform that is neither the event loop's nor JavaScript's.
@@ -86,6 +87,7 @@ impl LoopHost for Host {
 /// Defines the interfaces and globals in the context's current realm.
 pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     context.insert_data(Platform::new());
+    Primordials::install(context)?;
     register::<Event>(context)?;
     register::<events::MessageEvent>(context)?;
     register::<events::CloseEvent>(context)?;
@@ -94,6 +96,43 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     register::<events::CustomEvent>(context)?;
     register::<DomException>(context)?;
     register::<EventTarget>(context)?;
+    register::<Blob>(context)?;
     define_global::<GlobalScope>(context)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::cases;
+
+    #[test]
+    fn interfaces_have_their_chains_brands_and_required_arguments() {
+        cases(&[
+            (
+                "const t = new EventTarget(); const log = [];
+              t.addEventListener('x', e => log.push(e.type, e.target === t, e.eventPhase, e.isTrusted));
+              t.addEventListener('x', { handleEvent() { log.push('object') } }, { once: true });
+              t.dispatchEvent(new Event('x')); t.dispatchEvent(new Event('x')); log.join()",
+                "x,true,2,false,object,x,true,2,false",
+            ),
+            (
+                "class Foo extends EventTarget { #p = 3; get p() { return this.#p } }
+              const f = new Foo(); [f.p, f instanceof EventTarget, String(f)].join()",
+                "3,true,[object EventTarget]",
+            ),
+            ("error(() => Event.prototype.type)", "TypeError"),
+            ("error(() => Event('x'))", "TypeError"),
+            ("error(() => new Event())", "TypeError"),
+            (
+                "const e = new CloseEvent('close', { code: 70000, reason: 'a\\ud800', wasClean: 1 });
+              [e.code, e.reason, e.wasClean, e instanceof Event, CloseEvent.__proto__ === Event].join()",
+                "4464,a\u{fffd},true,true,true",
+            ),
+            (
+                "const d = new DOMException('m', 'DataCloneError');
+              [d.code, d instanceof Error, String(d), typeof d.stack, DOMException.ABORT_ERR].join()",
+                "25,true,DataCloneError: m,string,20",
+            ),
+        ]);
+    }
 }

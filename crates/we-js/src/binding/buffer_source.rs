@@ -9,11 +9,14 @@ use boa_engine::{
     },
 };
 
+use super::Primordials;
+
 /// A buffer or a view on one, with the range of bytes that it showed when it was converted.
 pub(crate) struct BufferSource {
     buffer: Buffer,
     offset: usize,
     length: usize,
+    is_view: bool,
 }
 
 enum Buffer {
@@ -34,29 +37,17 @@ impl BufferSource {
             // The engine throws for a view that is out of bounds; the web sees an empty one.
             let offset = view.byte_offset(context).unwrap_or(0);
             let length = view.byte_length(context).unwrap_or(0);
-            return Some(Self {
-                buffer,
-                offset,
-                length,
-            });
+            return Some(Self { buffer, offset, length, is_view: true });
         }
         if let Ok(view) = JsDataView::from_object(object.clone()) {
             let buffer = Buffer::from_value(&view.buffer(context).ok()?)?;
             let offset = view.byte_offset(context).unwrap_or(0) as usize;
             let length = view.byte_length(context).unwrap_or(0) as usize;
-            return Some(Self {
-                buffer,
-                offset,
-                length,
-            });
+            return Some(Self { buffer, offset, length, is_view: true });
         }
         let buffer = Buffer::from_object(object)?;
         let length = buffer.len();
-        Some(Self {
-            buffer,
-            offset: 0,
-            length,
-        })
+        Some(Self { buffer, offset: 0, length, is_view: false })
     }
 
     /// The number of bytes.
@@ -69,6 +60,36 @@ impl BufferSource {
         matches!(self.buffer, Buffer::Shared(_))
     }
 
+    /// Whether this is a view, and not a buffer itself.
+    pub(crate) fn is_view(&self) -> bool {
+        self.is_view
+    }
+
+    /// The TypeError for a buffer source that may be neither shared nor resizable, its IDL having neither
+    /// `[AllowShared]` nor `[AllowResizable]`.
+    pub(crate) fn require_plain(&self, context: &mut Context) -> JsResult<()> {
+        if self.is_shared() {
+            return Err(JsNativeError::typ().with_message("a view on a SharedArrayBuffer is not allowed here").into());
+        }
+        if self.is_resizable(context)? {
+            return Err(JsNativeError::typ().with_message("a resizable ArrayBuffer is not allowed here").into());
+        }
+        Ok(())
+    }
+
+    /// Whether the buffer was made with a `maxByteLength`.
+    pub(crate) fn is_resizable(&self, context: &mut Context) -> JsResult<bool> {
+        let (getter, buffer) = match &self.buffer {
+            Buffer::Owned(buffer) => {
+                (Primordials::get(context, |it| &it.array_buffer_resizable)?, JsValue::from(buffer.clone()))
+            }
+            Buffer::Shared(buffer) => {
+                (Primordials::get(context, |it| &it.shared_array_buffer_growable)?, JsValue::from(buffer.clone()))
+            }
+        };
+        Ok(getter.call(&buffer, &[], context)?.to_boolean())
+    }
+
     /// Calls `read` with the bytes. A shared buffer is copied first: it may change at any time.
     ///
     /// <https://webidl.spec.whatwg.org/#dfn-get-buffer-source-copy>
@@ -77,12 +98,7 @@ impl BufferSource {
         match &self.buffer {
             Buffer::Owned(buffer) => {
                 let bytes = buffer.data();
-                read(
-                    bytes
-                        .as_deref()
-                        .and_then(|bytes| bytes.get(range))
-                        .unwrap_or_default(),
-                )
+                read(bytes.as_deref().and_then(|bytes| bytes.get(range)).unwrap_or_default())
             }
             Buffer::Shared(buffer) => read(buffer.to_vec().get(range).unwrap_or_default()),
         }
@@ -97,9 +113,7 @@ impl BufferSource {
         let bytes = bytes.get(..count).unwrap_or_default();
         match &self.buffer {
             Buffer::Owned(buffer) => {
-                let Some(mut target) = buffer.data_mut() else {
-                    return Ok(0);
-                };
+                let Some(mut target) = buffer.data_mut() else { return Ok(0) };
                 let range = self.offset..self.offset.saturating_add(count);
                 match target.get_mut(range) {
                     Some(target) => {
@@ -110,10 +124,8 @@ impl BufferSource {
                 }
             }
             Buffer::Shared(buffer) => {
-                let view = boa_engine::object::builtins::JsUint8Array::from_shared_array_buffer(
-                    buffer.clone(),
-                    context,
-                )?;
+                let view =
+                    boa_engine::object::builtins::JsUint8Array::from_shared_array_buffer(buffer.clone(), context)?;
                 for (index, byte) in bytes.iter().enumerate() {
                     view.set(self.offset + index, *byte, false, context)?;
                 }

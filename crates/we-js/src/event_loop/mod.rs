@@ -230,6 +230,23 @@ pub(crate) fn run_callback<R>(
     }
 }
 
+/// [`LoopState::queue_task`] of the context's loop.
+pub(crate) fn queue_task(
+    source: TaskSource,
+    steps: impl FnOnce(&mut Context) + 'static,
+    context: &Context,
+) -> JsResult<()> {
+    LoopState::of(context)?.queue_task(source, steps);
+    Ok(())
+}
+
+/// [`LoopState::account_external`] of the context's loop, if it has one.
+pub(crate) fn account_external(bytes: usize, context: &Context) {
+    if let Ok(state) = LoopState::of(context) {
+        state.account_external(bytes);
+    }
+}
+
 /// What is still queued may own the loop's state, and script objects with it: it goes with the loop.
 impl Drop for EventLoop {
     fn drop(&mut self) {

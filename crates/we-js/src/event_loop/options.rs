@@ -29,6 +29,11 @@ pub struct Options {
     /// collector counts objects but not the bytes that they hold, so without this a script that receives large
     /// messages would grow for a long time before anything is collected. Default: 64 MiB.
     pub external_memory_step: usize,
+
+    /// The largest `ArrayBuffer` or `SharedArrayBuffer` that a script may make, in bytes; a larger one is a
+    /// `RangeError`. It bounds the text that a `Blob` is read into as well. Default: 1.5 GiB, as the language's
+    /// standard recommends.
+    pub max_buffer_size: u64,
 }
 
 impl Default for Options {
@@ -38,6 +43,7 @@ impl Default for Options {
             origin: None,
             error_reporter: ErrorReporter::default(),
             external_memory_step: 64 << 20,
+            max_buffer_size: 1536 << 20,
         }
     }
 }

@@ -244,6 +244,10 @@ impl HostHooks for LoopState {
         }
     }
 
+    fn max_buffer_size(&self, _context: &mut Context) -> u64 {
+        self.options.max_buffer_size
+    }
+
     fn create_global_object(&self, intrinsics: &Intrinsics) -> JsObject {
         self.host.create_global_object(intrinsics)
     }
