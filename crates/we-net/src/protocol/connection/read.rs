@@ -93,7 +93,9 @@ impl Reader {
                 self.read_data(&mut frame, chunk, rules)?
             };
             if frame.remaining > 0 {
+                // The input ends within the frame.
                 self.frame = Some(frame);
+                return Ok(None);
             }
             if complete.is_some() {
                 return Ok(complete);
