@@ -1,6 +1,6 @@
-//! Storage of message payloads: bytes aligned to 64, as a JavaScript engine's array buffers are, so that
-//! a payload becomes an `ArrayBuffer` by pointer; and the append-only sink through which a message is
-//! assembled within its limit.
+//! Storage of message payloads: bytes aligned to 64, as a JavaScript engine's array buffers are, so
+//! that a payload becomes an `ArrayBuffer` by pointer; and the append-only sink through which a
+//! message is assembled within its limit.
 
 use std::fmt;
 use std::ops::Deref;
@@ -9,8 +9,8 @@ use aligned_vec::{AVec, ConstAlign};
 
 use super::mask::{COPY_BLOCK, MaskKey};
 
-/// The vector that a [`Payload`] wraps: aligned to 64 bytes, the type that Boa's `ArrayBuffer` adopts
-/// without a copy.
+/// The vector that a [`Payload`] wraps: aligned to 64 bytes, the type that Boa's `ArrayBuffer`
+/// adopts without a copy.
 pub type AlignedBytes = AVec<u8, ConstAlign<64>>;
 
 /// The bytes of a message or control frame. Dereferences to `[u8]`; an empty one holds no memory.
@@ -136,9 +136,11 @@ impl fmt::Debug for Payload {
 #[error("the message is longer than its limit")]
 pub struct LimitExceeded;
 
-/// Where a message is assembled: bytes can be appended up to a limit, and never changed or taken back.
+/// Where a message is assembled: bytes can be appended up to a limit, and never changed or taken
+/// back.
 ///
-/// Memory grows with what has been appended, by a constant factor, and never by what a peer has declared.
+/// Memory grows with what has been appended, by a constant factor, and never by what a peer has
+/// declared.
 #[derive(Debug)]
 pub struct PayloadSink<'a> {
     bytes: &'a mut AlignedBytes,
@@ -180,9 +182,9 @@ impl<'a> PayloadSink<'a> {
         Ok(())
     }
 
-    /// Appends up to `room` bytes that `fill` writes into the slice it is given (zeroed, at most `room`
-    /// and at most [`remaining`](Self::remaining) bytes long) and of which it returns the number.
-    /// For decoders that write into a buffer.
+    /// Appends up to `room` bytes that `fill` writes into the slice it is given (zeroed, at most
+    /// `room` and at most [`remaining`](Self::remaining) bytes long) and of which it returns the
+    /// number. For decoders that write into a buffer.
     ///
     /// # Errors
     /// Those of `fill`; then nothing is appended.
@@ -219,8 +221,9 @@ impl<'a> PayloadSink<'a> {
         Ok(())
     }
 
-    /// Makes room for `needed` bytes in all. Growing moves the bytes, so each step takes a multiple of what
-    /// has arrived: four times where the end is declared (and no more than declared), else twice.
+    /// Makes room for `needed` bytes in all. Growing moves the bytes, so each step takes a multiple
+    /// of what has arrived: four times where the end is declared (and no more than declared), else
+    /// twice.
     fn grow(&mut self, needed: usize) {
         if needed <= self.bytes.capacity() {
             return;
@@ -234,7 +237,8 @@ impl<'a> PayloadSink<'a> {
     }
 }
 
-/// Appends `data` unmasked by `key`; returns the key for the bytes after it. Growing is the caller's matter.
+/// Appends `data` unmasked by `key`; returns the key for the bytes after it. Growing is the
+/// caller's matter.
 pub(super) fn append_unmasked(bytes: &mut AlignedBytes, data: &[u8], mut key: MaskKey) -> MaskKey {
     for block in data.chunks(COPY_BLOCK) {
         let start = bytes.len();

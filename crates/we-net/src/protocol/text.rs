@@ -2,16 +2,17 @@
 //! ([RFC 6455 sections 5.6 and 8.1]).
 //!
 //! # Why this module may use `unsafe`
-//! A [`Text`] dereferences to `str` without looking at its bytes again, by the one `unsafe` block of the
-//! module. That is sound because a `Text` is made in only these ways, all below, and its bytes are private and
-//! never handed out mutably:
+//! A [`Text`] dereferences to `str` without looking at its bytes again, by the one `unsafe` block
+//! of the module. That is sound because a `Text` is made in only these ways, all below, and its
+//! bytes are private and never handed out mutably:
 //! - from a `str` or `String`, whose bytes are copied;
 //! - from a [`Payload`] that has just been validated as a whole;
-//! - by [`TextAssembler::finish`], which returns one only if `valid == bytes.len()`. `valid` starts at 0 and is
-//!   raised only by [`TextAssembler::validate`], to the end of a prefix that the validator accepted beginning
-//!   at a character boundary (the old `valid`); a concatenation of valid UTF-8 is valid UTF-8. The bytes
-//!   below `valid` never change: outside this module they can be reached only through [`PayloadSink`],
-//!   which appends and truncates no further than to where it began to append.
+//! - by `TextAssembler::finish`, which returns one only if `valid == bytes.len()`. `valid` starts
+//!   at 0 and is raised only by `TextAssembler::validate`, to the end of a prefix that the
+//!   validator accepted beginning at a character boundary (the old `valid`); a concatenation of
+//!   valid UTF-8 is valid UTF-8. The bytes below `valid` never change: outside this module they can
+//!   be reached only through [`PayloadSink`], which appends and truncates no further than to where
+//!   it began to append.
 //!
 //! [RFC 6455 sections 5.6 and 8.1]: https://www.rfc-editor.org/rfc/rfc6455#section-8.1
 #![allow(unsafe_code)]
@@ -155,8 +156,9 @@ impl TextAssembler {
         PayloadSink::new(&mut self.bytes, limit, expected)
     }
 
-    /// Checks what has been appended since the last call. A character cut off at the end is no error yet, as
-    /// long as some continuation could complete it: so the first impossible byte is found when it arrives.
+    /// Checks what has been appended since the last call. A character cut off at the end is no
+    /// error yet, as long as some continuation could complete it: so the first impossible byte is
+    /// found when it arrives.
     pub(super) fn validate(&mut self) -> Result<(), InvalidUtf8> {
         // At most three bytes of a cut-off character are looked at again.
         match simdutf8::compat::from_utf8(&self.bytes[self.valid..]) {

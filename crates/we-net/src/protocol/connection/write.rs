@@ -17,8 +17,8 @@ use crate::protocol::mask::{MaskKey, MaskSource, RandomMasks};
 use crate::protocol::message::{Message, MessageKind, MessageRef};
 use crate::protocol::payload::Payload;
 
-/// Payloads up to this length are copied into the outbox beside their header; above it a slice of its own
-/// costs less than the copy.
+/// Payloads up to this length are copied into the outbox beside their header; above it a slice of
+/// its own costs less than the copy.
 const MAX_COPIED: usize = 4096;
 
 /// How many bytes of Pings may wait. A caller that pings a peer which does not read is refused.
@@ -175,8 +175,8 @@ impl Writer {
             return;
         }
 
-        // Section 5.4: the first fragment has the opcode (and, RFC 7692 section 6, the extension's bits), the
-        // others are continuations, the last one has FIN.
+        // Section 5.4: the first fragment has the opcode (and, RFC 7692 section 6, the extension's
+        // bits), the others are continuations, the last one has FIN.
         let fragments = payload.as_mut_slice().chunks_mut(size);
         let count = fragments.len();
         let headers: Vec<EncodedHeader> = fragments
@@ -246,8 +246,8 @@ impl Writer {
         self.outbox.push_urgent(&header, payload, key);
     }
 
-    /// The only place where headers are made: the role decides about the mask, and each frame gets a
-    /// key of its own.
+    /// The only place where headers are made: the role decides about the mask, and each frame gets
+    /// a key of its own.
     fn header(
         &mut self,
         fin: bool,
@@ -272,8 +272,9 @@ impl Writer {
 
     /// Fills `slices` with the bytes to write next; returns how many slices it filled.
     pub(super) fn output<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
-        // A Pong is put on the wire as late as possible, so that it answers the newest Ping; and only when the one
-        // before has been written, so that a peer which pings and never reads costs one Pong.
+        // A Pong is put on the wire as late as possible, so that it answers the newest Ping; and
+        // only when the one before has been written, so that a peer which pings and never reads
+        // costs one Pong.
         if self.outbox.urgent_unwritten() == 0
             && let Some(payload) = self.owed_pong.take()
         {
