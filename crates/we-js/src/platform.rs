@@ -6,6 +6,7 @@ use std::rc::Rc;
 use boa_engine::{Context, JsError, JsObject, JsResult, JsValue};
 
 use crate::event_loop::{EventResult, LoopHost, LoopState, Options, UncaughtError};
+use crate::network::{SocketEvent, SocketId};
 
 /// Defines the interfaces of the platform on the context's global object.
 pub(crate) fn install(_context: &mut Context) -> JsResult<()> {
@@ -42,4 +43,6 @@ impl LoopHost for PlainHost {
     }
 
     fn fire_rejection_handled(&self, _: &JsObject, _: &JsValue, _: &mut Context) {}
+
+    fn deliver_socket_event(&self, _: SocketId, _: SocketEvent, _: &mut Context) {}
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use boa_engine::{JsError, JsValue};
 use url::{Origin, Url};
+use we_net::Client;
 
 /// Settings of an [`EventLoop`](super::EventLoop).
 ///
@@ -22,6 +23,9 @@ pub struct Options {
     /// browser.
     pub origin: Option<Origin>,
 
+    /// How connections are made: time limits, whom to trust for `wss:`, limits of messages.
+    pub client: Client,
+
     /// Called with each error that no script caught and no listener canceled. The default writes it to `tracing`
     /// (target `we::js`, level ERROR).
     pub error_reporter: ErrorReporter,
@@ -37,6 +41,7 @@ impl Default for Options {
         Self {
             base_url: None,
             origin: None,
+            client: Client::default(),
             error_reporter: ErrorReporter::default(),
             external_memory_step: 64 << 20,
         }
