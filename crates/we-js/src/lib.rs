@@ -6,6 +6,7 @@ mod binding;
 mod dom;
 pub mod event_loop;
 mod file;
+mod network;
 mod platform;
 #[cfg(test)]
 mod testing;

@@ -15,6 +15,8 @@ use crate::{
     },
     event_loop::{EventResult, LoopHost},
     file::Blob,
+    network::{SocketEvent, SocketId},
+    websocket::{self, WebSocket},
 };
 
 /// State of the platform that is neither the event loop's nor JavaScript's.
@@ -82,6 +84,10 @@ impl LoopHost for Host {
     fn fire_rejection_handled(&self, promise: &JsObject, reason: &JsValue, context: &mut Context) {
         report::report_handled_rejection(promise.clone(), reason.clone(), context);
     }
+
+    fn deliver_socket_event(&self, id: SocketId, event: SocketEvent, context: &mut Context) {
+        websocket::deliver(id, event, context);
+    }
 }
 
 /// Defines the interfaces and globals in the context's current realm.
@@ -97,6 +103,7 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     register::<DomException>(context)?;
     register::<EventTarget>(context)?;
     register::<Blob>(context)?;
+    register::<WebSocket>(context)?;
     define_global::<GlobalScope>(context)?;
     Ok(())
 }
