@@ -182,7 +182,9 @@ impl TextAssembler {
 
     /// The whole text.
     pub(super) fn finish(mut self) -> Result<Text, InvalidUtf8> {
-        self.validate()?;
+        if self.valid < self.bytes.len() {
+            self.validate()?;
+        }
         if self.valid < self.bytes.len() {
             return Err(self.invalid());
         }
