@@ -5,5 +5,8 @@ mod abort;
 mod binding;
 mod dom;
 mod event_loop;
+mod file;
 mod platform;
+#[cfg(test)]
+mod testing;
 mod websocket;

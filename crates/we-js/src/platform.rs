@@ -6,8 +6,9 @@ use std::{rc::Rc, time::Instant};
 use boa_engine::{Context, JsResult, context::intrinsics::Intrinsics, object::JsObject};
 
 use crate::{
-    binding::register,
+    binding::{Primordials, register},
     dom::{DomException, Event, EventTarget, EventTargetObject, TargetKind, events},
+    file::Blob,
 };
 
 /// State of the platform that is neither the event loop's nor JavaScript's.
@@ -40,6 +41,7 @@ pub(crate) fn create_global_object(intrinsics: &Intrinsics) -> JsObject {
 /// Defines the interfaces and globals in the context's current realm.
 pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     context.insert_data(Rc::new(Platform { time_origin: Instant::now() }));
+    Primordials::install(context)?;
     register::<Event>(context)?;
     register::<events::MessageEvent>(context)?;
     register::<events::CloseEvent>(context)?;
@@ -48,46 +50,42 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     register::<events::CustomEvent>(context)?;
     register::<DomException>(context)?;
     register::<EventTarget>(context)?;
+    register::<Blob>(context)?;
     Ok(())
 }
 
 #[cfg(test)]
-mod smoke {
-    use super::*;
-    use boa_engine::{
-        Source,
-        context::{ContextBuilder, HostHooks},
-    };
-    struct H;
-    impl HostHooks for H {
-        fn create_global_object(&self, i: &Intrinsics) -> JsObject {
-            create_global_object(i)
-        }
-    }
+mod tests {
+    use crate::testing::cases;
+
     #[test]
-    fn smoke() {
-        let mut c = ContextBuilder::new().host_hooks(Rc::new(H)).build().unwrap();
-        install(&mut c).unwrap();
-        let src = r#"
-        let log = [];
-        const t = new EventTarget();
-        t.addEventListener('x', e => log.push(e.type, e.target === t, e.eventPhase, e.isTrusted));
-        t.addEventListener('x', { handleEvent() { log.push('obj') } }, { once: true });
-        log.push(t.dispatchEvent(new Event('x')), t.dispatchEvent(new Event('x')));
-        class Foo extends EventTarget { #p = 3; get p() { return this.#p } }
-        const f = new Foo(); log.push(f.p, f instanceof EventTarget, Object.prototype.toString.call(f));
-        try { Event.prototype.type } catch (e) { log.push(e.message) }
-        try { Event('x') } catch (e) { log.push(e.message) }
-        try { new Event() } catch (e) { log.push(e.message) }
-        const ce = new CloseEvent('close', {code: 70000, reason: 'a\ud800', wasClean: 1});
-        log.push(ce.code, ce.reason, ce.wasClean, ce instanceof Event, CloseEvent.__proto__ === Event);
-        const d = new DOMException('m', 'DataCloneError');
-        log.push(d.code, d instanceof Error, String(d), typeof d.stack, DOMException.ABORT_ERR);
-        JSON.stringify(log)
-        "#;
-        match c.eval(Source::from_bytes(src)) {
-            Ok(v) => println!("{}", v.display()),
-            Err(e) => panic!("{e}"),
-        }
+    fn interfaces_have_their_chains_brands_and_required_arguments() {
+        cases(&[
+            (
+                "const t = new EventTarget(); const log = [];
+              t.addEventListener('x', e => log.push(e.type, e.target === t, e.eventPhase, e.isTrusted));
+              t.addEventListener('x', { handleEvent() { log.push('object') } }, { once: true });
+              t.dispatchEvent(new Event('x')); t.dispatchEvent(new Event('x')); log.join()",
+                "x,true,2,false,object,x,true,2,false",
+            ),
+            (
+                "class Foo extends EventTarget { #p = 3; get p() { return this.#p } }
+              const f = new Foo(); [f.p, f instanceof EventTarget, String(f)].join()",
+                "3,true,[object EventTarget]",
+            ),
+            ("error(() => Event.prototype.type)", "TypeError"),
+            ("error(() => Event('x'))", "TypeError"),
+            ("error(() => new Event())", "TypeError"),
+            (
+                "const e = new CloseEvent('close', { code: 70000, reason: 'a\\ud800', wasClean: 1 });
+              [e.code, e.reason, e.wasClean, e instanceof Event, CloseEvent.__proto__ === Event].join()",
+                "4464,a\u{fffd},true,true,true",
+            ),
+            (
+                "const d = new DOMException('m', 'DataCloneError');
+              [d.code, d instanceof Error, String(d), typeof d.stack, DOMException.ABORT_ERR].join()",
+                "25,true,DataCloneError: m,string,20",
+            ),
+        ]);
     }
 }

@@ -9,11 +9,14 @@ use boa_engine::{
     },
 };
 
+use super::Primordials;
+
 /// A buffer or a view on one, with the range of bytes that it showed when it was converted.
 pub(crate) struct BufferSource {
     buffer: Buffer,
     offset: usize,
     length: usize,
+    is_view: bool,
 }
 
 enum Buffer {
@@ -34,17 +37,17 @@ impl BufferSource {
             // The engine throws for a view that is out of bounds; the web sees an empty one.
             let offset = view.byte_offset(context).unwrap_or(0);
             let length = view.byte_length(context).unwrap_or(0);
-            return Some(Self { buffer, offset, length });
+            return Some(Self { buffer, offset, length, is_view: true });
         }
         if let Ok(view) = JsDataView::from_object(object.clone()) {
             let buffer = Buffer::from_value(&view.buffer(context).ok()?)?;
             let offset = view.byte_offset(context).unwrap_or(0) as usize;
             let length = view.byte_length(context).unwrap_or(0) as usize;
-            return Some(Self { buffer, offset, length });
+            return Some(Self { buffer, offset, length, is_view: true });
         }
         let buffer = Buffer::from_object(object)?;
         let length = buffer.len();
-        Some(Self { buffer, offset: 0, length })
+        Some(Self { buffer, offset: 0, length, is_view: false })
     }
 
     /// The number of bytes.
@@ -55,6 +58,36 @@ impl BufferSource {
     /// Whether other agents may write to the bytes at any time.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self.buffer, Buffer::Shared(_))
+    }
+
+    /// Whether this is a view, and not a buffer itself.
+    pub(crate) fn is_view(&self) -> bool {
+        self.is_view
+    }
+
+    /// The TypeError for a buffer source that may be neither shared nor resizable, its IDL having neither
+    /// `[AllowShared]` nor `[AllowResizable]`.
+    pub(crate) fn require_plain(&self, context: &mut Context) -> JsResult<()> {
+        if self.is_shared() {
+            return Err(JsNativeError::typ().with_message("a view on a SharedArrayBuffer is not allowed here").into());
+        }
+        if self.is_resizable(context)? {
+            return Err(JsNativeError::typ().with_message("a resizable ArrayBuffer is not allowed here").into());
+        }
+        Ok(())
+    }
+
+    /// Whether the buffer was made with a `maxByteLength`.
+    pub(crate) fn is_resizable(&self, context: &mut Context) -> JsResult<bool> {
+        let (getter, buffer) = match &self.buffer {
+            Buffer::Owned(buffer) => {
+                (Primordials::get(context, |it| &it.array_buffer_resizable)?, JsValue::from(buffer.clone()))
+            }
+            Buffer::Shared(buffer) => {
+                (Primordials::get(context, |it| &it.shared_array_buffer_growable)?, JsValue::from(buffer.clone()))
+            }
+        };
+        Ok(getter.call(&buffer, &[], context)?.to_boolean())
     }
 
     /// Calls `read` with the bytes. A shared buffer is copied first: it may change at any time.

@@ -28,6 +28,7 @@
 mod buffer_source;
 mod convert;
 mod definition;
+mod primordials;
 mod realm;
 mod strings;
 mod this;
@@ -35,6 +36,7 @@ mod this;
 pub(crate) use buffer_source::{BufferSource, not_a_buffer_source};
 pub(crate) use convert::*;
 pub(crate) use definition::{Definition, Interface, define_function, register};
+pub(crate) use primordials::Primordials;
 pub(crate) use realm::{Interfaces, prototype_of};
 pub(crate) use strings::{from_utf8, to_usv_string};
 pub(crate) use this::{NewTarget, This, create};
