@@ -21,3 +21,18 @@ pub(crate) fn queue_task(
 }
 /// placeholder: to count bytes that the collector does not see
 pub(crate) fn account_external(_bytes: usize, _context: &Context) {}
+/// placeholder: to run steps after a timeout, without keeping the loop alive for it
+pub(crate) fn set_native_timeout(
+    delay: std::time::Duration,
+    steps: impl FnOnce(&mut Context) + 'static,
+    context: &mut Context,
+) -> boa_engine::JsResult<()> {
+    use boa_engine::job::{Job, NativeJob, TimeoutJob};
+    let job = NativeJob::new(move |context| {
+        steps(context);
+        Ok(boa_engine::JsValue::undefined())
+    });
+    let milliseconds = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+    context.enqueue_job(Job::TimeoutJob(TimeoutJob::new(job, milliseconds)));
+    Ok(())
+}

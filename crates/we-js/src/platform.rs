@@ -6,6 +6,7 @@ use std::{rc::Rc, time::Instant};
 use boa_engine::{Context, JsResult, context::intrinsics::Intrinsics, object::JsObject};
 
 use crate::{
+    abort::{AbortController, AbortSignal},
     binding::{Primordials, register},
     dom::{DomException, Event, EventTarget, EventTargetObject, TargetKind, events},
     file::Blob,
@@ -50,6 +51,8 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     register::<events::CustomEvent>(context)?;
     register::<DomException>(context)?;
     register::<EventTarget>(context)?;
+    register::<AbortSignal>(context)?;
+    register::<AbortController>(context)?;
     register::<Blob>(context)?;
     Ok(())
 }

@@ -32,6 +32,7 @@ mod primordials;
 mod realm;
 mod strings;
 mod this;
+mod weak;
 
 pub(crate) use buffer_source::{BufferSource, not_a_buffer_source};
 pub(crate) use convert::*;
@@ -40,3 +41,4 @@ pub(crate) use primordials::Primordials;
 pub(crate) use realm::{Interfaces, prototype_of};
 pub(crate) use strings::{from_utf8, to_usv_string};
 pub(crate) use this::{NewTarget, This, create};
+pub(crate) use weak::WeakObject;
