@@ -2,8 +2,10 @@
 #![allow(dead_code)]
 
 mod abort;
+mod base64;
 mod binding;
 mod dom;
+mod encoding;
 mod event_loop;
 mod file;
 mod platform;

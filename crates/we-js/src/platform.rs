@@ -7,8 +7,10 @@ use boa_engine::{Context, JsResult, context::intrinsics::Intrinsics, object::JsO
 
 use crate::{
     abort::{AbortController, AbortSignal},
+    base64,
     binding::{Primordials, register},
     dom::{DomException, Event, EventTarget, EventTargetObject, TargetKind, events},
+    encoding::{TextDecoder, TextEncoder},
     file::Blob,
 };
 
@@ -54,6 +56,9 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     register::<AbortSignal>(context)?;
     register::<AbortController>(context)?;
     register::<Blob>(context)?;
+    register::<TextEncoder>(context)?;
+    register::<TextDecoder>(context)?;
+    base64::install(context)?;
     Ok(())
 }
 

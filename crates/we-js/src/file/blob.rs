@@ -122,7 +122,7 @@ impl BlobPart {
         if let Some(buffer) = BufferSource::from_value(&value, context) {
             // Neither `[AllowShared]` nor `[AllowResizable]`: a view on such a buffer and a resizable buffer are
             // refused. A shared buffer itself is no type of the union, and becomes a string as any object.
-            if !buffer.is_shared() || buffer.is_view() {
+            if !buffer.is_shared() || buffer.view_kind().is_some() {
                 buffer.require_plain(context)?;
                 return Ok(Self::Buffer(buffer));
             }
