@@ -43,8 +43,15 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
         |args, context| {
             let data = args.get_or_undefined(0).to_string(context)?;
             match latin1(&data) {
-                Some(bytes) => Ok(JsString::from(::base64::engine::general_purpose::STANDARD.encode(bytes).as_str())),
-                None => Err(invalid_character("the string has characters beyond U+00FF", context)),
+                Some(bytes) => Ok(JsString::from(
+                    ::base64::engine::general_purpose::STANDARD
+                        .encode(bytes)
+                        .as_str(),
+                )),
+                None => Err(invalid_character(
+                    "the string has characters beyond U+00FF",
+                    context,
+                )),
             }
         },
         context,

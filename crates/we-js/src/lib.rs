@@ -1,14 +1,18 @@
 //! The web platform on the Boa engine.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 mod abort;
 mod base64;
 mod binding;
 mod dom;
 mod encoding;
-mod event_loop;
+pub mod event_loop;
 mod file;
 mod platform;
 #[cfg(test)]
 mod testing;
+mod uncaught;
 mod websocket;
+
+pub use event_loop::{EventLoop, LoopHandle, Options};
+pub use uncaught::{ErrorReporter, Position, UncaughtError, UncaughtErrorKind};

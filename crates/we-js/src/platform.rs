@@ -1,16 +1,22 @@
 //! What ties the platform together in one context: the state that natives find through their `Context`, and
 //! [`install`], which defines every interface and global.
 
-use std::{rc::Rc, time::Instant};
+use std::{cell::Cell, rc::Rc, time::Instant};
 
-use boa_engine::{Context, JsResult, context::intrinsics::Intrinsics, object::JsObject};
+use boa_engine::{
+    Context, JsError, JsResult, JsValue, context::intrinsics::Intrinsics, object::JsObject,
+};
 
 use crate::{
     abort::{AbortController, AbortSignal},
     base64,
-    binding::{Primordials, register},
-    dom::{DomException, Event, EventTarget, EventTargetObject, TargetKind, events},
+    binding::{Primordials, define_global, register},
+    dom::{
+        DomException, Event, EventTarget, EventTargetObject, TargetKind, events,
+        global_scope::GlobalScope, report,
+    },
     encoding::{TextDecoder, TextEncoder},
+    event_loop::{EventResult, LoopHost},
     file::Blob,
 };
 
@@ -18,12 +24,27 @@ use crate::{
 pub(crate) struct Platform {
     /// <https://w3c.github.io/hr-time/#dfn-time-origin>
     time_origin: Instant,
+    /// Whether the global object is [in error reporting mode][mode]: an error in an `error` listener does not
+    /// fire another event.
+    ///
+    /// [mode]: https://html.spec.whatwg.org/multipage/webappapis.html#in-error-reporting-mode
+    pub(crate) reports_error: Cell<bool>,
 }
 
 impl Platform {
+    fn new() -> Rc<Self> {
+        Rc::new(Self {
+            time_origin: Instant::now(),
+            reports_error: Cell::new(false),
+        })
+    }
+
     /// The platform that was installed in this context.
     pub(crate) fn of(context: &Context) -> Rc<Self> {
-        context.get_data::<Rc<Self>>().cloned().unwrap_or_else(|| Rc::new(Self { time_origin: Instant::now() }))
+        context
+            .get_data::<Rc<Self>>()
+            .cloned()
+            .unwrap_or_else(Self::new)
     }
 
     /// Milliseconds since the time origin, with their fraction: `performance.now()` and `event.timeStamp`.
@@ -35,15 +56,40 @@ impl Platform {
     }
 }
 
-/// The global object of a new realm: an event target. For [`boa_engine::context::HostHooks::create_global_object`].
-pub(crate) fn create_global_object(intrinsics: &Intrinsics) -> JsObject {
-    let prototype = intrinsics.constructors().object().prototype();
-    JsObject::from_proto_and_data(prototype, EventTargetObject::new(TargetKind::Global))
+/// The event layer, as the event loop sees it.
+pub(crate) struct Host;
+
+impl LoopHost for Host {
+    /// The global object of a realm is an event target.
+    fn create_global_object(&self, intrinsics: &Intrinsics) -> JsObject {
+        let prototype = intrinsics.constructors().object().prototype();
+        JsObject::from_proto_and_data(
+            prototype,
+            EventTargetObject::new(TargetKind::Global(GlobalScope)),
+        )
+    }
+
+    fn report_exception(&self, error: JsError, context: &mut Context) {
+        report::report_exception(error, context);
+    }
+
+    fn fire_unhandled_rejection(
+        &self,
+        promise: &JsObject,
+        reason: &JsValue,
+        context: &mut Context,
+    ) -> EventResult {
+        report::report_rejection(promise.clone(), reason.clone(), context)
+    }
+
+    fn fire_rejection_handled(&self, promise: &JsObject, reason: &JsValue, context: &mut Context) {
+        report::report_handled_rejection(promise.clone(), reason.clone(), context);
+    }
 }
 
 /// Defines the interfaces and globals in the context's current realm.
 pub(crate) fn install(context: &mut Context) -> JsResult<()> {
-    context.insert_data(Rc::new(Platform { time_origin: Instant::now() }));
+    context.insert_data(Platform::new());
     Primordials::install(context)?;
     register::<Event>(context)?;
     register::<events::MessageEvent>(context)?;
@@ -59,6 +105,7 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     register::<TextEncoder>(context)?;
     register::<TextDecoder>(context)?;
     base64::install(context)?;
+    define_global::<GlobalScope>(context)?;
     Ok(())
 }
 

@@ -1,16 +1,12 @@
 //! What the tests of this crate share: a context with the platform, and tables of scripts.
 #![allow(clippy::unwrap_used)]
 
-use std::rc::Rc;
-
 use boa_engine::{
-    Context, JsError, JsResult, JsValue, Source,
-    builtins::promise::PromiseState,
-    context::{ContextBuilder, HostHooks, intrinsics::Intrinsics},
-    object::{JsObject, builtins::JsPromise},
+    Context, JsError, JsResult, JsValue, Source, builtins::promise::PromiseState,
+    object::builtins::JsPromise,
 };
 
-use crate::platform;
+use crate::{EventLoop, Options};
 
 /// What every script of a test may use.
 const PRELUDE: &str = r#"
@@ -26,47 +22,55 @@ const PRELUDE: &str = r#"
     };
 "#;
 
-struct Hooks;
-
-impl HostHooks for Hooks {
-    fn create_global_object(&self, intrinsics: &Intrinsics) -> JsObject {
-        platform::create_global_object(intrinsics)
-    }
-
-    /// Small, so that tests reach it.
-    fn max_buffer_size(&self, _context: &mut Context) -> u64 {
-        1 << 20
-    }
+/// An event loop and a context in which the platform is installed.
+pub(crate) struct Agent {
+    event_loop: EventLoop,
+    pub(crate) context: Context,
 }
 
-/// A context in which the platform is installed.
-pub(crate) fn context() -> Context {
-    let mut context = ContextBuilder::new().host_hooks(Rc::new(Hooks)).build().unwrap();
-    platform::install(&mut context).unwrap();
-    context.eval(Source::from_bytes(PRELUDE)).unwrap();
-    context
+impl Agent {
+    pub(crate) fn new() -> Self {
+        // A buffer limit that tests reach.
+        let options = Options {
+            max_buffer_size: 1 << 20,
+            ..Options::default()
+        };
+        let event_loop = EventLoop::new(options).unwrap();
+        let mut context = event_loop.context_builder().build().unwrap();
+        event_loop.install(&mut context).unwrap();
+        context.eval(Source::from_bytes(PRELUDE)).unwrap();
+        Self {
+            event_loop,
+            context,
+        }
+    }
+
+    /// Runs a script until nothing is pending: its value as a string, or what it threw. A promise is waited for.
+    pub(crate) fn eval(&mut self, script: &str) -> Result<String, String> {
+        let value = self.evaluate(script).map_err(|error| error.to_string())?;
+        let value = value
+            .to_string(&mut self.context)
+            .map_err(|error| error.to_string())?;
+        Ok(value.to_std_string_lossy())
+    }
+
+    fn evaluate(&mut self, script: &str) -> JsResult<JsValue> {
+        let value = self.context.eval(Source::from_bytes(script))?;
+        self.event_loop.run(&mut self.context).unwrap();
+        let Some(Ok(promise)) = value.as_object().map(JsPromise::from_object) else {
+            return Ok(value);
+        };
+        match promise.state() {
+            PromiseState::Fulfilled(value) => Ok(value),
+            PromiseState::Rejected(reason) => Err(JsError::from_opaque(reason)),
+            PromiseState::Pending => panic!("still pending: {script}"),
+        }
+    }
 }
 
 /// Runs a script in a context of its own: its value as a string, or what it threw. A promise is waited for.
 pub(crate) fn eval(script: &str) -> Result<String, String> {
-    eval_in(script, &mut context())
-}
-
-/// Runs a script in `context`.
-pub(crate) fn eval_in(script: &str, context: &mut Context) -> Result<String, String> {
-    let value = evaluate(script, context).map_err(|error| error.to_string())?;
-    Ok(value.to_string(context).map_err(|error| error.to_string())?.to_std_string_lossy())
-}
-
-fn evaluate(script: &str, context: &mut Context) -> JsResult<JsValue> {
-    let value = context.eval(Source::from_bytes(script))?;
-    context.run_jobs()?;
-    let Some(Ok(promise)) = value.as_object().map(JsPromise::from_object) else { return Ok(value) };
-    match promise.state() {
-        PromiseState::Fulfilled(value) => Ok(value),
-        PromiseState::Rejected(reason) => Err(JsError::from_opaque(reason)),
-        PromiseState::Pending => panic!("still pending: {script}"),
-    }
+    Agent::new().eval(script)
 }
 
 /// Runs scripts, each in a context of its own, and compares the string of its value.

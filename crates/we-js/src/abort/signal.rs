@@ -6,16 +6,21 @@
 
 use std::{cell::Cell, time::Duration};
 
-use boa_engine::{Context, JsArgs, JsError, JsNativeError, JsResult, JsValue, js_string, object::JsObject};
+use boa_engine::{
+    Context, JsArgs, JsError, JsNativeError, JsResult, JsValue, js_string, object::JsObject,
+};
 use boa_gc::{Finalize, Gc, GcRefCell, Trace, WeakGc};
 
 use crate::{
-    binding::{self, Definition, IntegerConversion, Interface, This, WeakObject, sequence, unsigned_integer},
-    dom::{
-        DomException, ErrorName, EventTarget, EventTargetObject, TargetKind, dispatch, event_handler,
-        event_target::Listener,
+    binding::{
+        self, Definition, IntegerConversion, Interface, This, WeakObject, sequence,
+        unsigned_integer,
     },
-    event_loop,
+    dom::{
+        DomException, ErrorName, EventTarget, EventTargetObject, TargetKind, dispatch,
+        event_handler, event_target::Listener,
+    },
+    event_loop::LoopState,
 };
 
 /// The state of an `AbortSignal`.
@@ -45,13 +50,19 @@ pub(crate) struct AbortSignal {
 #[derive(Trace, Finalize)]
 enum Algorithm {
     /// [Add an event listener](https://dom.spec.whatwg.org/#add-an-event-listener) step 6.
-    RemoveListener { target: WeakObject, listener: WeakGc<Listener> },
+    RemoveListener {
+        target: WeakObject,
+        listener: WeakGc<Listener>,
+    },
 }
 
 impl AbortSignal {
     /// A signal that is not aborted.
     pub(crate) fn create(context: &mut Context) -> JsResult<This<Self>> {
-        binding::create(EventTargetObject::new(TargetKind::AbortSignal(Self::default())), context)
+        binding::create(
+            EventTargetObject::new(TargetKind::AbortSignal(Self::default())),
+            context,
+        )
     }
 
     /// [Aborted](https://dom.spec.whatwg.org/#abortsignal-aborted)
@@ -72,15 +83,22 @@ pub(crate) fn remove_listener_on_abort(
     context: &mut Context,
 ) -> JsResult<()> {
     let target = WeakObject::new(target, context)?;
-    let algorithm = Algorithm::RemoveListener { target, listener: WeakGc::new(listener) };
+    let algorithm = Algorithm::RemoveListener {
+        target,
+        listener: WeakGc::new(listener),
+    };
     // https://dom.spec.whatwg.org/#abortsignal-add
     if signal.state().is_aborted() {
         return Ok(());
     }
-    signal.state().algorithms.borrow_mut().push(algorithm, |algorithm| {
-        let Algorithm::RemoveListener { listener, .. } = algorithm;
-        listener.is_upgradable()
-    });
+    signal
+        .state()
+        .algorithms
+        .borrow_mut()
+        .push(algorithm, |algorithm| {
+            let Algorithm::RemoveListener { listener, .. } = algorithm;
+            listener.is_upgradable()
+        });
     observe(signal);
     Ok(())
 }
@@ -99,12 +117,22 @@ fn observe(signal: &This<AbortSignal>) {
         return;
     }
     for source in sources(&state) {
-        source.state().observed_dependents.borrow_mut().push(signal.object().clone());
+        source
+            .state()
+            .observed_dependents
+            .borrow_mut()
+            .push(signal.object().clone());
     }
 }
 
 fn sources(signal: &AbortSignal) -> Vec<This<AbortSignal>> {
-    signal.sources.borrow().iter().cloned().filter_map(This::from_object).collect()
+    signal
+        .sources
+        .borrow()
+        .iter()
+        .cloned()
+        .filter_map(This::from_object)
+        .collect()
 }
 
 impl Interface for AbortSignal {
@@ -112,7 +140,11 @@ impl Interface for AbortSignal {
     type Root = EventTargetObject;
 
     fn project(root: &EventTargetObject) -> Option<&Self> {
-        if let TargetKind::AbortSignal(signal) = &root.kind { Some(signal) } else { None }
+        if let TargetKind::AbortSignal(signal) = &root.kind {
+            Some(signal)
+        } else {
+            None
+        }
     }
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
@@ -128,10 +160,14 @@ impl Interface for AbortSignal {
         idl.static_operation("any", 1, any);
 
         idl.readonly("aborted", |this, _| Ok(this.state().is_aborted()));
-        idl.readonly("reason", |this, _| Ok(this.state().reason().unwrap_or_default()));
-        idl.operation("throwIfAborted", 0, |this, _, _| match this.state().reason() {
-            Some(reason) => Err(JsError::from_opaque(reason)),
-            None => Ok(JsValue::undefined()),
+        idl.readonly("reason", |this, _| {
+            Ok(this.state().reason().unwrap_or_default())
+        });
+        idl.operation("throwIfAborted", 0, |this, _, _| {
+            match this.state().reason() {
+                Some(reason) => Err(JsError::from_opaque(reason)),
+                None => Ok(JsValue::undefined()),
+            }
         });
         event_handler::define(idl, "onabort");
         Ok(())
@@ -140,29 +176,34 @@ impl Interface for AbortSignal {
 
 /// <https://dom.spec.whatwg.org/#dom-abortsignal-timeout>
 fn timeout(args: &[JsValue], context: &mut Context) -> JsResult<JsObject> {
-    let milliseconds = unsigned_integer(args.get_or_undefined(0), 64, IntegerConversion::EnforceRange, context)?;
+    let milliseconds = unsigned_integer(
+        args.get_or_undefined(0),
+        64,
+        IntegerConversion::EnforceRange,
+        context,
+    )?;
     // 1.
     let signal = AbortSignal::create(context)?;
     // 2., 3. The steps refer to the signal, as it may not be collected before they have run.
     let target = signal.clone();
-    event_loop::set_native_timeout(
-        Duration::from_millis(milliseconds),
-        move |context| {
-            let aborted = DomException::object(ErrorName::Timeout, "the operation timed out", context)
-                .and_then(|reason| signal_abort(&target, &reason.into(), context));
-            if let Err(error) = aborted {
-                tracing::debug!(target: "we::js", %error, "a timeout did not abort its signal");
-            }
-        },
-        context,
-    )?;
+    let delay = Duration::from_millis(milliseconds);
+    LoopState::of(context)?.run_after(delay, move |context| {
+        let aborted = DomException::object(ErrorName::Timeout, "the operation timed out", context)
+            .and_then(|reason| signal_abort(&target, &reason.into(), context));
+        if let Err(error) = aborted {
+            tracing::debug!(target: "we::js", %error, "a timeout did not abort its signal");
+        }
+    });
     // 4.
     Ok(signal.object().clone())
 }
 
 /// <https://dom.spec.whatwg.org/#create-a-dependent-abort-signal>
 fn any(args: &[JsValue], context: &mut Context) -> JsResult<JsObject> {
-    let not_signals = || JsNativeError::typ().with_message("AbortSignal.any: argument 1 is not a sequence of signals");
+    let not_signals = || {
+        JsNativeError::typ()
+            .with_message("AbortSignal.any: argument 1 is not a sequence of signals")
+    };
     let signals = sequence(args.get_or_undefined(0), context, |value, _| {
         This::<AbortSignal>::from_value(&value).ok_or_else(|| not_signals().into())
     })?
@@ -193,11 +234,18 @@ fn any(args: &[JsValue], context: &mut Context) -> JsResult<JsObject> {
 }
 
 /// Appends `source` to the source signals of `signal` and `signal` to the dependent signals of `source`.
-fn depend(signal: &This<AbortSignal>, source: &This<AbortSignal>, context: &mut Context) -> JsResult<()> {
+fn depend(
+    signal: &This<AbortSignal>,
+    source: &This<AbortSignal>,
+    context: &mut Context,
+) -> JsResult<()> {
     {
         let state = signal.state();
         let mut sources = state.sources.borrow_mut();
-        if sources.iter().any(|other| JsObject::equals(other, source.object())) {
+        if sources
+            .iter()
+            .any(|other| JsObject::equals(other, source.object()))
+        {
             return Ok(());
         }
         sources.push(source.object().clone());
@@ -211,7 +259,11 @@ fn depend(signal: &This<AbortSignal>, source: &This<AbortSignal>, context: &mut 
 }
 
 /// [Signal abort](https://dom.spec.whatwg.org/#abortsignal-signal-abort), for which undefined is no reason.
-pub(super) fn signal_abort(signal: &This<AbortSignal>, reason: &JsValue, context: &mut Context) -> JsResult<()> {
+pub(super) fn signal_abort(
+    signal: &This<AbortSignal>,
+    reason: &JsValue,
+    context: &mut Context,
+) -> JsResult<()> {
     // 1.
     if signal.state().is_aborted() {
         return Ok(());
@@ -223,7 +275,9 @@ pub(super) fn signal_abort(signal: &This<AbortSignal>, reason: &JsValue, context
     let mut to_abort = Vec::new();
     let dependents = std::mem::take(&mut *signal.state().dependents.borrow_mut());
     for dependent in &dependents.items {
-        let dependent = dependent.upgrade(context).and_then(This::<AbortSignal>::from_object);
+        let dependent = dependent
+            .upgrade(context)
+            .and_then(This::<AbortSignal>::from_object);
         if let Some(dependent) = dependent
             && !dependent.state().is_aborted()
         {
@@ -245,7 +299,11 @@ pub(super) fn signal_abort(signal: &This<AbortSignal>, reason: &JsValue, context
 /// What is aborted waits for no source any more.
 fn leave_sources(signal: &This<AbortSignal>) {
     for source in sources(&signal.state()) {
-        source.state().observed_dependents.borrow_mut().retain(|other| !JsObject::equals(other, signal.object()));
+        source
+            .state()
+            .observed_dependents
+            .borrow_mut()
+            .retain(|other| !JsObject::equals(other, signal.object()));
     }
     signal.state().sources.borrow_mut().clear();
 }
@@ -256,7 +314,9 @@ fn run_abort_steps(signal: &This<AbortSignal>, context: &mut Context) -> JsResul
     let algorithms = std::mem::take(&mut *signal.state().algorithms.borrow_mut());
     for algorithm in &algorithms.items {
         let Algorithm::RemoveListener { target, listener } = algorithm;
-        let target = target.upgrade(context).and_then(This::<EventTarget>::from_object);
+        let target = target
+            .upgrade(context)
+            .and_then(This::<EventTarget>::from_object);
         if let (Some(target), Some(listener)) = (target, listener.upgrade()) {
             target.state().remove(&listener);
         }
@@ -271,7 +331,9 @@ fn run_abort_steps(signal: &This<AbortSignal>, context: &mut Context) -> JsResul
 /// The reason that was given, or "a new 'AbortError' DOMException".
 fn reason_or_abort_error(reason: &JsValue, context: &mut Context) -> JsResult<JsValue> {
     if reason.is_undefined() {
-        return Ok(DomException::object(ErrorName::Abort, "the operation was aborted", context)?.into());
+        return Ok(
+            DomException::object(ErrorName::Abort, "the operation was aborted", context)?.into(),
+        );
     }
     Ok(reason.clone())
 }
@@ -285,7 +347,10 @@ struct Purged<T: Trace> {
 
 impl<T: Trace> Default for Purged<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), purge_at: 16 }
+        Self {
+            items: Vec::new(),
+            purge_at: 16,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What scripts see of controllers and signals.
 #![allow(clippy::unwrap_used)]
 
-use crate::testing::{cases, context, eval_in};
+use crate::testing::{Agent, cases};
 
 #[test]
 fn a_controller_aborts_its_signal_once() {
@@ -28,7 +28,10 @@ fn a_controller_aborts_its_signal_once() {
 #[test]
 fn throw_if_aborted_throws_the_reason_itself() {
     cases(&[
-        ("const reason = {}; try { AbortSignal.abort(reason).throwIfAborted() } catch (e) { e === reason }", "true"),
+        (
+            "const reason = {}; try { AbortSignal.abort(reason).throwIfAborted() } catch (e) { e === reason }",
+            "true",
+        ),
         ("new AbortController().signal.throwIfAborted()", "undefined"),
     ]);
 }
@@ -110,12 +113,12 @@ fn a_signal_removes_listeners() {
 
 /// Runs a script, collects garbage and runs another.
 fn across_collection(before: &str, after: &str) -> String {
-    let mut context = context();
-    eval_in(before, &mut context).unwrap();
-    context.clear_kept_objects();
+    let mut agent = Agent::new();
+    agent.eval(before).unwrap();
+    agent.context.clear_kept_objects();
     boa_gc::force_collect();
     boa_gc::force_collect();
-    eval_in(after, &mut context).unwrap()
+    agent.eval(after).unwrap()
 }
 
 #[test]
@@ -143,7 +146,10 @@ fn an_unobserved_dependent_is_collected() {
 fn a_signal_does_not_keep_the_targets_of_listeners_alive() {
     let before = "globalThis.c = new AbortController();
         { const t = new EventTarget(); t.addEventListener('x', () => t, { signal: c.signal }); globalThis.w = new WeakRef(t); } 0";
-    assert_eq!(across_collection(before, "c.abort(); w.deref()"), "undefined");
+    assert_eq!(
+        across_collection(before, "c.abort(); w.deref()"),
+        "undefined"
+    );
 }
 
 #[test]

@@ -50,17 +50,32 @@ impl BufferSource {
             // The engine throws for a view that is out of bounds; the web sees an empty one.
             let offset = view.byte_offset(context).unwrap_or(0);
             let length = view.byte_length(context).unwrap_or(0);
-            return Some(Self { buffer, offset, length, view: Some(kind) });
+            return Some(Self {
+                buffer,
+                offset,
+                length,
+                view: Some(kind),
+            });
         }
         if let Ok(view) = JsDataView::from_object(object.clone()) {
             let buffer = Buffer::from_value(&view.buffer(context).ok()?)?;
             let offset = view.byte_offset(context).unwrap_or(0) as usize;
             let length = view.byte_length(context).unwrap_or(0) as usize;
-            return Some(Self { buffer, offset, length, view: Some(ViewKind::DataView) });
+            return Some(Self {
+                buffer,
+                offset,
+                length,
+                view: Some(ViewKind::DataView),
+            });
         }
         let buffer = Buffer::from_object(object)?;
         let length = buffer.len();
-        Some(Self { buffer, offset: 0, length, view: None })
+        Some(Self {
+            buffer,
+            offset: 0,
+            length,
+            view: None,
+        })
     }
 
     /// The number of bytes.
@@ -82,10 +97,14 @@ impl BufferSource {
     /// `[AllowShared]` nor `[AllowResizable]`.
     pub(crate) fn require_plain(&self, context: &mut Context) -> JsResult<()> {
         if self.is_shared() {
-            return Err(JsNativeError::typ().with_message("a view on a SharedArrayBuffer is not allowed here").into());
+            return Err(JsNativeError::typ()
+                .with_message("a view on a SharedArrayBuffer is not allowed here")
+                .into());
         }
         if self.is_resizable(context)? {
-            return Err(JsNativeError::typ().with_message("a resizable ArrayBuffer is not allowed here").into());
+            return Err(JsNativeError::typ()
+                .with_message("a resizable ArrayBuffer is not allowed here")
+                .into());
         }
         Ok(())
     }
@@ -93,12 +112,14 @@ impl BufferSource {
     /// Whether the buffer was made with a `maxByteLength`.
     pub(crate) fn is_resizable(&self, context: &mut Context) -> JsResult<bool> {
         let (getter, buffer) = match &self.buffer {
-            Buffer::Owned(buffer) => {
-                (Primordials::get(context, |it| &it.array_buffer_resizable)?, JsValue::from(buffer.clone()))
-            }
-            Buffer::Shared(buffer) => {
-                (Primordials::get(context, |it| &it.shared_array_buffer_growable)?, JsValue::from(buffer.clone()))
-            }
+            Buffer::Owned(buffer) => (
+                Primordials::get(context, |it| &it.array_buffer_resizable)?,
+                JsValue::from(buffer.clone()),
+            ),
+            Buffer::Shared(buffer) => (
+                Primordials::get(context, |it| &it.shared_array_buffer_growable)?,
+                JsValue::from(buffer.clone()),
+            ),
         };
         Ok(getter.call(&buffer, &[], context)?.to_boolean())
     }
@@ -111,7 +132,12 @@ impl BufferSource {
         match &self.buffer {
             Buffer::Owned(buffer) => {
                 let bytes = buffer.data();
-                read(bytes.as_deref().and_then(|bytes| bytes.get(range)).unwrap_or_default())
+                read(
+                    bytes
+                        .as_deref()
+                        .and_then(|bytes| bytes.get(range))
+                        .unwrap_or_default(),
+                )
             }
             Buffer::Shared(buffer) => read(buffer.to_vec().get(range).unwrap_or_default()),
         }
@@ -131,7 +157,12 @@ impl BufferSource {
             Buffer::Owned(buffer) => {
                 let range = self.offset..self.offset.saturating_add(self.length);
                 let mut bytes = buffer.data_mut();
-                Ok(fill(bytes.as_deref_mut().and_then(|bytes| bytes.get_mut(range)).unwrap_or_default()))
+                Ok(fill(
+                    bytes
+                        .as_deref_mut()
+                        .and_then(|bytes| bytes.get_mut(range))
+                        .unwrap_or_default(),
+                ))
             }
             Buffer::Shared(buffer) => {
                 let mut bytes = vec![0; self.length.min(most)];

@@ -4,7 +4,9 @@
 //! A conversion may run script (`toString`, `valueOf`, getters, iterators), so all arguments are
 //! converted before any state is borrowed.
 
-use boa_engine::{Context, JsNativeError, JsResult, JsString, JsSymbol, JsValue, js_string, object::JsObject};
+use boa_engine::{
+    Context, JsNativeError, JsResult, JsString, JsSymbol, JsValue, js_string, object::JsObject,
+};
 
 use super::to_usv_string;
 
@@ -29,7 +31,11 @@ pub(crate) fn unsigned_integer(
     context: &mut Context,
 ) -> JsResult<u64> {
     // Steps 1 to 3: the bounds of the type.
-    let upper = if bits == 64 { 9_007_199_254_740_991.0 } else { 2_f64.powi(bits.cast_signed()) - 1.0 };
+    let upper = if bits == 64 {
+        9_007_199_254_740_991.0
+    } else {
+        2_f64.powi(bits.cast_signed()) - 1.0
+    };
     integer(value, 0.0, upper, bits, conversion, context).map(|number| number as u64)
 }
 
@@ -42,7 +48,11 @@ pub(crate) fn signed_integer(
     conversion: IntegerConversion,
     context: &mut Context,
 ) -> JsResult<i64> {
-    let upper = if bits == 64 { 9_007_199_254_740_991.0 } else { 2_f64.powi(bits.cast_signed() - 1) - 1.0 };
+    let upper = if bits == 64 {
+        9_007_199_254_740_991.0
+    } else {
+        2_f64.powi(bits.cast_signed() - 1) - 1.0
+    };
     let lower = if bits == 64 { -upper } else { -upper - 1.0 };
     integer(value, lower, upper, bits, conversion, context).map(|number| number as i64)
 }
@@ -77,7 +87,11 @@ fn integer(
             }
             let modulus = 2_f64.powi(bits.cast_signed());
             let wrapped = number.trunc().rem_euclid(modulus);
-            Ok(if lower < 0.0 && wrapped > upper { wrapped - modulus } else { wrapped })
+            Ok(if lower < 0.0 && wrapped > upper {
+                wrapped - modulus
+            } else {
+                wrapped
+            })
         }
     }
 }
@@ -93,7 +107,9 @@ pub(crate) fn double(value: &JsValue, context: &mut Context) -> JsResult<f64> {
     if number.is_finite() {
         Ok(number)
     } else {
-        Err(JsNativeError::typ().with_message("a finite number is required").into())
+        Err(JsNativeError::typ()
+            .with_message("a finite number is required")
+            .into())
     }
 }
 
@@ -110,29 +126,58 @@ impl Dictionary {
         }
         match value.as_object() {
             Some(object) => Ok(Self(Some(object))),
-            None => Err(JsNativeError::typ().with_message("an object, null or undefined is required").into()),
+            None => Err(JsNativeError::typ()
+                .with_message("an object, null or undefined is required")
+                .into()),
         }
     }
 
     /// The member `name`, `None` where it is missing or undefined.
-    pub(crate) fn get(&self, name: &'static str, context: &mut Context) -> JsResult<Option<JsValue>> {
-        let Some(object) = &self.0 else { return Ok(None) };
+    pub(crate) fn get(
+        &self,
+        name: &'static str,
+        context: &mut Context,
+    ) -> JsResult<Option<JsValue>> {
+        let Some(object) = &self.0 else {
+            return Ok(None);
+        };
         let value = object.get(js_string!(name), context)?;
-        Ok(if value.is_undefined() { None } else { Some(value) })
+        Ok(if value.is_undefined() {
+            None
+        } else {
+            Some(value)
+        })
     }
 
     /// A `boolean` member.
-    pub(crate) fn boolean(&self, name: &'static str, default: bool, context: &mut Context) -> JsResult<bool> {
-        Ok(self.get(name, context)?.map_or(default, |value| value.to_boolean()))
+    pub(crate) fn boolean(
+        &self,
+        name: &'static str,
+        default: bool,
+        context: &mut Context,
+    ) -> JsResult<bool> {
+        Ok(self
+            .get(name, context)?
+            .map_or(default, |value| value.to_boolean()))
     }
 
     /// A `DOMString` member.
-    pub(crate) fn string(&self, name: &'static str, context: &mut Context) -> JsResult<Option<JsString>> {
-        self.get(name, context)?.map(|value| value.to_string(context)).transpose()
+    pub(crate) fn string(
+        &self,
+        name: &'static str,
+        context: &mut Context,
+    ) -> JsResult<Option<JsString>> {
+        self.get(name, context)?
+            .map(|value| value.to_string(context))
+            .transpose()
     }
 
     /// A `USVString` member.
-    pub(crate) fn usv_string(&self, name: &'static str, context: &mut Context) -> JsResult<Option<JsString>> {
+    pub(crate) fn usv_string(
+        &self,
+        name: &'static str,
+        context: &mut Context,
+    ) -> JsResult<Option<JsString>> {
         let string = self.string(name, context)?;
         Ok(string.map(|string| super::from_utf8(&to_usv_string(&string))))
     }
@@ -147,25 +192,32 @@ pub(crate) fn sequence<T>(
     context: &mut Context,
     mut convert: impl FnMut(JsValue, &mut Context) -> JsResult<T>,
 ) -> JsResult<Option<Vec<T>>> {
-    let Some(object) = value.as_object() else { return Ok(None) };
+    let Some(object) = value.as_object() else {
+        return Ok(None);
+    };
     // GetMethod(V, %Symbol.iterator%)
     let method = object.get(JsSymbol::iterator(), context)?;
     if method.is_null_or_undefined() {
         return Ok(None);
     }
-    let method =
-        method.as_callable().ok_or_else(|| JsNativeError::typ().with_message("the iterator is not callable"))?;
+    let method = method
+        .as_callable()
+        .ok_or_else(|| JsNativeError::typ().with_message("the iterator is not callable"))?;
     // https://webidl.spec.whatwg.org/#create-sequence-from-iterable
     let iterator = method.call(value, &[], context)?;
-    let iterator =
-        iterator.as_object().ok_or_else(|| JsNativeError::typ().with_message("the iterator is not an object"))?;
+    let iterator = iterator
+        .as_object()
+        .ok_or_else(|| JsNativeError::typ().with_message("the iterator is not an object"))?;
     let next = iterator.get(js_string!("next"), context)?;
-    let next = next.as_callable().ok_or_else(|| JsNativeError::typ().with_message("iterator.next is not callable"))?;
+    let next = next
+        .as_callable()
+        .ok_or_else(|| JsNativeError::typ().with_message("iterator.next is not callable"))?;
     let mut values = Vec::new();
     loop {
         let result = next.call(&iterator.clone().into(), &[], context)?;
-        let result =
-            result.as_object().ok_or_else(|| JsNativeError::typ().with_message("iterator.next() is not an object"))?;
+        let result = result
+            .as_object()
+            .ok_or_else(|| JsNativeError::typ().with_message("iterator.next() is not an object"))?;
         if result.get(js_string!("done"), context)?.to_boolean() {
             return Ok(Some(values));
         }

@@ -63,7 +63,12 @@ impl<T: Interface> Definition<'_, T> {
 
     /// A parent that the language supplies, as `%Error%` is to DOMException: only the prototypes are chained.
     pub(crate) fn inherits_prototype(&mut self, parent: JsObject) {
-        let function = self.context.intrinsics().constructors().function().prototype();
+        let function = self
+            .context
+            .intrinsics()
+            .constructors()
+            .function()
+            .prototype();
         self.parent = Some((function, parent));
     }
 
@@ -99,7 +104,11 @@ impl<T: Interface> Definition<'_, T> {
         let set = NativeFunction::from_copy_closure(move |this, args, context| {
             let this = This::<T>::receiver(this, name, context)?;
             require(T::NAME, name, 1, args)?;
-            set(&this, args.first().unwrap_or(&JsValue::undefined()), context)?;
+            set(
+                &this,
+                args.first().unwrap_or(&JsValue::undefined()),
+                context,
+            )?;
             Ok(JsValue::undefined())
         });
         let set = function(format!("set {name}"), 1, set, self.context);
@@ -154,7 +163,8 @@ impl<T: Interface> Definition<'_, T> {
             method(args, context).map(Into::into)
         });
         let function = function(name, required, native, self.context);
-        self.statics.push((key(name), property(function, OPERATION)));
+        self.statics
+            .push((key(name), property(function, OPERATION)));
     }
 
     /// `const`, on the interface object and on the prototype.
@@ -181,8 +191,14 @@ impl<T: Interface> Definition<'_, T> {
     }
 
     /// A member that the declarative forms do not cover, such as `[Symbol.iterator]`.
-    pub(crate) fn property(&mut self, key: impl Into<PropertyKey>, value: impl Into<JsValue>, attributes: Attribute) {
-        self.prototype.push((key.into(), property(value, attributes)));
+    pub(crate) fn property(
+        &mut self,
+        key: impl Into<PropertyKey>,
+        value: impl Into<JsValue>,
+        attributes: Attribute,
+    ) {
+        self.prototype
+            .push((key.into(), property(value, attributes)));
     }
 
     /// A method function to be used with [`Definition::property`], under two names for example.
@@ -213,28 +229,47 @@ impl<T: Interface> Definition<'_, T> {
     }
 
     fn accessor(&mut self, name: &'static str, get: JsFunction, set: Option<JsFunction>) {
-        let descriptor =
-            PropertyDescriptor::builder().get(get).maybe_set(set).enumerable(true).configurable(true).build();
+        let descriptor = PropertyDescriptor::builder()
+            .get(get)
+            .maybe_set(set)
+            .enumerable(true)
+            .configurable(true)
+            .build();
         self.prototype.push((key(name), descriptor));
     }
 
     fn method(&mut self, name: &'static str, required: usize, native: NativeFunction) {
         let function = function(name, required, native, self.context);
-        self.prototype.push((key(name), property(function, OPERATION)));
+        self.prototype
+            .push((key(name), property(function, OPERATION)));
     }
 }
 
 /// Makes the interface object and the prototype of `T` in the current realm and puts the interface object
 /// on its global object.
 pub(crate) fn register<T: Interface>(context: &mut Context) -> JsResult<()> {
-    let mut idl =
-        Definition::<T> { context, parent: None, constructor: None, prototype: Vec::new(), statics: Vec::new() };
+    let mut idl = Definition::<T> {
+        context,
+        parent: None,
+        constructor: None,
+        prototype: Vec::new(),
+        statics: Vec::new(),
+    };
     T::define(&mut idl)?;
-    let Definition { context, parent, constructor, prototype, statics } = idl;
+    let Definition {
+        context,
+        parent,
+        constructor,
+        prototype,
+        statics,
+    } = idl;
 
     let (required, construct) = constructor.unwrap_or((0, |_, _, _| {
         Err(JsNativeError::typ()
-            .with_message(format!("Illegal constructor: {} cannot be made with 'new'", T::NAME))
+            .with_message(format!(
+                "Illegal constructor: {} cannot be made with 'new'",
+                T::NAME
+            ))
             .into())
     }));
     let native = NativeFunction::from_copy_closure(move |new_target, args, context| {
@@ -256,7 +291,11 @@ pub(crate) fn register<T: Interface>(context: &mut Context) -> JsResult<()> {
     for (key, descriptor) in statics {
         builder.static_property_descriptor(key, descriptor);
     }
-    builder.property(JsSymbol::to_string_tag(), JsString::from(T::NAME), Attribute::CONFIGURABLE);
+    builder.property(
+        JsSymbol::to_string_tag(),
+        JsString::from(T::NAME),
+        Attribute::CONFIGURABLE,
+    );
     let interface = builder.build();
 
     context.register_global_property(
@@ -265,6 +304,34 @@ pub(crate) fn register<T: Interface>(context: &mut Context) -> JsResult<()> {
         Attribute::WRITABLE | Attribute::CONFIGURABLE,
     )?;
     Interfaces::insert::<T>(context, interface);
+    Ok(())
+}
+
+/// Puts the members of a `[Global]` interface where WebIDL wants them, on the global object itself, and makes
+/// the parent's prototype the global object's. The interface has no interface object: a shell's global object is
+/// neither a `Window` nor a worker's.
+pub(crate) fn define_global<T: Interface>(context: &mut Context) -> JsResult<()> {
+    let mut idl = Definition::<T> {
+        context,
+        parent: None,
+        constructor: None,
+        prototype: Vec::new(),
+        statics: Vec::new(),
+    };
+    T::define(&mut idl)?;
+    let Definition {
+        context,
+        parent,
+        prototype,
+        ..
+    } = idl;
+    let global = context.global_object();
+    if let Some((_, parent)) = parent {
+        global.set_prototype(Some(parent));
+    }
+    for (key, descriptor) in prototype {
+        global.define_property_or_throw(key, descriptor, context)?;
+    }
     Ok(())
 }
 
@@ -289,11 +356,19 @@ fn require(interface: &str, member: &str, required: usize, args: &[JsValue]) -> 
     if args.len() >= required {
         return Ok(());
     }
-    let message = format!("{interface}.{member}: {required} argument(s) required, but only {} given", args.len());
+    let message = format!(
+        "{interface}.{member}: {required} argument(s) required, but only {} given",
+        args.len()
+    );
     Err(JsNativeError::typ().with_message(message).into())
 }
 
-fn function(name: impl AsRef<str>, length: usize, native: NativeFunction, context: &Context) -> JsFunction {
+fn function(
+    name: impl AsRef<str>,
+    length: usize,
+    native: NativeFunction,
+    context: &Context,
+) -> JsFunction {
     FunctionObjectBuilder::new(context.realm(), native)
         .name(js_string!(name.as_ref()))
         .length(length)

@@ -39,28 +39,42 @@ impl Primordials {
     }
 
     /// A function of the current realm.
-    pub(crate) fn get(context: &Context, pick: impl FnOnce(&Self) -> &JsObject) -> JsResult<JsObject> {
+    pub(crate) fn get(
+        context: &Context,
+        pick: impl FnOnce(&Self) -> &JsObject,
+    ) -> JsResult<JsObject> {
         let slot = context.realm().host_defined();
         slot.get::<Self>()
             .map(|primordials| pick(primordials).clone())
-            .ok_or_else(|| JsNativeError::typ().with_message("the platform is not installed in this realm").into())
+            .ok_or_else(|| {
+                JsNativeError::typ()
+                    .with_message("the platform is not installed in this realm")
+                    .into()
+            })
     }
 }
 
 fn getter(object: &JsObject, name: &str) -> JsResult<JsObject> {
-    let getter = own_property(object, name).and_then(|property| property.get().and_then(JsValue::as_object));
+    let getter =
+        own_property(object, name).and_then(|property| property.get().and_then(JsValue::as_object));
     getter.ok_or_else(|| missing(name))
 }
 
 fn method(object: &JsObject, name: &str) -> JsResult<JsObject> {
-    let method = own_property(object, name).and_then(|property| property.value().and_then(JsValue::as_object));
+    let method = own_property(object, name)
+        .and_then(|property| property.value().and_then(JsValue::as_object));
     method.ok_or_else(|| missing(name))
 }
 
 fn own_property(object: &JsObject, name: &str) -> Option<PropertyDescriptor> {
-    object.borrow().properties().get(&PropertyKey::from(JsString::from(name)))
+    object
+        .borrow()
+        .properties()
+        .get(&PropertyKey::from(JsString::from(name)))
 }
 
 fn missing(name: &str) -> boa_engine::JsError {
-    JsNativeError::typ().with_message(format!("the engine has no '{name}'")).into()
+    JsNativeError::typ()
+        .with_message(format!("the engine has no '{name}'"))
+        .into()
 }

@@ -6,7 +6,8 @@
 use std::any::TypeId;
 
 use boa_engine::{
-    Context, JsData, JsNativeError, JsResult, context::intrinsics::StandardConstructor, object::JsObject,
+    Context, JsData, JsNativeError, JsResult, context::intrinsics::StandardConstructor,
+    object::JsObject,
 };
 use boa_gc::{Finalize, Trace};
 
@@ -34,7 +35,10 @@ impl Interfaces {
             slot.insert_default::<Self>();
         }
         if let Some(interfaces) = slot.get_mut::<Self>() {
-            interfaces.entries.push(Entry { key: TypeId::of::<T>(), constructor });
+            interfaces.entries.push(Entry {
+                key: TypeId::of::<T>(),
+                constructor,
+            });
         }
     }
 
@@ -49,7 +53,9 @@ impl Interfaces {
             .and_then(|interfaces| interfaces.entries.iter().find(|entry| entry.key == key))
             .map(|entry| entry.constructor.clone())
             .ok_or_else(|| {
-                JsNativeError::typ().with_message(format!("{} is not installed in this realm", T::NAME)).into()
+                JsNativeError::typ()
+                    .with_message(format!("{} is not installed in this realm", T::NAME))
+                    .into()
             })
     }
 }

@@ -18,13 +18,17 @@ pub(crate) fn to_usv_string(string: &JsString) -> String {
             let written = encoding_rs::mem::convert_utf16_to_utf8(units, &mut utf8);
             utf8.truncate(written);
             // Never lossy: the converter writes valid UTF-8 only.
-            String::from_utf8(utf8).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+            String::from_utf8(utf8)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
         }
     }
 }
 
 /// Appends the UTF-8 of a string, each lone surrogate as U+FFFD, to `bytes`.
-pub(crate) fn encode_utf8(string: &JsString, bytes: &mut AVec<u8, ConstAlign<64>>) -> Result<(), TryReserveError> {
+pub(crate) fn encode_utf8(
+    string: &JsString,
+    bytes: &mut AVec<u8, ConstAlign<64>>,
+) -> Result<(), TryReserveError> {
     let start = bytes.len();
     match string.as_str().variant() {
         JsStrVariant::Latin1(latin1) if latin1.is_ascii() => {

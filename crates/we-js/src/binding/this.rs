@@ -19,7 +19,10 @@ pub(crate) struct This<T: Interface> {
 
 impl<T: Interface> Clone for This<T> {
     fn clone(&self) -> Self {
-        Self { object: self.object.clone(), interface: PhantomData }
+        Self {
+            object: self.object.clone(),
+            interface: PhantomData,
+        }
     }
 }
 
@@ -28,8 +31,13 @@ impl<T: Interface> This<T> {
     ///
     /// [implements]: https://webidl.spec.whatwg.org/#implements
     pub(crate) fn from_object(object: JsObject) -> Option<Self> {
-        let implements = object.downcast_ref::<T::Root>().is_some_and(|root| T::project(&root).is_some());
-        implements.then_some(Self { object, interface: PhantomData })
+        let implements = object
+            .downcast_ref::<T::Root>()
+            .is_some_and(|root| T::project(&root).is_some());
+        implements.then_some(Self {
+            object,
+            interface: PhantomData,
+        })
     }
 
     /// The same for any value.
@@ -39,7 +47,11 @@ impl<T: Interface> This<T> {
 
     /// The receiver of the member `member`. A missing `this` stands for the global object.
     pub(super) fn receiver(this: &JsValue, member: &str, context: &Context) -> JsResult<Self> {
-        let object = if this.is_null_or_undefined() { Some(context.global_object()) } else { this.as_object() };
+        let object = if this.is_null_or_undefined() {
+            Some(context.global_object())
+        } else {
+            this.as_object()
+        };
         object.and_then(Self::from_object).ok_or_else(|| {
             JsNativeError::typ()
                 .with_message(format!(
@@ -58,7 +70,10 @@ impl<T: Interface> This<T> {
     /// The state of this interface. Must be dropped before JavaScript runs.
     pub(crate) fn state(&self) -> State<'_, T> {
         let root = self.object.downcast_ref::<T::Root>();
-        State { root, interface: PhantomData }
+        State {
+            root,
+            interface: PhantomData,
+        }
     }
 }
 
@@ -90,10 +105,13 @@ impl<T: Interface> NewTarget<T> {
     /// Interface objects can only be constructed, not called.
     /// <https://webidl.spec.whatwg.org/#create-an-interface-object> step 1.1
     pub(super) fn from_value(new_target: &JsValue) -> JsResult<Self> {
-        let object = new_target
-            .as_object()
-            .ok_or_else(|| JsNativeError::typ().with_message(format!("Constructor {} requires 'new'", T::NAME)))?;
-        Ok(Self { object, interface: PhantomData })
+        let object = new_target.as_object().ok_or_else(|| {
+            JsNativeError::typ().with_message(format!("Constructor {} requires 'new'", T::NAME))
+        })?;
+        Ok(Self {
+            object,
+            interface: PhantomData,
+        })
     }
 
     /// [Internally creates a new object implementing the interface][spec], around its native state.
@@ -103,7 +121,11 @@ impl<T: Interface> NewTarget<T> {
     ///
     /// [spec]: https://webidl.spec.whatwg.org/#internally-create-a-new-object-implementing-the-interface
     pub(crate) fn create(&self, root: T::Root, context: &mut Context) -> JsResult<JsObject> {
-        let prototype = match self.object.get(js_string!("prototype"), context)?.as_object() {
+        let prototype = match self
+            .object
+            .get(js_string!("prototype"), context)?
+            .as_object()
+        {
             Some(prototype) => prototype,
             None => prototype_of::<T>(context)?,
         };
@@ -115,10 +137,17 @@ impl<T: Interface> NewTarget<T> {
 pub(crate) fn create<T: Interface>(root: T::Root, context: &mut Context) -> JsResult<This<T>> {
     let prototype = prototype_of::<T>(context)?;
     let object = instantiate::<T>(prototype, root, context)?;
-    Ok(This { object, interface: PhantomData })
+    Ok(This {
+        object,
+        interface: PhantomData,
+    })
 }
 
-fn instantiate<T: Interface>(prototype: JsObject, root: T::Root, context: &mut Context) -> JsResult<JsObject> {
+fn instantiate<T: Interface>(
+    prototype: JsObject,
+    root: T::Root,
+    context: &mut Context,
+) -> JsResult<JsObject> {
     let object = JsObject::new(context.root_shape(), prototype, root).upcast();
     T::initialize(&object, context)?;
     Ok(object)

@@ -3,7 +3,9 @@
 //! No target here has a parent, so an event's path is its target alone, at which capturing listeners run
 //! before the others.
 
-use boa_engine::{Context, JsError, JsNativeError, JsResult, JsString, JsValue, js_string, object::JsObject};
+use boa_engine::{
+    Context, JsError, JsNativeError, JsResult, JsString, JsValue, js_string, object::JsObject,
+};
 use boa_gc::Gc;
 
 use super::{
@@ -19,8 +21,18 @@ use crate::{
 };
 
 /// [Fire an event](https://dom.spec.whatwg.org/#concept-event-fire) of a plain `Event`. False if it was canceled.
-pub(crate) fn fire(target: &This<EventTarget>, kind: JsString, context: &mut Context) -> JsResult<bool> {
-    fire_with::<Event>(target, kind, EventInit::default(), EventDetail::None, context)
+pub(crate) fn fire(
+    target: &This<EventTarget>,
+    kind: JsString,
+    context: &mut Context,
+) -> JsResult<bool> {
+    fire_with::<Event>(
+        target,
+        kind,
+        EventInit::default(),
+        EventDetail::None,
+        context,
+    )
 }
 
 /// [Fire an event](https://dom.spec.whatwg.org/#concept-event-fire) of the interface `T`. False if it was canceled.
@@ -42,7 +54,11 @@ pub(crate) fn fire_with<T: binding::Interface<Root = EventObject>>(
 /// [Dispatch](https://dom.spec.whatwg.org/#concept-event-dispatch) `event` to `target`. False if it was canceled.
 ///
 /// Exceptions of listeners are reported, not returned; an error means that the engine itself gave up.
-pub(crate) fn dispatch(event: &This<Event>, target: &This<EventTarget>, context: &mut Context) -> JsResult<bool> {
+pub(crate) fn dispatch(
+    event: &This<Event>,
+    target: &This<EventTarget>,
+    context: &mut Context,
+) -> JsResult<bool> {
     // 1. to 5.11: the path has one item.
     event.state().begin_dispatch(target.object());
     // 5.13, 5.14: at the target, the capturing listeners first.
@@ -71,7 +87,9 @@ fn invoke(event: &This<Event>, target: &This<EventTarget>, phase: Phase, context
         // 4.
         state.set_current_target(Some(target.object().clone()));
         // 5.
-        target.state().listeners(&state.kind(), phase == Phase::Capturing)
+        target
+            .state()
+            .listeners(&state.kind(), phase == Phase::Capturing)
     };
     // 6. [Inner invoke](https://dom.spec.whatwg.org/#concept-event-listener-inner-invoke)
     for listener in listeners {
@@ -87,7 +105,12 @@ fn invoke(event: &This<Event>, target: &This<EventTarget>, phase: Phase, context
 }
 
 /// Inner invoke, steps 2.5 to 2.12.
-fn call_listener(event: &This<Event>, target: &This<EventTarget>, listener: &Gc<Listener>, context: &mut Context) {
+fn call_listener(
+    event: &This<Event>,
+    target: &This<EventTarget>,
+    listener: &Gc<Listener>,
+    context: &mut Context,
+) {
     // 2.5
     if listener.once {
         target.state().remove(listener);
@@ -97,18 +120,19 @@ fn call_listener(event: &This<Event>, target: &This<EventTarget>, listener: &Gc<
         event.state().set_in_passive_listener(true);
     }
     // 2.10, 2.11
-    let result = match &listener.callback {
-        Callback::Script(callback) => handle_event(callback, event, target, context),
-        Callback::Handler => event_handler::process(event, target, context),
-    };
-    if let Err(error) = result {
-        report_exception(error, context);
-    }
+    event_loop::run_callback(context, |context| {
+        let result = match &listener.callback {
+            Callback::Script(callback) => handle_event(callback, event, target, context),
+            Callback::Handler => event_handler::process(event, target, context),
+        };
+        if let Err(error) = result {
+            report_exception(error, context);
+        }
+    });
     // 2.12
     if listener.passive {
         event.state().set_in_passive_listener(false);
     }
-    event_loop::clean_up_after_callback(context);
 }
 
 /// [Call a user object's operation][spec] `handleEvent`, with the target as `this` where it is a function.
@@ -127,9 +151,9 @@ fn handle_event(
     }
     // 10.1 to 10.4
     let method = callback.get(js_string!("handleEvent"), context)?;
-    let method = method
-        .as_callable()
-        .ok_or_else(|| JsNativeError::typ().with_message("the listener's handleEvent is not a function"))?;
+    let method = method.as_callable().ok_or_else(|| {
+        JsNativeError::typ().with_message("the listener's handleEvent is not a function")
+    })?;
     method.call(&callback.clone().into(), &event, context)?;
     Ok(())
 }

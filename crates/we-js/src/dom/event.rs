@@ -73,7 +73,11 @@ pub(crate) struct EventInit {
 
 impl EventInit {
     /// An event whose default action can be prevented.
-    pub(crate) const CANCELABLE: Self = Self { bubbles: false, cancelable: true, composed: false };
+    pub(crate) const CANCELABLE: Self = Self {
+        bubbles: false,
+        cancelable: true,
+        composed: false,
+    };
 
     pub(crate) fn from_dictionary(init: &Dictionary, context: &mut Context) -> JsResult<Self> {
         Ok(Self {
@@ -135,7 +139,10 @@ impl Event {
     pub(crate) fn set_canceled(&self) {
         let flags = self.flags.get();
         if flags.cancelable && !flags.in_passive_listener {
-            self.flags.set(Flags { canceled: true, ..flags });
+            self.flags.set(Flags {
+                canceled: true,
+                ..flags
+            });
         }
     }
 
@@ -148,7 +155,10 @@ impl Event {
     }
 
     pub(super) fn set_in_passive_listener(&self, passive: bool) {
-        self.flags.set(Flags { in_passive_listener: passive, ..self.flags.get() });
+        self.flags.set(Flags {
+            in_passive_listener: passive,
+            ..self.flags.get()
+        });
     }
 
     /// Whether `dispatchEvent` may take the event: initialized and not being dispatched.
@@ -158,12 +168,18 @@ impl Event {
     }
 
     pub(super) fn set_untrusted(&self) {
-        self.flags.set(Flags { trusted: false, ..self.flags.get() });
+        self.flags.set(Flags {
+            trusted: false,
+            ..self.flags.get()
+        });
     }
 
     /// [Dispatch](https://dom.spec.whatwg.org/#concept-event-dispatch) step 1, and the target of the path.
     pub(super) fn begin_dispatch(&self, target: &JsObject) {
-        self.flags.set(Flags { dispatch: true, ..self.flags.get() });
+        self.flags.set(Flags {
+            dispatch: true,
+            ..self.flags.get()
+        });
         *self.target.borrow_mut() = Some(target.clone());
     }
 
@@ -194,10 +210,20 @@ pub(super) fn constructor_arguments(
     Ok((kind, dictionary, init))
 }
 
-fn construct(new_target: &NewTarget<Event>, args: &[JsValue], context: &mut Context) -> JsResult<JsObject> {
+fn construct(
+    new_target: &NewTarget<Event>,
+    args: &[JsValue],
+    context: &mut Context,
+) -> JsResult<JsObject> {
     let (kind, _, init) = constructor_arguments(args, context)?;
     let event = Event::new(kind, init, Origin::Script, context);
-    new_target.create(EventObject { event, detail: EventDetail::None }, context)
+    new_target.create(
+        EventObject {
+            event,
+            detail: EventDetail::None,
+        },
+        context,
+    )
 }
 
 impl Interface for Event {
@@ -214,7 +240,9 @@ impl Interface for Event {
         idl.readonly("type", |this, _| Ok(this.state().kind()));
         idl.readonly("target", |this, _| Ok(nullable(&this.state().target)));
         idl.readonly("srcElement", |this, _| Ok(nullable(&this.state().target)));
-        idl.readonly("currentTarget", |this, _| Ok(nullable(&this.state().current_target)));
+        idl.readonly("currentTarget", |this, _| {
+            Ok(nullable(&this.state().current_target))
+        });
         // A target has no parent here: the path is the target, while there is a dispatch.
         idl.operation("composedPath", 0, |this, _, context| {
             let path = this.state().current_target();
@@ -225,7 +253,13 @@ impl Interface for Event {
         idl.constant("CAPTURING_PHASE", 1);
         idl.constant("AT_TARGET", 2);
         idl.constant("BUBBLING_PHASE", 3);
-        idl.readonly("eventPhase", |this, _| Ok(if this.state().current_target().is_some() { 2 } else { 0 }));
+        idl.readonly("eventPhase", |this, _| {
+            Ok(if this.state().current_target().is_some() {
+                2
+            } else {
+                0
+            })
+        });
 
         idl.operation("stopPropagation", 0, |this, _, _| {
             stop_propagation(this);
@@ -243,12 +277,18 @@ impl Interface for Event {
         );
         idl.operation("stopImmediatePropagation", 0, |this, _, _| {
             let state = this.state();
-            state.flags.set(Flags { stop_propagation: true, stop_immediate_propagation: true, ..state.flags.get() });
+            state.flags.set(Flags {
+                stop_propagation: true,
+                stop_immediate_propagation: true,
+                ..state.flags.get()
+            });
             Ok(JsValue::undefined())
         });
 
         idl.readonly("bubbles", |this, _| Ok(this.state().flags.get().bubbles));
-        idl.readonly("cancelable", |this, _| Ok(this.state().flags.get().cancelable));
+        idl.readonly("cancelable", |this, _| {
+            Ok(this.state().flags.get().cancelable)
+        });
         idl.attribute(
             "returnValue",
             |this, _| Ok(!this.state().is_canceled()),
@@ -266,7 +306,8 @@ impl Interface for Event {
         idl.readonly("defaultPrevented", |this, _| Ok(this.state().is_canceled()));
         idl.readonly("composed", |this, _| Ok(this.state().flags.get().composed));
 
-        let is_trusted = idl.unforgeable("isTrusted", |this, _| Ok(this.state().flags.get().trusted));
+        let is_trusted =
+            idl.unforgeable("isTrusted", |this, _| Ok(this.state().flags.get().trusted));
         idl.keep(IsTrusted(is_trusted));
         idl.readonly("timeStamp", |this, _| Ok(this.state().time_stamp));
 
@@ -275,9 +316,16 @@ impl Interface for Event {
     }
 
     fn initialize(object: &JsObject, context: &mut Context) -> JsResult<()> {
-        let getter = context.realm().host_defined().get::<IsTrusted>().map(|getter| getter.0.clone());
+        let getter = context
+            .realm()
+            .host_defined()
+            .get::<IsTrusted>()
+            .map(|getter| getter.0.clone());
         if let Some(getter) = getter {
-            let descriptor = PropertyDescriptor::builder().get(getter).enumerable(true).configurable(false);
+            let descriptor = PropertyDescriptor::builder()
+                .get(getter)
+                .enumerable(true)
+                .configurable(false);
             object.insert_property(js_string!("isTrusted"), descriptor);
         }
         Ok(())
@@ -290,7 +338,10 @@ struct IsTrusted(JsFunction);
 
 fn stop_propagation(this: &This<Event>) {
     let state = this.state();
-    state.flags.set(Flags { stop_propagation: true, ..state.flags.get() });
+    state.flags.set(Flags {
+        stop_propagation: true,
+        ..state.flags.get()
+    });
 }
 
 /// <https://dom.spec.whatwg.org/#dom-event-initevent>
@@ -303,18 +354,32 @@ fn init_event(this: &This<Event>, args: &[JsValue], context: &mut Context) -> Js
 }
 
 /// [Initialize an event](https://dom.spec.whatwg.org/#concept-event-initialize), unless it is being dispatched.
-pub(super) fn initialize(this: &This<Event>, kind: JsString, bubbles: bool, cancelable: bool) -> bool {
+pub(super) fn initialize(
+    this: &This<Event>,
+    kind: JsString,
+    bubbles: bool,
+    cancelable: bool,
+) -> bool {
     let state = this.state();
     let flags = state.flags.get();
     if flags.dispatch {
         return false;
     }
-    state.flags.set(Flags { initialized: true, bubbles, cancelable, composed: flags.composed, ..Flags::default() });
+    state.flags.set(Flags {
+        initialized: true,
+        bubbles,
+        cancelable,
+        composed: flags.composed,
+        ..Flags::default()
+    });
     *state.target.borrow_mut() = None;
     *state.kind.borrow_mut() = kind;
     true
 }
 
 fn nullable(object: &GcRefCell<Option<JsObject>>) -> JsValue {
-    object.borrow().clone().map_or(JsValue::null(), JsValue::from)
+    object
+        .borrow()
+        .clone()
+        .map_or(JsValue::null(), JsValue::from)
 }

@@ -32,19 +32,27 @@ struct Handler {
 
 impl Handlers {
     fn value(&self, kind: &JsString) -> Option<JsObject> {
-        self.0.borrow().iter().find(|handler| handler.kind == *kind).map(|handler| handler.value.clone())
+        self.0
+            .borrow()
+            .iter()
+            .find(|handler| handler.kind == *kind)
+            .map(|handler| handler.value.clone())
     }
 }
 
 /// Declares the [event handler IDL attribute][spec] `name`, `"on"` followed by the event's type.
 ///
 /// [spec]: https://html.spec.whatwg.org/multipage/webappapis.html#event-handler-idl-attributes
-pub(crate) fn define<T: Interface<Root = EventTargetObject>>(idl: &mut Definition<'_, T>, name: &'static str) {
+pub(crate) fn define<T: Interface<Root = EventTargetObject>>(
+    idl: &mut Definition<'_, T>,
+    name: &'static str,
+) {
     let kind = name.strip_prefix("on").unwrap_or(name);
     idl.attribute(
         name,
         move |this: &This<T>, _| {
-            let value = as_target(this).and_then(|target| target.state().handlers.value(&JsString::from(kind)));
+            let value = as_target(this)
+                .and_then(|target| target.state().handlers.value(&JsString::from(kind)));
             Ok(value.map_or(JsValue::null(), JsValue::from))
         },
         move |this: &This<T>, value, _| {
@@ -89,7 +97,11 @@ fn set(target: &This<EventTarget>, kind: JsString, value: Option<JsObject>) {
                 removed: Cell::new(false),
             };
             if let Some(listener) = state.add(listener) {
-                handlers.push(Handler { kind, value, listener });
+                handlers.push(Handler {
+                    kind,
+                    value,
+                    listener,
+                });
             }
         }
         (None, None) => {}
@@ -99,10 +111,16 @@ fn set(target: &This<EventTarget>, kind: JsString, value: Option<JsObject>) {
 /// [The event handler processing algorithm][spec].
 ///
 /// [spec]: https://html.spec.whatwg.org/multipage/webappapis.html#the-event-handler-processing-algorithm
-pub(super) fn process(event: &This<Event>, target: &This<EventTarget>, context: &mut Context) -> JsResult<()> {
+pub(super) fn process(
+    event: &This<Event>,
+    target: &This<EventTarget>,
+    context: &mut Context,
+) -> JsResult<()> {
     // 1., 2.
     let kind = event.state().kind();
-    let Some(callback) = target.state().handlers.value(&kind) else { return Ok(()) };
+    let Some(callback) = target.state().handlers.value(&kind) else {
+        return Ok(());
+    };
     // An object that cannot be called is kept as the value and does nothing.
     // https://webidl.spec.whatwg.org/#invoke-a-callback-function step 4
     if !callback.is_callable() {
@@ -127,7 +145,12 @@ pub(super) fn process(event: &This<Event>, target: &This<EventTarget>, context: 
             };
             callback.call(&this, &args, context)?.as_boolean() == Some(true)
         }
-        None => callback.call(&this, &[event.object().clone().into()], context)?.as_boolean() == Some(false),
+        None => {
+            callback
+                .call(&this, &[event.object().clone().into()], context)?
+                .as_boolean()
+                == Some(false)
+        }
     };
     // 5.
     if canceled {

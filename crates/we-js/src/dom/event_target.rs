@@ -2,13 +2,16 @@
 
 use std::cell::Cell;
 
-use boa_engine::{Context, JsArgs, JsData, JsNativeError, JsResult, JsString, JsValue, object::JsObject};
+use boa_engine::{
+    Context, JsArgs, JsData, JsNativeError, JsResult, JsString, JsValue, object::JsObject,
+};
 use boa_gc::{Finalize, Gc, GcRefCell, Trace};
 
 use super::{
     Event, dispatch,
     event_handler::Handlers,
     exception::{DomException, ErrorName},
+    global_scope::GlobalScope,
 };
 use crate::{
     abort::{self, AbortSignal},
@@ -26,8 +29,12 @@ pub(crate) struct EventTargetObject {
 impl EventTargetObject {
     /// The native data of a target of this kind, without listeners.
     pub(crate) fn new(kind: TargetKind) -> Self {
-        let is_global = matches!(kind, TargetKind::Global);
-        let target = EventTarget { listeners: GcRefCell::default(), handlers: Handlers::default(), is_global };
+        let is_global = matches!(kind, TargetKind::Global(_));
+        let target = EventTarget {
+            listeners: GcRefCell::default(),
+            handlers: Handlers::default(),
+            is_global,
+        };
         Self { target, kind }
     }
 }
@@ -38,7 +45,7 @@ pub(crate) enum TargetKind {
     /// A plain `EventTarget`.
     Plain,
     /// The global object.
-    Global,
+    Global(GlobalScope),
     AbortSignal(AbortSignal),
     WebSocket(WebSocket),
 }
@@ -82,13 +89,20 @@ impl EventTarget {
 
     /// Whether anything listens for events of this type.
     pub(crate) fn has_listeners(&self, kind: &JsString) -> bool {
-        self.listeners.borrow().iter().any(|listener| listener.kind == *kind)
+        self.listeners
+            .borrow()
+            .iter()
+            .any(|listener| listener.kind == *kind)
     }
 
     /// A copy of the listeners for one type and phase, as a dispatch works on.
     pub(super) fn listeners(&self, kind: &JsString, capture: bool) -> Vec<Gc<Listener>> {
         let listeners = self.listeners.borrow();
-        listeners.iter().filter(|listener| listener.capture == capture && listener.kind == *kind).cloned().collect()
+        listeners
+            .iter()
+            .filter(|listener| listener.capture == capture && listener.kind == *kind)
+            .cloned()
+            .collect()
     }
 
     /// [Add an event listener][spec], step 4 on: unless it is there already.
@@ -107,7 +121,9 @@ impl EventTarget {
     /// [Remove an event listener](https://dom.spec.whatwg.org/#remove-an-event-listener).
     pub(crate) fn remove(&self, listener: &Gc<Listener>) {
         listener.removed.set(true);
-        self.listeners.borrow_mut().retain(|other| !Gc::ptr_eq(other, listener));
+        self.listeners
+            .borrow_mut()
+            .retain(|other| !Gc::ptr_eq(other, listener));
     }
 }
 
@@ -142,7 +158,11 @@ impl Interface for EventTarget {
 }
 
 /// <https://dom.spec.whatwg.org/#dom-eventtarget-addeventlistener>
-fn add_event_listener(this: &This<EventTarget>, args: &[JsValue], context: &mut Context) -> JsResult<JsValue> {
+fn add_event_listener(
+    this: &This<EventTarget>,
+    args: &[JsValue],
+    context: &mut Context,
+) -> JsResult<JsValue> {
     let kind = args.get_or_undefined(0).to_string(context)?;
     let callback = event_listener(args.get_or_undefined(1))?;
     // 1. [Flatten more options](https://dom.spec.whatwg.org/#event-flatten-more).
@@ -152,17 +172,30 @@ fn add_event_listener(this: &This<EventTarget>, args: &[JsValue], context: &mut 
     let passive = options.boolean("passive", false, context)?;
     let signal = match options.get("signal", context)? {
         Some(value) => Some(This::<AbortSignal>::from_value(&value).ok_or_else(|| {
-            JsNativeError::typ().with_message("addEventListener: options.signal is not an AbortSignal")
+            JsNativeError::typ()
+                .with_message("addEventListener: options.signal is not an AbortSignal")
         })?),
         None => None,
     };
     // 2. [Add an event listener](https://dom.spec.whatwg.org/#add-an-event-listener), steps 2, 3.
-    if signal.as_ref().is_some_and(|signal| signal.state().is_aborted()) {
+    if signal
+        .as_ref()
+        .is_some_and(|signal| signal.state().is_aborted())
+    {
         return Ok(JsValue::undefined());
     }
-    let Some(callback) = callback else { return Ok(JsValue::undefined()) };
+    let Some(callback) = callback else {
+        return Ok(JsValue::undefined());
+    };
     let callback = Callback::Script(callback);
-    let listener = Listener { kind, callback, capture, once, passive, removed: Cell::new(false) };
+    let listener = Listener {
+        kind,
+        callback,
+        capture,
+        once,
+        passive,
+        removed: Cell::new(false),
+    };
     // Steps 5, 6
     let added = this.state().add(listener);
     if let Some(listener) = added {
@@ -175,11 +208,17 @@ fn add_event_listener(this: &This<EventTarget>, args: &[JsValue], context: &mut 
 }
 
 /// <https://dom.spec.whatwg.org/#dom-eventtarget-removeeventlistener>
-fn remove_event_listener(this: &This<EventTarget>, args: &[JsValue], context: &mut Context) -> JsResult<JsValue> {
+fn remove_event_listener(
+    this: &This<EventTarget>,
+    args: &[JsValue],
+    context: &mut Context,
+) -> JsResult<JsValue> {
     let kind = args.get_or_undefined(0).to_string(context)?;
     let callback = event_listener(args.get_or_undefined(1))?;
     let (_, capture) = flatten(args.get_or_undefined(2), context)?;
-    let Some(callback) = callback else { return Ok(JsValue::undefined()) };
+    let Some(callback) = callback else {
+        return Ok(JsValue::undefined());
+    };
     let state = this.state();
     let found = state
         .listeners
@@ -198,13 +237,22 @@ fn remove_event_listener(this: &This<EventTarget>, args: &[JsValue], context: &m
 }
 
 /// <https://dom.spec.whatwg.org/#dom-eventtarget-dispatchevent>
-fn dispatch_event(this: &This<EventTarget>, args: &[JsValue], context: &mut Context) -> JsResult<bool> {
-    let event = This::<Event>::from_value(args.get_or_undefined(0))
-        .ok_or_else(|| JsNativeError::typ().with_message("EventTarget.dispatchEvent: argument 1 is not an Event"))?;
+fn dispatch_event(
+    this: &This<EventTarget>,
+    args: &[JsValue],
+    context: &mut Context,
+) -> JsResult<bool> {
+    let event = This::<Event>::from_value(args.get_or_undefined(0)).ok_or_else(|| {
+        JsNativeError::typ().with_message("EventTarget.dispatchEvent: argument 1 is not an Event")
+    })?;
     // 1.
     if !event.state().can_be_dispatched() {
         let message = "the event is being dispatched already, or was never initialized";
-        return Err(DomException::error(ErrorName::InvalidState, message, context));
+        return Err(DomException::error(
+            ErrorName::InvalidState,
+            message,
+            context,
+        ));
     }
     // 2.
     event.state().set_untrusted();
@@ -219,7 +267,9 @@ fn event_listener(value: &JsValue) -> JsResult<Option<JsObject>> {
     }
     match value.as_object() {
         Some(object) => Ok(Some(object)),
-        None => Err(JsNativeError::typ().with_message("a listener must be a function, an object or null").into()),
+        None => Err(JsNativeError::typ()
+            .with_message("a listener must be a function, an object or null")
+            .into()),
     }
 }
 
@@ -230,5 +280,8 @@ fn flatten(options: &JsValue, context: &mut Context) -> JsResult<(Dictionary, bo
         let capture = options.boolean("capture", false, context)?;
         return Ok((options, capture));
     }
-    Ok((Dictionary::new(&JsValue::undefined())?, options.to_boolean()))
+    Ok((
+        Dictionary::new(&JsValue::undefined())?,
+        options.to_boolean(),
+    ))
 }

@@ -13,7 +13,9 @@ use super::{
     Event, EventDetail, EventObject, EventTarget,
     event::{self, Origin, constructor_arguments},
 };
-use crate::binding::{Definition, IntegerConversion, Interface, NewTarget, This, sequence, unsigned_integer};
+use crate::binding::{
+    Definition, IntegerConversion, Interface, NewTarget, This, sequence, unsigned_integer,
+};
 
 /// Builds an event object on a script's behalf.
 fn construct<T: Interface<Root = EventObject>>(
@@ -41,7 +43,11 @@ impl Interface for CloseEvent {
     type Root = EventObject;
 
     fn project(root: &EventObject) -> Option<&Self> {
-        if let EventDetail::Close(close) = &root.detail { Some(close) } else { None }
+        if let EventDetail::Close(close) = &root.detail {
+            Some(close)
+        } else {
+            None
+        }
     }
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
@@ -49,12 +55,18 @@ impl Interface for CloseEvent {
         idl.constructor(1, |new_target, args, context| {
             construct(new_target, args, context, |init, context| {
                 let code = match init.get("code", context)? {
-                    Some(value) => unsigned_integer(&value, 16, IntegerConversion::Wrap, context)? as u16,
+                    Some(value) => {
+                        unsigned_integer(&value, 16, IntegerConversion::Wrap, context)? as u16
+                    }
                     None => 0,
                 };
                 let reason = init.usv_string("reason", context)?.unwrap_or_default();
                 let was_clean = init.boolean("wasClean", false, context)?;
-                Ok(EventDetail::Close(Self { was_clean, code, reason }))
+                Ok(EventDetail::Close(Self {
+                    was_clean,
+                    code,
+                    reason,
+                }))
             })
         });
         idl.readonly("wasClean", |this, _| Ok(this.state().was_clean));
@@ -92,7 +104,11 @@ impl Interface for MessageEvent {
     type Root = EventObject;
 
     fn project(root: &EventObject) -> Option<&Self> {
-        if let EventDetail::Message(message) = &root.detail { Some(message) } else { None }
+        if let EventDetail::Message(message) = &root.detail {
+            Some(message)
+        } else {
+            None
+        }
     }
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
@@ -103,9 +119,12 @@ impl Interface for MessageEvent {
                 let last_event_id = init.string("lastEventId", context)?.unwrap_or_default();
                 let origin = init.usv_string("origin", context)?.unwrap_or_default();
                 let ports = init.get("ports", context)?;
-                let ports = ports.map(|ports| message_ports(&ports, context)).transpose()?;
+                let ports = ports
+                    .map(|ports| message_ports(&ports, context))
+                    .transpose()?;
                 let source = init.get("source", context)?;
-                let source = source.map_or(Ok(JsValue::null()), |source| message_event_source(&source))?;
+                let source =
+                    source.map_or(Ok(JsValue::null()), |source| message_event_source(&source))?;
                 Ok(EventDetail::Message(Self {
                     data: GcRefCell::new(data),
                     origin: GcRefCell::new(origin),
@@ -117,7 +136,9 @@ impl Interface for MessageEvent {
         });
         idl.readonly("data", |this, _| Ok(this.state().data.borrow().clone()));
         idl.readonly("origin", |this, _| Ok(this.state().origin.borrow().clone()));
-        idl.readonly("lastEventId", |this, _| Ok(this.state().last_event_id.borrow().clone()));
+        idl.readonly("lastEventId", |this, _| {
+            Ok(this.state().last_event_id.borrow().clone())
+        });
         idl.readonly("source", |this, _| Ok(this.state().source.borrow().clone()));
         idl.readonly("ports", ports);
         idl.operation("initMessageEvent", 1, init_message_event);
@@ -138,7 +159,9 @@ fn ports(this: &This<MessageEvent>, context: &mut Context) -> JsResult<JsValue> 
 
 /// `sequence<MessagePort>`. There are no message ports yet, so only an empty sequence converts.
 fn message_ports(value: &JsValue, context: &mut Context) -> JsResult<JsObject> {
-    let ports = sequence(value, context, |_, _| -> JsResult<JsValue> { Err(type_error("ports: not a MessagePort")) })?;
+    let ports = sequence(value, context, |_, _| -> JsResult<JsValue> {
+        Err(type_error("ports: not a MessagePort"))
+    })?;
     let ports = ports.ok_or_else(|| type_error("ports: a sequence of MessagePort is required"))?;
     let ports: JsObject = JsArray::from_iter(ports, context).into();
     ports.set_integrity_level(IntegrityLevel::Frozen, context)?;
@@ -147,14 +170,20 @@ fn message_ports(value: &JsValue, context: &mut Context) -> JsResult<JsObject> {
 
 /// `MessageEventSource?`: a window, a port or a service worker. None of them exists here but the global object.
 fn message_event_source(value: &JsValue) -> JsResult<JsValue> {
-    if value.is_null_or_undefined() || This::<EventTarget>::from_value(value).is_some_and(|t| t.state().is_global()) {
+    if value.is_null_or_undefined()
+        || This::<EventTarget>::from_value(value).is_some_and(|t| t.state().is_global())
+    {
         return Ok(value.clone());
     }
     Err(type_error("source: not a MessageEventSource"))
 }
 
 /// <https://html.spec.whatwg.org/multipage/comms.html#dom-messageevent-initmessageevent>
-fn init_message_event(this: &This<MessageEvent>, args: &[JsValue], context: &mut Context) -> JsResult<JsValue> {
+fn init_message_event(
+    this: &This<MessageEvent>,
+    args: &[JsValue],
+    context: &mut Context,
+) -> JsResult<JsValue> {
     let kind = args.get_or_undefined(0).to_string(context)?;
     let bubbles = args.get_or_undefined(1).to_boolean();
     let cancelable = args.get_or_undefined(2).to_boolean();
@@ -170,7 +199,9 @@ fn init_message_event(this: &This<MessageEvent>, args: &[JsValue], context: &mut
         Some(value) if !value.is_undefined() => Some(message_ports(value, context)?),
         _ => None,
     };
-    let Some(event) = This::<Event>::from_object(this.object().clone()) else { return Ok(JsValue::undefined()) };
+    let Some(event) = This::<Event>::from_object(this.object().clone()) else {
+        return Ok(JsValue::undefined());
+    };
     if event::initialize(&event, kind, bubbles, cancelable) {
         let state = this.state();
         *state.data.borrow_mut() = data;
@@ -197,7 +228,11 @@ impl Interface for ErrorEvent {
     type Root = EventObject;
 
     fn project(root: &EventObject) -> Option<&Self> {
-        if let EventDetail::Error(error) = &root.detail { Some(error) } else { None }
+        if let EventDetail::Error(error) = &root.detail {
+            Some(error)
+        } else {
+            None
+        }
     }
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
@@ -205,7 +240,9 @@ impl Interface for ErrorEvent {
         idl.constructor(1, |new_target, args, context| {
             construct(new_target, args, context, |init, context| {
                 let position = |name, context: &mut Context| match init.get(name, context)? {
-                    Some(value) => Ok(unsigned_integer(&value, 32, IntegerConversion::Wrap, context)? as u32),
+                    Some(value) => {
+                        Ok(unsigned_integer(&value, 32, IntegerConversion::Wrap, context)? as u32)
+                    }
                     None => JsResult::Ok(0),
                 };
                 let column = position("colno", context)?;
@@ -213,7 +250,13 @@ impl Interface for ErrorEvent {
                 let filename = init.usv_string("filename", context)?.unwrap_or_default();
                 let line = position("lineno", context)?;
                 let message = init.string("message", context)?.unwrap_or_default();
-                Ok(EventDetail::Error(Self { message, filename, line, column, error }))
+                Ok(EventDetail::Error(Self {
+                    message,
+                    filename,
+                    line,
+                    column,
+                    error,
+                }))
             })
         });
         idl.readonly("message", |this, _| Ok(this.state().message.clone()));
@@ -237,15 +280,22 @@ impl Interface for PromiseRejectionEvent {
     type Root = EventObject;
 
     fn project(root: &EventObject) -> Option<&Self> {
-        if let EventDetail::Rejection(rejection) = &root.detail { Some(rejection) } else { None }
+        if let EventDetail::Rejection(rejection) = &root.detail {
+            Some(rejection)
+        } else {
+            None
+        }
     }
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.inherits::<Event>()?;
         idl.constructor(2, |new_target, args, context| {
             construct(new_target, args, context, |init, context| {
-                let promise = init.get("promise", context)?.and_then(|promise| promise.as_object());
-                let promise = promise.ok_or_else(|| type_error("init.promise is required and must be an object"))?;
+                let promise = init
+                    .get("promise", context)?
+                    .and_then(|promise| promise.as_object());
+                let promise = promise
+                    .ok_or_else(|| type_error("init.promise is required and must be an object"))?;
                 let reason = init.get("reason", context)?.unwrap_or_default();
                 Ok(EventDetail::Rejection(Self { promise, reason }))
             })
@@ -267,7 +317,11 @@ impl Interface for CustomEvent {
     type Root = EventObject;
 
     fn project(root: &EventObject) -> Option<&Self> {
-        if let EventDetail::Custom(custom) = &root.detail { Some(custom) } else { None }
+        if let EventDetail::Custom(custom) = &root.detail {
+            Some(custom)
+        } else {
+            None
+        }
     }
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
@@ -275,7 +329,9 @@ impl Interface for CustomEvent {
         idl.constructor(1, |new_target, args, context| {
             construct(new_target, args, context, |init, context| {
                 let detail = init.get("detail", context)?.unwrap_or(JsValue::null());
-                Ok(EventDetail::Custom(Self { detail: GcRefCell::new(detail) }))
+                Ok(EventDetail::Custom(Self {
+                    detail: GcRefCell::new(detail),
+                }))
             })
         });
         idl.readonly("detail", |this, _| Ok(this.state().detail.borrow().clone()));
@@ -296,5 +352,7 @@ impl Interface for CustomEvent {
 }
 
 fn type_error(message: &'static str) -> boa_engine::JsError {
-    boa_engine::JsNativeError::typ().with_message(message).into()
+    boa_engine::JsNativeError::typ()
+        .with_message(message)
+        .into()
 }

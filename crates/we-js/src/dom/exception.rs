@@ -83,15 +83,24 @@ impl DomException {
     }
 
     /// [Create](https://webidl.spec.whatwg.org/#dfn-create-exception) a `DOMException`.
-    pub(crate) fn object(name: ErrorName, message: &str, context: &mut Context) -> JsResult<JsObject> {
-        let root = Self { name: js_string!(name.as_str()), message: js_string!(message) };
+    pub(crate) fn object(
+        name: ErrorName,
+        message: &str,
+        context: &mut Context,
+    ) -> JsResult<JsObject> {
+        let root = Self {
+            name: js_string!(name.as_str()),
+            message: js_string!(message),
+        };
         Ok(binding::create::<Self>(root, context)?.object().clone())
     }
 
     /// The legacy `code`: 0 for names that have none.
     fn code(&self) -> u32 {
         let name = self.name.to_std_string_lossy();
-        let position = CODES.iter().position(|(_, of)| !of.is_empty() && *of == name);
+        let position = CODES
+            .iter()
+            .position(|(_, of)| !of.is_empty() && *of == name);
         position.map_or(0, |position| position as u32 + 1)
     }
 }
@@ -105,7 +114,13 @@ impl Interface for DomException {
     }
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
-        idl.inherits_prototype(idl.context().intrinsics().constructors().error().prototype());
+        idl.inherits_prototype(
+            idl.context()
+                .intrinsics()
+                .constructors()
+                .error()
+                .prototype(),
+        );
         idl.constructor(0, construct);
         idl.readonly("name", |this, _| Ok(this.state().name.clone()));
         idl.readonly("message", |this, _| Ok(this.state().message.clone()));
@@ -120,10 +135,15 @@ impl Interface for DomException {
     /// taken here, becomes a property of the exception's own.
     fn initialize(object: &JsObject, context: &mut Context) -> JsResult<()> {
         let error = context.intrinsics().constructors().error().constructor();
-        let stack = error.construct(&[], None, context)?.get(js_string!("stack"), context)?;
+        let stack = error
+            .construct(&[], None, context)?
+            .get(js_string!("stack"), context)?;
         if !stack.is_undefined() {
-            let descriptor =
-                PropertyDescriptor::builder().value(stack).writable(true).enumerable(false).configurable(true);
+            let descriptor = PropertyDescriptor::builder()
+                .value(stack)
+                .writable(true)
+                .enumerable(false)
+                .configurable(true);
             object.insert_property(js_string!("stack"), descriptor);
         }
         Ok(())
@@ -131,7 +151,11 @@ impl Interface for DomException {
 }
 
 /// <https://webidl.spec.whatwg.org/#dom-domexception-domexception>
-fn construct(new_target: &NewTarget<DomException>, args: &[JsValue], context: &mut Context) -> JsResult<JsObject> {
+fn construct(
+    new_target: &NewTarget<DomException>,
+    args: &[JsValue],
+    context: &mut Context,
+) -> JsResult<JsObject> {
     let message = match args.get_or_undefined(0) {
         value if value.is_undefined() => js_string!(),
         value => value.to_string(context)?,

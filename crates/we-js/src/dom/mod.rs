@@ -10,6 +10,7 @@ pub(crate) mod event_handler;
 pub(crate) mod event_target;
 pub(crate) mod events;
 pub(crate) mod exception;
+pub(crate) mod global_scope;
 pub(crate) mod report;
 
 pub(crate) use event::{Event, EventDetail, EventInit, EventObject};

@@ -4,13 +4,15 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 
 use boa_engine::{
-    Context, JsArgs, JsData, JsError, JsNativeError, JsResult, JsString, JsValue, js_string, object::JsObject,
+    Context, JsArgs, JsData, JsError, JsNativeError, JsResult, JsString, JsValue, js_string,
+    object::JsObject,
 };
 use boa_gc::{Finalize, Trace};
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 
 use crate::binding::{
-    BufferSource, Definition, Dictionary, Interface, NewTarget, This, from_utf8, not_a_buffer_source, to_usv_string,
+    BufferSource, Definition, Dictionary, Interface, NewTarget, This, from_utf8,
+    not_a_buffer_source, to_usv_string,
 };
 
 /// The state of a `TextDecoder`.
@@ -58,8 +60,12 @@ enum DecodeError {
 impl From<DecodeError> for JsError {
     fn from(error: DecodeError) -> Self {
         match error {
-            DecodeError::Malformed => JsNativeError::typ().with_message("the bytes are not valid in the encoding"),
-            DecodeError::TooLong => JsNativeError::range().with_message("the decoded text is too long"),
+            DecodeError::Malformed => {
+                JsNativeError::typ().with_message("the bytes are not valid in the encoding")
+            }
+            DecodeError::TooLong => {
+                JsNativeError::range().with_message("the decoded text is too long")
+            }
         }
         .into()
     }
@@ -75,29 +81,58 @@ impl Interface for TextDecoder {
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.constructor(0, construct);
-        idl.readonly("encoding", |this, _| Ok(from_utf8(&this.state().encoding.name().to_ascii_lowercase())));
-        idl.readonly("fatal", |this, _| Ok(this.state().errors == ErrorMode::Fatal));
-        idl.readonly("ignoreBOM", |this, _| Ok(this.state().bom == ByteOrderMark::Kept));
+        idl.readonly("encoding", |this, _| {
+            Ok(from_utf8(
+                &this.state().encoding.name().to_ascii_lowercase(),
+            ))
+        });
+        idl.readonly("fatal", |this, _| {
+            Ok(this.state().errors == ErrorMode::Fatal)
+        });
+        idl.readonly("ignoreBOM", |this, _| {
+            Ok(this.state().bom == ByteOrderMark::Kept)
+        });
         idl.operation("decode", 0, decode);
         Ok(())
     }
 }
 
 /// <https://encoding.spec.whatwg.org/#dom-textdecoder>
-fn construct(new_target: &NewTarget<TextDecoder>, args: &[JsValue], context: &mut Context) -> JsResult<JsObject> {
+fn construct(
+    new_target: &NewTarget<TextDecoder>,
+    args: &[JsValue],
+    context: &mut Context,
+) -> JsResult<JsObject> {
     let label = match args.get_or_undefined(0) {
         value if value.is_undefined() => js_string!("utf-8"),
         value => value.to_string(context)?,
     };
     let options = Dictionary::new(args.get_or_undefined(1))?;
-    let errors = if options.boolean("fatal", false, context)? { ErrorMode::Fatal } else { ErrorMode::Replacement };
-    let bom = if options.boolean("ignoreBOM", false, context)? { ByteOrderMark::Kept } else { ByteOrderMark::Removed };
+    let errors = if options.boolean("fatal", false, context)? {
+        ErrorMode::Fatal
+    } else {
+        ErrorMode::Replacement
+    };
+    let bom = if options.boolean("ignoreBOM", false, context)? {
+        ByteOrderMark::Kept
+    } else {
+        ByteOrderMark::Removed
+    };
     // 1., 2.
     let label = to_usv_string(&label);
-    let encoding = Encoding::for_label_no_replacement(label.as_bytes())
-        .ok_or_else(|| JsNativeError::range().with_message(format!("'{label}' is not the label of an encoding")))?;
+    let encoding = Encoding::for_label_no_replacement(label.as_bytes()).ok_or_else(|| {
+        JsNativeError::range().with_message(format!("'{label}' is not the label of an encoding"))
+    })?;
     // 3. to 5.
-    new_target.create(TextDecoder { encoding, errors, bom, stream: RefCell::new(None) }, context)
+    new_target.create(
+        TextDecoder {
+            encoding,
+            errors,
+            bom,
+            stream: RefCell::new(None),
+        },
+        context,
+    )
 }
 
 /// <https://encoding.spec.whatwg.org/#dom-textdecoder-decode>
@@ -127,7 +162,14 @@ impl TextDecoder {
                     ByteOrderMark::Removed => self.encoding.new_decoder_with_bom_removal(),
                     ByteOrderMark::Kept => self.encoding.new_decoder_without_bom_handling(),
                 };
-                self.decode_part(Stream { decoder, queue: Vec::new() }, bytes, Last::No)
+                self.decode_part(
+                    Stream {
+                        decoder,
+                        queue: Vec::new(),
+                    },
+                    bytes,
+                    Last::No,
+                )
             }
         }
     }
@@ -139,9 +181,9 @@ impl TextDecoder {
         };
         let text = match self.errors {
             // The same, but faster than the decoder on text that is valid.
-            ErrorMode::Fatal if self.encoding == UTF_8 => {
-                std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| DecodeError::Malformed)?
-            }
+            ErrorMode::Fatal if self.encoding == UTF_8 => std::str::from_utf8(bytes)
+                .map(Cow::Borrowed)
+                .map_err(|_| DecodeError::Malformed)?,
             ErrorMode::Fatal => self
                 .encoding
                 .decode_without_bom_handling_and_without_replacement(bytes)
@@ -154,12 +196,19 @@ impl TextDecoder {
     /// A byte order mark of another encoding is none of this one's.
     fn without_bom<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         match Encoding::for_bom(bytes) {
-            Some((encoding, length)) if encoding == self.encoding => bytes.get(length..).unwrap_or_default(),
+            Some((encoding, length)) if encoding == self.encoding => {
+                bytes.get(length..).unwrap_or_default()
+            }
             _ => bytes,
         }
     }
 
-    fn decode_part(&self, mut before: Stream, bytes: &[u8], last: Last) -> Result<JsString, DecodeError> {
+    fn decode_part(
+        &self,
+        mut before: Stream,
+        bytes: &[u8],
+        last: Last,
+    ) -> Result<JsString, DecodeError> {
         let mut queue = std::mem::take(&mut before.queue);
         let bytes = if queue.is_empty() {
             bytes
@@ -206,9 +255,11 @@ fn decode_into_string(
             let (_, read, _) = decoder.decode_to_string(bytes, &mut text, last);
             (Ok(text), read)
         }
-        ErrorMode::Fatal => match decoder.decode_to_string_without_replacement(bytes, &mut text, last) {
-            (DecoderResult::Malformed(..), read) => (Err(DecodeError::Malformed), read),
-            (DecoderResult::InputEmpty | DecoderResult::OutputFull, read) => (Ok(text), read),
-        },
+        ErrorMode::Fatal => {
+            match decoder.decode_to_string_without_replacement(bytes, &mut text, last) {
+                (DecoderResult::Malformed(..), read) => (Err(DecodeError::Malformed), read),
+                (DecoderResult::InputEmpty | DecoderResult::OutputFull, read) => (Ok(text), read),
+            }
+        }
     }
 }

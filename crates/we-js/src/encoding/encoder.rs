@@ -39,15 +39,24 @@ impl Interface for TextEncoder {
 }
 
 /// <https://encoding.spec.whatwg.org/#dom-textencoder-encode>
-fn encode(_: &This<TextEncoder>, args: &[JsValue], context: &mut Context) -> JsResult<JsUint8Array> {
+fn encode(
+    _: &This<TextEncoder>,
+    args: &[JsValue],
+    context: &mut Context,
+) -> JsResult<JsUint8Array> {
     let input = match args.get_or_undefined(0) {
         value if value.is_undefined() => js_string!(),
         value => value.to_string(context)?,
     };
     let limit = context.host_hooks().max_buffer_size(context);
     let mut bytes = AVec::new(0);
-    if input.len() as u64 > limit || encode_utf8(&input, &mut bytes).is_err() || bytes.len() as u64 > limit {
-        return Err(JsNativeError::range().with_message("the encoded text is too long for an ArrayBuffer").into());
+    if input.len() as u64 > limit
+        || encode_utf8(&input, &mut bytes).is_err()
+        || bytes.len() as u64 > limit
+    {
+        return Err(JsNativeError::range()
+            .with_message("the encoded text is too long for an ArrayBuffer")
+            .into());
     }
     event_loop::account_external(bytes.len(), context);
     let buffer = JsArrayBuffer::from_byte_block(bytes, context)?;
@@ -55,11 +64,18 @@ fn encode(_: &This<TextEncoder>, args: &[JsValue], context: &mut Context) -> JsR
 }
 
 /// <https://encoding.spec.whatwg.org/#dom-textencoder-encodeinto>
-fn encode_into(_: &This<TextEncoder>, args: &[JsValue], context: &mut Context) -> JsResult<JsObject> {
+fn encode_into(
+    _: &This<TextEncoder>,
+    args: &[JsValue],
+    context: &mut Context,
+) -> JsResult<JsObject> {
     let source = args.get_or_undefined(0).to_string(context)?;
     let destination = BufferSource::from_value(args.get_or_undefined(1), context)
         .filter(|destination| destination.view_kind() == Some(ViewKind::Uint8Array))
-        .ok_or_else(|| JsNativeError::typ().with_message("TextEncoder.encodeInto: argument 2 is not a Uint8Array"))?;
+        .ok_or_else(|| {
+            JsNativeError::typ()
+                .with_message("TextEncoder.encodeInto: argument 2 is not a Uint8Array")
+        })?;
     let mut read = 0;
     let written = destination.write_with(
         // The most bytes that the text can need, for a destination that must be written through a copy.
@@ -81,7 +97,9 @@ fn encode_into(_: &This<TextEncoder>, args: &[JsValue], context: &mut Context) -
 /// Encodes as many whole characters as fit: how many code units were read, how many bytes written.
 fn encode_partially(source: &JsString, bytes: &mut [u8]) -> (usize, usize) {
     match source.as_str().variant() {
-        JsStrVariant::Latin1(latin1) => encoding_rs::mem::convert_latin1_to_utf8_partial(latin1, bytes),
+        JsStrVariant::Latin1(latin1) => {
+            encoding_rs::mem::convert_latin1_to_utf8_partial(latin1, bytes)
+        }
         JsStrVariant::Utf16(units) => encoding_rs::mem::convert_utf16_to_utf8_partial(units, bytes),
     }
 }

@@ -9,15 +9,27 @@ fn the_encoder_makes_utf8() {
             "const e = new TextEncoder(); [e.encoding, e.encode().length, e.encode(undefined).length, e.encode(null).length].join()",
             "utf-8,0,0,4",
         ),
-        ("new TextEncoder().encode('aé€😀').join()", "97,195,169,226,130,172,240,159,152,128"),
+        (
+            "new TextEncoder().encode('aé€😀').join()",
+            "97,195,169,226,130,172,240,159,152,128",
+        ),
         ("new TextEncoder().encode('é').join()", "195,169"),
         (
             "['\\ud800', 'a\\udc00b', '\\udc00\\ud800'].map(s => new TextEncoder().encode(s)).join('|')",
             "239,191,189|97,239,191,189,98|239,191,189,239,191,189",
         ),
-        ("const u = new TextEncoder().encode('x'); [u instanceof Uint8Array, u.buffer.byteLength].join()", "true,1"),
-        ("error(() => TextEncoder.prototype.encode.call({}, ''))", "TypeError"),
-        ("error(() => new TextEncoder().encode('€'.repeat(400000)))", "RangeError"),
+        (
+            "const u = new TextEncoder().encode('x'); [u instanceof Uint8Array, u.buffer.byteLength].join()",
+            "true,1",
+        ),
+        (
+            "error(() => TextEncoder.prototype.encode.call({}, ''))",
+            "TypeError",
+        ),
+        (
+            "error(() => new TextEncoder().encode('€'.repeat(400000)))",
+            "RangeError",
+        ),
     ]);
 }
 
@@ -66,7 +78,10 @@ fn the_decoder_knows_all_labels() {
             "const d = new TextDecoder(undefined, { fatal: 1, ignoreBOM: 'x' }); [d.encoding, d.fatal, d.ignoreBOM, String(d)].join()",
             "utf-8,true,true,[object TextDecoder]",
         ),
-        ("const d = new TextDecoder(); [d.fatal, d.ignoreBOM].join()", "false,false"),
+        (
+            "const d = new TextDecoder(); [d.fatal, d.ignoreBOM].join()",
+            "false,false",
+        ),
     ]);
 }
 
@@ -97,10 +112,22 @@ fn malformed_bytes_are_replaced_or_fatal() {
             "const d = new TextDecoder('utf-8', { fatal: true }); [[0xff], [0xc3], [0xed, 0xa0, 0x80]].map(b => error(() => d.decode(new Uint8Array(b)))).join()",
             "TypeError,TypeError,TypeError",
         ),
-        ("error(() => new TextDecoder('utf-16le', { fatal: true }).decode(new Uint8Array([0, 0xd8])))", "TypeError"),
-        ("error(() => new TextDecoder('euc-jp', { fatal: true }).decode(new Uint8Array([0xff])))", "TypeError"),
-        ("new TextDecoder('windows-1252').decode(new Uint8Array([0x80, 0xe9]))", "€é"),
-        ("new TextDecoder('shift_jis').decode(new Uint8Array([0x82, 0xa0]))", "あ"),
+        (
+            "error(() => new TextDecoder('utf-16le', { fatal: true }).decode(new Uint8Array([0, 0xd8])))",
+            "TypeError",
+        ),
+        (
+            "error(() => new TextDecoder('euc-jp', { fatal: true }).decode(new Uint8Array([0xff])))",
+            "TypeError",
+        ),
+        (
+            "new TextDecoder('windows-1252').decode(new Uint8Array([0x80, 0xe9]))",
+            "€é",
+        ),
+        (
+            "new TextDecoder('shift_jis').decode(new Uint8Array([0x82, 0xa0]))",
+            "あ",
+        ),
     ]);
 }
 

@@ -1,0 +1,44 @@
+//! What the event loop asks of the layer above it: to report exceptions and to fire the events that the HTML
+//! standard's loop fires. The event layer implements [`LoopHost`]; tests of the loop use a fake.
+
+use boa_engine::context::intrinsics::Intrinsics;
+use boa_engine::{Context, JsError, JsObject, JsValue};
+
+/// What became of a cancelable event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EventResult {
+    /// Some listener called `preventDefault()`.
+    Canceled,
+    /// No listener objected: the default action follows.
+    NotCanceled,
+}
+
+/// The event layer, as the loop sees it.
+///
+/// Each call comes from the loop with no script on the stack. An implementation that calls listeners does so
+/// through [`LoopState::run_callback`](super::LoopState::run_callback), which performs the microtask checkpoint
+/// after each.
+pub(crate) trait LoopHost {
+    /// Creates the global object of a new realm: an ordinary object unless the host has a better one.
+    fn create_global_object(&self, intrinsics: &Intrinsics) -> JsObject {
+        JsObject::with_object_proto(intrinsics)
+    }
+
+    /// [Report an exception](https://html.spec.whatwg.org/#report-the-exception) that no script caught.
+    ///
+    /// `error` may be an error of the engine itself ([`JsError::as_engine`]: a runtime limit), for which there is
+    /// no JavaScript value.
+    fn report_exception(&self, error: JsError, context: &mut Context);
+
+    /// Fires `unhandledrejection` for a rejected promise that has no handler, and does what an event that was
+    /// not canceled asks for: telling the developer.
+    fn fire_unhandled_rejection(
+        &self,
+        promise: &JsObject,
+        reason: &JsValue,
+        context: &mut Context,
+    ) -> EventResult;
+
+    /// Fires `rejectionhandled` for a promise whose `unhandledrejection` was fired and that now has a handler.
+    fn fire_rejection_handled(&self, promise: &JsObject, reason: &JsValue, context: &mut Context);
+}

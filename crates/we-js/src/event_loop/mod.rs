@@ -1,0 +1,255 @@
+//! The event loop of an agent: <https://html.spec.whatwg.org/#event-loops>.
+//!
+//! An agent is one thread with one Boa [`Context`]. Its loop runs tasks, due timers and the engine's jobs, each
+//! followed by a microtask checkpoint, and then waits, in one place and for everything at once: the next timer,
+//! other threads ([`LoopHandle`]) and the network. While it waits, its thread drives the network.
+//!
+//! An embedder makes an [`EventLoop`], builds a context with it and runs it:
+//!
+//! ```
+//! use boa_engine::Source;
+//! use we_js::{EventLoop, Options};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let event_loop = EventLoop::new(Options::default())?;
+//! let mut context = event_loop.context_builder().build()?;
+//! event_loop.install(&mut context)?;
+//! context.eval(Source::from_bytes("setTimeout(() => { globalThis.done = true }, 1)"))?;
+//! event_loop.run(&mut context)?;
+//! assert_eq!(context.eval(Source::from_bytes("done"))?.as_boolean(), Some(true));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! JavaScript values belong to their thread, and the engine frees them when it ends: keep neither a loop nor a context
+//! in a `thread_local!`.
+
+mod async_jobs;
+mod globals;
+mod host;
+mod jobs;
+mod mailbox;
+mod options;
+mod rejections;
+mod state;
+mod tasks;
+mod timers;
+mod wait;
+
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::Instant;
+
+use boa_engine::context::ContextBuilder;
+use boa_engine::{Context, JsResult};
+
+pub(crate) use self::host::{EventResult, LoopHost};
+pub use self::mailbox::LoopHandle;
+pub use self::options::Options;
+pub use self::state::{KeepAlive, LoopState};
+pub use self::tasks::TaskSource;
+pub use self::timers::TimerKey;
+
+use self::async_jobs::{JobId, RunningJobs};
+use self::wait::Waiter;
+
+/// An agent's event loop. See the [module](self).
+pub struct EventLoop {
+    state: Rc<LoopState>,
+    waiter: Waiter,
+}
+
+/// Why [`EventLoop::run`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// Nothing was left to do or to wait for.
+    Idle,
+    /// [`LoopHandle::request_shutdown`] was called.
+    ShutDown,
+}
+
+/// Why [`EventLoop::run`] could not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The context has other jobs, timers and hooks than this loop's.
+    #[error("the context was not built with this event loop's context_builder()")]
+    ForeignContext,
+}
+
+impl EventLoop {
+    /// Makes a loop.
+    ///
+    /// # Errors
+    /// Fails if the operating system gives no means to wait for I/O: no file descriptors left.
+    pub fn new(options: Options) -> io::Result<Self> {
+        Self::with_host(options, Rc::new(crate::platform::Host))
+    }
+
+    pub(crate) fn with_host(options: Options, host: Rc<dyn LoopHost>) -> io::Result<Self> {
+        Ok(Self {
+            state: Rc::new(LoopState::new(options, host)),
+            waiter: Waiter::new()?,
+        })
+    }
+
+    /// A builder for the loop's context, with the loop's job executor and host hooks in place. More may be set on it,
+    /// but these two must stay.
+    #[must_use]
+    pub fn context_builder(&self) -> ContextBuilder {
+        ContextBuilder::new()
+            .job_executor(self.state.clone())
+            .host_hooks(self.state.clone())
+    }
+
+    /// Defines the platform's interfaces and functions on the context's global object.
+    ///
+    /// # Errors
+    /// Fails if the global object refuses a property, or the context is not this loop's.
+    pub fn install(&self, context: &mut Context) -> JsResult<()> {
+        globals::install(context)?;
+        crate::platform::install(context)
+    }
+
+    /// A handle by which other threads reach this loop.
+    #[must_use]
+    pub fn handle(&self) -> LoopHandle {
+        LoopHandle::new(self.state.mailbox.clone())
+    }
+
+    /// Runs until nothing is left: no task, no timer, no asynchronous job, no open connection, no
+    /// [`KeepAlive`] guard. It may be called again after more script was evaluated.
+    ///
+    /// Errors of scripts do not end it; they are reported to [`Options::error_reporter`].
+    ///
+    /// A finalization registry that a script made calls back during the run in which it was made and not in later
+    /// ones.
+    ///
+    /// # Errors
+    /// [`RunError::ForeignContext`] if the context was not built by this loop.
+    pub fn run(&self, context: &mut Context) -> Result<Finished, RunError> {
+        let state = &self.state;
+        if !LoopState::of(context).is_ok_and(|own| Rc::ptr_eq(&own, state)) {
+            return Err(RunError::ForeignContext);
+        }
+        // Script that was evaluated before the loop ran may have left microtasks.
+        state.perform_microtask_checkpoint(context);
+
+        let context = RefCell::new(context);
+        let mut jobs = RunningJobs::new(&context, &state.mailbox, &state.job_ids);
+        loop {
+            let mail = state.mailbox.take();
+            if mail.shutdown {
+                return Ok(Finished::ShutDown);
+            }
+            for (source, steps) in mail.tasks {
+                state.queue_task(source, steps);
+            }
+
+            self.run_tasks(&context);
+            self.run_due_timers(&context);
+            self.run_async_jobs(&mut jobs, mail.woken_jobs, &context);
+
+            if state.has_ready() || !state.mailbox.is_empty() {
+                continue;
+            }
+            if !state.has_pending() && !jobs.keep_loop_alive() {
+                return Ok(Finished::Idle);
+            }
+            self.waiter.wait(&state.mailbox, state.timers.next_due());
+        }
+    }
+
+    /// Runs the tasks that are queued now; those that they queue have to wait for the next turn.
+    fn run_tasks(&self, context: &RefCell<&mut Context>) {
+        for _ in 0..self.state.tasks.len() {
+            let Some(task) = self.state.tasks.pop() else {
+                return;
+            };
+            self.state
+                .run_task(task.source, task.steps, &mut context.borrow_mut());
+        }
+    }
+
+    /// Runs the timers that are due now.
+    fn run_due_timers(&self, context: &RefCell<&mut Context>) {
+        if self.state.timers.is_empty() {
+            return;
+        }
+        let batch = self.state.timers.due_batch(Instant::now());
+        while let Some(steps) = self.state.timers.pop_due(batch) {
+            self.state
+                .run_task(TaskSource::Timer, steps, &mut context.borrow_mut());
+        }
+    }
+
+    /// Begins the asynchronous jobs that have been queued and goes on with those that were woken.
+    fn run_async_jobs<'a>(
+        &self,
+        jobs: &mut RunningJobs<'a>,
+        mut ready: Vec<JobId>,
+        context: &'a RefCell<&'a mut Context>,
+    ) {
+        let new = std::mem::take(&mut *self.state.new_async_jobs.borrow_mut());
+        ready.extend(new.into_iter().map(|job| jobs.begin(job)));
+        if ready.is_empty() {
+            return;
+        }
+        // A native's future may use tokio's sockets and timers.
+        let _runtime = self.waiter.enter();
+        for id in ready {
+            let result = jobs.poll(id);
+            // The future borrowed the context as it pleased; what follows makes this a task like any other.
+            let report = |context: &mut Context| {
+                if let Some(Err(error)) = result {
+                    self.state.report_exception(error, context);
+                }
+            };
+            self.state.run_task(
+                TaskSource::JavaScriptEngine,
+                report,
+                &mut context.borrow_mut(),
+            );
+        }
+    }
+}
+
+/// Runs `callback`, which calls into script, as [`LoopState::run_callback`] does; in a context without a loop it just
+/// runs.
+pub(crate) fn run_callback<R>(
+    context: &mut Context,
+    callback: impl FnOnce(&mut Context) -> R,
+) -> R {
+    match LoopState::of(context) {
+        Ok(state) => state.run_callback(context, callback),
+        Err(_) => callback(context),
+    }
+}
+
+/// [`LoopState::queue_task`] of the context's loop.
+pub(crate) fn queue_task(
+    source: TaskSource,
+    steps: impl FnOnce(&mut Context) + 'static,
+    context: &Context,
+) -> JsResult<()> {
+    LoopState::of(context)?.queue_task(source, steps);
+    Ok(())
+}
+
+/// [`LoopState::account_external`] of the context's loop, if it has one.
+pub(crate) fn account_external(bytes: usize, context: &Context) {
+    if let Ok(state) = LoopState::of(context) {
+        state.account_external(bytes);
+    }
+}
+
+/// What is still queued may own the loop's state, and script objects with it: it goes with the loop.
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        self.state.clear();
+    }
+}

@@ -1,0 +1,49 @@
+//! What an embedder chooses when it makes an event loop, and what the loop tells it.
+
+use url::{Origin, Url};
+
+use crate::uncaught::ErrorReporter;
+
+/// Settings of an [`EventLoop`](super::EventLoop).
+///
+/// ```
+/// let mut options = we_js::Options::default();
+/// options.base_url = "https://example.com/app/".parse().ok();
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// The URL that scripts believe in: relative URLs (of a `WebSocket`, of an import in an inline script) are
+    /// resolved against it. Without one, a relative URL is an error.
+    pub base_url: Option<Url>,
+
+    /// The origin that requests carry. Without one, requests carry no `Origin`, as those of a program that is no
+    /// browser.
+    pub origin: Option<Origin>,
+
+    /// Called with each error that no script caught and no listener canceled. The default writes it to `tracing`
+    /// (target `we::js`, level ERROR).
+    pub error_reporter: ErrorReporter,
+
+    /// How many bytes of payload may be handed to scripts before the loop forces a garbage collection. The
+    /// collector counts objects but not the bytes that they hold, so without this a script that receives large
+    /// messages would grow for a long time before anything is collected. Default: 64 MiB.
+    pub external_memory_step: usize,
+
+    /// The largest `ArrayBuffer` or `SharedArrayBuffer` that a script may make, in bytes; a larger one is a
+    /// `RangeError`. It bounds the text that a `Blob` is read into as well. Default: 1.5 GiB, as the language's
+    /// standard recommends.
+    pub max_buffer_size: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            base_url: None,
+            origin: None,
+            error_reporter: ErrorReporter::default(),
+            external_memory_step: 64 << 20,
+            max_buffer_size: 1536 << 20,
+        }
+    }
+}

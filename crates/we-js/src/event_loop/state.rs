@@ -1,0 +1,254 @@
+//! [`LoopState`]: what natives see of the event loop that runs them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use boa_engine::builtins::promise::{OperationType, Promise};
+use boa_engine::context::HostHooks;
+use boa_engine::context::intrinsics::Intrinsics;
+use boa_engine::{Context, JsError, JsNativeError, JsObject, JsResult, JsValue};
+use url::Url;
+
+use super::async_jobs::{AsyncJob, JobIds};
+use super::host::LoopHost;
+use super::jobs::MicrotaskQueue;
+use super::mailbox::Mailbox;
+use super::options::Options;
+use super::rejections::Rejections;
+use super::tasks::{TaskQueue, TaskSource};
+use super::timers::{TimerKey, Timers};
+use crate::uncaught::UncaughtError;
+
+/// The part of an event loop that lives beside a context: queues, timers, counters.
+///
+/// Natives get it from the context with [`LoopState::of`]. It belongs to the loop's thread.
+pub struct LoopState {
+    pub(super) host: Rc<dyn LoopHost>,
+    pub(super) options: Options,
+    pub(super) tasks: TaskQueue,
+    pub(super) microtasks: MicrotaskQueue,
+    pub(super) timers: Timers,
+    pub(super) rejections: Rejections,
+    pub(super) new_async_jobs: RefCell<Vec<AsyncJob>>,
+    pub(super) job_ids: JobIds,
+    pub(super) mailbox: Arc<Mailbox>,
+    turn: Cell<u64>,
+    callback_depth: Cell<usize>,
+    holds: Rc<Cell<usize>>,
+    external_bytes: Cell<usize>,
+}
+
+impl LoopState {
+    pub(super) fn new(options: Options, host: Rc<dyn LoopHost>) -> Self {
+        Self {
+            host,
+            options,
+            tasks: TaskQueue::default(),
+            microtasks: MicrotaskQueue::default(),
+            timers: Timers::default(),
+            rejections: Rejections::default(),
+            new_async_jobs: RefCell::default(),
+            job_ids: JobIds::default(),
+            mailbox: Arc::default(),
+            turn: Cell::new(0),
+            callback_depth: Cell::new(0),
+            holds: Rc::default(),
+            external_bytes: Cell::new(0),
+        }
+    }
+
+    /// The state of the loop that `context` was built for.
+    ///
+    /// # Errors
+    /// A `TypeError` if the context was not built with [`EventLoop::context_builder`](super::EventLoop::context_builder).
+    pub fn of(context: &Context) -> JsResult<Rc<Self>> {
+        context.downcast_job_executor::<Self>().ok_or_else(|| {
+            JsNativeError::typ()
+                .with_message("this context does not belong to an event loop")
+                .into()
+        })
+    }
+
+    /// [Queues a task](https://html.spec.whatwg.org/#queue-a-task) that runs after those already queued.
+    pub fn queue_task(&self, source: TaskSource, steps: impl FnOnce(&mut Context) + 'static) {
+        self.tasks.push(source, Box::new(steps));
+    }
+
+    /// [Runs steps after a timeout](https://html.spec.whatwg.org/#run-steps-after-a-timeout), as a task.
+    pub fn run_after(
+        &self,
+        delay: Duration,
+        steps: impl FnOnce(&mut Context) + 'static,
+    ) -> TimerKey {
+        self.timers.set(delay, Box::new(steps))
+    }
+
+    /// Forgets a timer of [`run_after`](Self::run_after). Nothing happens if it has already run.
+    pub fn cancel(&self, timer: TimerKey) {
+        self.timers.cancel(timer);
+    }
+
+    /// The number of the task that is running. What must be stable within a task can be cached with it.
+    #[must_use]
+    pub fn turn(&self) -> u64 {
+        self.turn.get()
+    }
+
+    /// The time by the clock that timers follow.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// The URL that scripts believe in, see [`Options::base_url`].
+    #[must_use]
+    pub fn base_url(&self) -> Option<&Url> {
+        self.options.base_url.as_ref()
+    }
+
+    /// The options that the loop was made with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Keeps the loop running, though it has nothing to do, until the guard is dropped.
+    pub fn hold(&self) -> KeepAlive {
+        self.holds.set(self.holds.get() + 1);
+        KeepAlive {
+            holds: self.holds.clone(),
+        }
+    }
+
+    /// Counts bytes that objects made by the platform hold outside the collector's sight (a message's payload in an
+    /// `ArrayBuffer`). After each [`Options::external_memory_step`] bytes the loop collects garbage between two tasks.
+    pub fn account_external(&self, bytes: usize) {
+        self.external_bytes
+            .set(self.external_bytes.get().saturating_add(bytes));
+    }
+
+    /// Runs `callback`, which calls into script, and then
+    /// [cleans up](https://html.spec.whatwg.org/#clean-up-after-running-script): with no script left on the stack, that
+    /// is a microtask checkpoint. Natives that call a listener or another callback do so through this.
+    pub fn run_callback<R>(
+        self: &Rc<Self>,
+        context: &mut Context,
+        callback: impl FnOnce(&mut Context) -> R,
+    ) -> R {
+        self.callback_depth.set(self.callback_depth.get() + 1);
+        let result = callback(context);
+        let depth = self.callback_depth.get() - 1;
+        self.callback_depth.set(depth);
+        // An embedder may have called script directly, so the engine's own stack counts too.
+        if depth == 0 && context.stack_trace().next().is_none() {
+            self.perform_microtask_checkpoint(context);
+        }
+        result
+    }
+
+    /// [Invokes a callback function](https://webidl.spec.whatwg.org/#invoke-a-callback-function) with "report" as
+    /// exception behavior.
+    pub fn invoke(
+        self: &Rc<Self>,
+        callback: &JsObject,
+        this: &JsValue,
+        arguments: &[JsValue],
+        context: &mut Context,
+    ) {
+        self.run_callback(context, |context| {
+            if let Err(error) = callback.call(this, arguments, context) {
+                self.report_exception(error, context);
+            }
+        });
+    }
+
+    /// [Reports an exception](https://html.spec.whatwg.org/#report-the-exception) that no script caught.
+    pub fn report_exception(&self, error: JsError, context: &mut Context) {
+        self.host.report_exception(error, context);
+    }
+
+    /// Hands an error to the embedder's [`Options::error_reporter`].
+    pub(crate) fn report_to_embedder(&self, error: &UncaughtError) {
+        self.options.error_reporter.report(error);
+    }
+
+    /// Runs a task: its steps, then a microtask checkpoint.
+    pub(super) fn run_task(
+        self: &Rc<Self>,
+        source: TaskSource,
+        steps: impl FnOnce(&mut Context),
+        context: &mut Context,
+    ) {
+        self.turn.set(self.turn.get() + 1);
+        tracing::trace!(target: "we::js", turn = self.turn.get(), ?source, "task");
+        steps(context);
+        self.perform_microtask_checkpoint(context);
+        self.timers.leave_task();
+        self.collect_external();
+    }
+
+    /// Forces a collection once enough external bytes have been handed out.
+    fn collect_external(&self) {
+        if self.external_bytes.get() >= self.options.external_memory_step {
+            self.external_bytes.set(0);
+            boa_gc::force_collect();
+        }
+    }
+
+    /// Forgets everything that is queued.
+    pub(super) fn clear(&self) {
+        self.tasks.clear();
+        self.microtasks.clear();
+        self.timers.clear();
+        self.rejections.clear();
+        self.new_async_jobs.take();
+    }
+
+    /// Whether anything in here is still to run or keeps the loop running.
+    pub(super) fn has_pending(&self) -> bool {
+        self.holds.get() > 0 || !self.timers.is_empty() || self.has_ready()
+    }
+
+    /// Whether anything in here can run at once.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.tasks.is_empty()
+            || !self.microtasks.is_empty()
+            || !self.new_async_jobs.borrow().is_empty()
+    }
+}
+
+/// Keeps a loop running for as long as it lives. See [`LoopState::hold`].
+#[must_use = "the loop is kept running only as long as the guard lives"]
+pub struct KeepAlive {
+    holds: Rc<Cell<usize>>,
+}
+
+impl Drop for KeepAlive {
+    fn drop(&mut self) {
+        self.holds.set(self.holds.get() - 1);
+    }
+}
+
+/// The engine's calls to its host.
+impl HostHooks for LoopState {
+    fn promise_rejection_tracker(
+        &self,
+        promise: &JsObject<Promise>,
+        operation: OperationType,
+        context: &mut Context,
+    ) {
+        if let Ok(state) = Self::of(context) {
+            state.track_rejection(promise.clone().upcast(), operation, context);
+        }
+    }
+
+    fn max_buffer_size(&self, _context: &mut Context) -> u64 {
+        self.options.max_buffer_size
+    }
+
+    fn create_global_object(&self, intrinsics: &Intrinsics) -> JsObject {
+        self.host.create_global_object(intrinsics)
+    }
+}

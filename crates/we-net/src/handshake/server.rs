@@ -1,0 +1,501 @@
+//! The server's half of the opening handshake: the check of a request, and the answer as bytes.
+//!
+//! Follows <https://www.rfc-editor.org/rfc/rfc6455#section-4.2>. A request that is not a proper handshake is answered
+//! with the status that tells its sender why ([`Rejection`]); what a server thinks of a proper one (its origin, its path,
+//! its subprotocols) is for the caller to say.
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use url::Url;
+
+use super::client::is_reserved;
+use super::error::{HeadError, HeaderError};
+use super::extension::{ExtensionError, ExtensionHeader};
+use super::head::{HeadKind, HeadLimits, HeadReader, RequestHead};
+use super::headers::{Headers, Lookup, is_token};
+use super::{VERSION, accept_value};
+
+/// Waits for a client's request and checks it.
+///
+/// ```
+/// use we_net::handshake::{HeadLimits, RequestReader};
+///
+/// let mut reader = RequestReader::new(HeadLimits::default());
+/// assert_eq!(reader.receive(b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\n")?, None);
+/// let request = reader
+///     .receive(
+///         b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+///           Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat, superchat\r\n\r\n",
+///     )?
+///     .ok_or("the request is complete")?;
+/// let response = request.accept().with_subprotocol("superchat")?.to_bytes();
+/// assert!(response.starts_with(b"HTTP/1.1 101 Switching Protocols\r\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct RequestReader {
+    head: HeadReader,
+    limits: HeadLimits,
+}
+
+/// A proper handshake request: what a server needs to know to answer it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerRequest {
+    /// Path and query that the client asks for; begins with `/`.
+    pub resource: String,
+    /// The `Host` header: host, and port where it is not the default one.
+    pub host: String,
+    /// The `Origin` header, if there is one; see [`OriginPolicy`](super::OriginPolicy).
+    pub origin: Option<String>,
+    /// The `Sec-WebSocket-Key` header as it stands: the base64 form of 16 bytes.
+    pub key: String,
+    /// The subprotocols that the client speaks, its favourite first.
+    pub subprotocols: Vec<String>,
+    /// The extensions that the client offers, its favourite first.
+    pub extensions: Vec<ExtensionHeader>,
+    /// All headers of the request.
+    pub headers: Headers,
+    /// Bytes that arrived after the request. A client should have waited for the answer, but they are its first frames.
+    pub leftover: Vec<u8>,
+}
+
+/// A request that is not accepted, and the answer that says so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("answered {status}: {reason}")]
+pub struct Rejection {
+    status: u16,
+    reason: RejectionReason,
+    headers: Headers,
+}
+
+/// Why a request is not accepted. The text goes to the client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RejectionReason {
+    /// The request is not usable HTTP (400, 431, 505).
+    #[error("this request cannot be used: {0}")]
+    Head(HeadError),
+    /// The version is HTTP/1.0 (505).
+    #[error("a WebSocket is opened with HTTP/1.1")]
+    HttpVersion,
+    /// The method is not GET (405).
+    #[error("a WebSocket is opened with GET")]
+    Method,
+    /// The request target is neither a path nor an absolute http URL (400).
+    #[error("the request target must be a path")]
+    Target,
+    /// `Host` is missing, repeated or malformed (400).
+    #[error("there must be one Host header with a host and perhaps a port")]
+    Host,
+    /// `Upgrade` does not list `websocket`: the sender does not want a WebSocket (426).
+    #[error("this is a WebSocket server; connect to it with a ws: or wss: URL")]
+    Upgrade,
+    /// `Connection` does not list `Upgrade` (400).
+    #[error("the Connection header must list `Upgrade`")]
+    Connection,
+    /// `Sec-WebSocket-Key` is missing, repeated or not the base64 form of 16 bytes (400).
+    #[error("there must be one Sec-WebSocket-Key header with 16 bytes in base64")]
+    Key,
+    /// `Sec-WebSocket-Version` is missing or not 13 (426).
+    #[error("this server speaks version 13 of WebSocket")]
+    Version,
+    /// The request has a body (400).
+    #[error("a WebSocket handshake has no body")]
+    Body,
+    /// `Origin` is repeated or not text (400).
+    #[error("there must not be more than one Origin header")]
+    OriginHeader,
+    /// `Sec-WebSocket-Protocol` lists something that is no token, or a name twice (400).
+    #[error("Sec-WebSocket-Protocol must list different names")]
+    Subprotocols,
+    /// `Sec-WebSocket-Extensions` does not follow its grammar (400).
+    #[error("the Sec-WebSocket-Extensions header cannot be read: {0}")]
+    Extensions(ExtensionError),
+    /// The origin may not connect (403).
+    #[error("this origin may not connect")]
+    Origin,
+    /// What the caller of [`Rejection::new`] says.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl RejectionReason {
+    fn status(&self) -> u16 {
+        match self {
+            Self::Head(HeadError::TooLong { .. } | HeadError::TooManyHeaders { .. }) => 431,
+            Self::Head(HeadError::Version) | Self::HttpVersion => 505,
+            Self::Method => 405,
+            Self::Upgrade | Self::Version => 426,
+            Self::Origin => 403,
+            Self::Head(_)
+            | Self::Target
+            | Self::Host
+            | Self::Connection
+            | Self::Key
+            | Self::Body
+            | Self::OriginHeader
+            | Self::Subprotocols
+            | Self::Extensions(_)
+            | Self::Other(_) => 400,
+        }
+    }
+}
+
+impl RequestReader {
+    /// Waits for a request whose head is no larger than `limits` say.
+    pub fn new(limits: HeadLimits) -> Self {
+        Self {
+            head: HeadReader::new(HeadKind::Request, limits),
+            limits,
+        }
+    }
+
+    /// Takes in bytes from the client; `None` while the request is not complete. After `Some` or an error this value is
+    /// used up; the error's bytes are what to answer before closing the connection.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<ServerRequest>, Rejection> {
+        let Some(taken) = self.head.receive(bytes).map_err(RejectionReason::Head)? else {
+            return Ok(None);
+        };
+        let request =
+            RequestHead::parse(self.head.head(), self.limits).map_err(RejectionReason::Head)?;
+        let leftover = bytes.get(taken..).unwrap_or_default();
+        Ok(Some(ServerRequest::check(request, leftover)?))
+    }
+
+    /// Whether nothing has arrived yet.
+    pub fn is_empty(&self) -> bool {
+        self.head.is_empty()
+    }
+}
+
+impl ServerRequest {
+    /// <https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1>
+    fn check(request: RequestHead, leftover: &[u8]) -> Result<Self, RejectionReason> {
+        let headers = request.headers;
+        // 1. An HTTP/1.1 or higher GET request with a request target.
+        if request.minor_version != 1 {
+            return Err(RejectionReason::HttpVersion);
+        }
+        if request.method != "GET" {
+            return Err(RejectionReason::Method);
+        }
+        let resource = resource_of(&request.target).ok_or(RejectionReason::Target)?;
+        // 2. Host.
+        let host = match headers.lookup("host") {
+            Lookup::One(value) => host_of(value).ok_or(RejectionReason::Host)?,
+            Lookup::None | Lookup::Many => return Err(RejectionReason::Host),
+        };
+        // 3. and 4. The upgrade.
+        if !headers.has_token("upgrade", "websocket") {
+            return Err(RejectionReason::Upgrade);
+        }
+        if !headers.has_token("connection", "upgrade") {
+            return Err(RejectionReason::Connection);
+        }
+        // 6. The version comes before the key: what a key is, another version may say differently.
+        if headers.single("sec-websocket-version") != Some(VERSION.as_bytes()) {
+            return Err(RejectionReason::Version);
+        }
+        // 5. The key, which decodes to 16 bytes.
+        let key = headers
+            .single("sec-websocket-key")
+            .and_then(key_of)
+            .ok_or(RejectionReason::Key)?;
+        // A GET with a body is odd in HTTP already; here its bytes would be taken for frames.
+        if has_body(&headers) {
+            return Err(RejectionReason::Body);
+        }
+        // 7. Origin.
+        let origin = match headers.lookup("origin") {
+            Lookup::None => None,
+            Lookup::One(value) => Some(ascii(value).ok_or(RejectionReason::OriginHeader)?),
+            Lookup::Many => return Err(RejectionReason::OriginHeader),
+        };
+        // 8. Subprotocols.
+        let mut subprotocols = Vec::new();
+        for name in headers.list("sec-websocket-protocol") {
+            if !is_token(name) {
+                return Err(RejectionReason::Subprotocols);
+            }
+            subprotocols.push(ascii(name).ok_or(RejectionReason::Subprotocols)?);
+        }
+        let different: std::collections::HashSet<&String> = subprotocols.iter().collect();
+        if different.len() != subprotocols.len() {
+            return Err(RejectionReason::Subprotocols);
+        }
+        // 9. Extensions.
+        let extensions = ExtensionHeader::parse_list(headers.values("sec-websocket-extensions"))
+            .map_err(RejectionReason::Extensions)?;
+        Ok(Self {
+            resource,
+            host,
+            origin,
+            key,
+            subprotocols,
+            extensions,
+            headers,
+            leftover: leftover.to_vec(),
+        })
+    }
+
+    /// The answer that opens the connection, without subprotocol and extensions so far.
+    pub fn accept(&self) -> AcceptResponse<'_> {
+        AcceptResponse {
+            request: self,
+            subprotocol: None,
+            extensions: Vec::new(),
+            headers: Headers::new(),
+        }
+    }
+
+    /// The first of the client's subprotocols that is among `spoken`: the client's preference decides.
+    pub fn choose_subprotocol<S: AsRef<str>>(&self, spoken: &[S]) -> Option<&str> {
+        self.subprotocols
+            .iter()
+            .map(String::as_str)
+            .find(|name| spoken.iter().any(|other| other.as_ref() == *name))
+    }
+}
+
+/// The answer that opens a connection, being put together.
+#[derive(Clone, Debug)]
+pub struct AcceptResponse<'a> {
+    request: &'a ServerRequest,
+    subprotocol: Option<String>,
+    extensions: Vec<ExtensionHeader>,
+    headers: Headers,
+}
+
+/// An answer that the client would have to refuse.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// The client did not ask for this subprotocol.
+    #[error("the client did not ask for subprotocol `{0}`")]
+    Subprotocol(String),
+    /// The client did not offer this extension, or it is accepted already.
+    #[error("the client did not offer extension `{0}`, or it is accepted already")]
+    Extension(String),
+    /// The header cannot be sent.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+}
+
+impl AcceptResponse<'_> {
+    /// Chooses `name`, which must be one of the client's subprotocols.
+    pub fn with_subprotocol(mut self, name: &str) -> Result<Self, AcceptError> {
+        if !self.request.subprotocols.iter().any(|asked| asked == name) {
+            return Err(AcceptError::Subprotocol(name.to_owned()));
+        }
+        self.subprotocol = Some(name.to_owned());
+        Ok(self)
+    }
+
+    /// Accepts an extension with the parameters agreed on; the client must have offered it.
+    pub fn with_extension(mut self, extension: ExtensionHeader) -> Result<Self, AcceptError> {
+        let has =
+            |list: &[ExtensionHeader]| list.iter().any(|other| other.name() == extension.name());
+        if !has(&self.request.extensions) || has(&self.extensions) {
+            return Err(AcceptError::Extension(extension.name().to_owned()));
+        }
+        self.extensions.push(extension);
+        Ok(self)
+    }
+
+    /// Adds a header, such as `Set-Cookie`. Those that the handshake itself writes are refused.
+    pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, AcceptError> {
+        if is_reserved(name) {
+            return Err(HeaderError::Reserved(name.to_owned()).into());
+        }
+        self.headers.append(name, value)?;
+        Ok(self)
+    }
+
+    /// The answer as it goes over the wire.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2> step 5
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut head = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n",
+            accept_value(&self.request.key)
+        );
+        if let Some(subprotocol) = &self.subprotocol {
+            head += &format!("Sec-WebSocket-Protocol: {subprotocol}\r\n");
+        }
+        if !self.extensions.is_empty() {
+            head += &format!(
+                "Sec-WebSocket-Extensions: {}\r\n",
+                ExtensionHeader::format_list(&self.extensions)
+            );
+        }
+        let mut out = head.into_bytes();
+        self.headers.write_to(&mut out);
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+}
+
+impl From<RejectionReason> for Rejection {
+    fn from(reason: RejectionReason) -> Self {
+        Self {
+            status: reason.status(),
+            reason,
+            headers: Headers::new(),
+        }
+    }
+}
+
+impl Rejection {
+    /// Rejects with a status of the caller's choice, such as 401, 404 or 503, and a line of text for the client.
+    ///
+    /// A status outside 300 to 599 would not reject anything and becomes 500.
+    pub fn new(status: u16, text: impl Into<String>) -> Self {
+        let status = if (300..=599).contains(&status) {
+            status
+        } else {
+            500
+        };
+        Self {
+            status,
+            reason: RejectionReason::Other(text.into()),
+            headers: Headers::new(),
+        }
+    }
+
+    /// Adds a header, such as `WWW-Authenticate` or `Retry-After`. Those that the answer itself has are refused.
+    pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HeaderError> {
+        if is_reserved(name) || name.eq_ignore_ascii_case("content-type") {
+            return Err(HeaderError::Reserved(name.to_owned()));
+        }
+        self.headers.append(name, value)?;
+        Ok(self)
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Why the request is not accepted.
+    pub fn reason(&self) -> &RejectionReason {
+        &self.reason
+    }
+
+    /// The answer as it goes over the wire. The connection is closed after it.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2> and, for 426, section 4.4
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let body = format!("{}\n", self.reason);
+        let extra = match self.status {
+            405 => "Allow: GET\r\n",
+            426 => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+            _ => "",
+        };
+        let connection = if self.status == 426 {
+            "Upgrade, close"
+        } else {
+            "close"
+        };
+        let mut out = format!(
+            "HTTP/1.1 {} {}\r\nConnection: {connection}\r\n{extra}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n",
+            self.status,
+            reason_phrase(self.status),
+            body.len()
+        )
+        .into_bytes();
+        self.headers.write_to(&mut out);
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(body.as_bytes());
+        out
+    }
+}
+
+fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        301 => "Moved Permanently",
+        302 => "Found",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "Rejected",
+    }
+}
+
+/// Path and query of a request target in origin form or, as RFC 6455 wants it too, in absolute form.
+/// <https://www.rfc-editor.org/rfc/rfc6455#section-3>, `resource-name`
+fn resource_of(target: &str) -> Option<String> {
+    if !target
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'#')
+    {
+        return None;
+    }
+    if target.starts_with('/') {
+        return Some(target.to_owned());
+    }
+    let url = Url::parse(target).ok()?;
+    if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
+        return None;
+    }
+    Some(match url.query() {
+        None => url.path().to_owned(),
+        Some(query) => format!("{}?{query}", url.path()),
+    })
+}
+
+/// A `Host` value, if it is a host with at most a port.
+fn host_of(value: &[u8]) -> Option<String> {
+    let host = ascii(value)?;
+    if host
+        .bytes()
+        .any(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#' | b'@' | b' ' | b'\t'))
+    {
+        return None;
+    }
+    Url::parse(&format!("http://{host}/")).ok()?;
+    Some(host)
+}
+
+/// Base64 whose last character may have stray bits: the very example of RFC 6455 section 4.1 has them.
+const FORGIVING_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
+/// A `Sec-WebSocket-Key` value, if it decodes to 16 bytes.
+fn key_of(value: &[u8]) -> Option<String> {
+    let nonce = FORGIVING_BASE64.decode(value).ok()?;
+    if nonce.len() == 16 {
+        ascii(value)
+    } else {
+        None
+    }
+}
+
+fn has_body(headers: &Headers) -> bool {
+    headers.values("transfer-encoding").next().is_some()
+        || headers
+            .values("content-length")
+            .any(|length| length.iter().any(|digit| *digit != b'0'))
+}
+
+fn ascii(value: &[u8]) -> Option<String> {
+    if value.is_ascii() {
+        String::from_utf8(value.to_vec()).ok()
+    } else {
+        None
+    }
+}

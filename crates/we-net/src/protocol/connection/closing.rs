@@ -1,0 +1,271 @@
+//! How a connection ends ([RFC 6455 section 7]): the closing handshake, failure, and the timers that see both
+//! through when the peer does not.
+//!
+//! ```text
+//!            close()                     peer's Close
+//!   Open ───────────────▶ AwaitingClose ─────────────┐
+//!     │  peer's Close                                ▼          our Close written
+//!     ├────────────────────────────────────────▶ Answering ───────────────────────▶ AwaitingEof
+//!     │  offence, fail()   our Close written and EOF                    EOF or timer     │
+//!     └─────────▶ Failing ─────────────────────────────────▶ Terminated ◀───────────────┘
+//! ```
+//! Every state but `Terminated` also leads there at once when the transport breaks or a timer ends, and all but
+//! `Answering` and `Failing` when the peer ends the transport.
+//!
+//! [RFC 6455 section 7]: https://www.rfc-editor.org/rfc/rfc6455#section-7
+
+use std::time::{Duration, Instant};
+
+use super::{Closure, Connection, Event, Role, State};
+use crate::protocol::close::{ABNORMAL_CLOSURE, CloseFrame, CloseReason, NO_STATUS};
+use crate::protocol::error::{ConnectionError, TransportError};
+
+/// The body of the peer's Close frame.
+pub(super) type PeerClose = Option<CloseFrame>;
+
+/// Whether the peer has ended its side of the transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Eof {
+    NotYet,
+    Seen,
+}
+
+/// Where a connection stands between its opening and its end.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// No Close frame either way.
+    Open,
+    /// Our Close frame is queued or written; the peer's has not arrived.
+    AwaitingClose,
+    /// The peer's Close frame has arrived; ours is queued.
+    Answering { peer: PeerClose, eof: Eof },
+    /// Both Close frames are exchanged; the transport has to end.
+    AwaitingEof { peer: PeerClose },
+    /// The connection has failed; our Close frame may be on its way, input is ignored.
+    Failing { error: ConnectionError, eof: Eof },
+    /// [`Event::Closed`] has been emitted.
+    Terminated,
+}
+
+impl Phase {
+    pub(super) fn state(&self) -> State {
+        match self {
+            Self::Open => State::Open,
+            Self::Terminated => State::Closed,
+            _ => State::Closing,
+        }
+    }
+
+    /// Whether frames from the peer still count: not after its Close frame
+    /// ([section 1.4](https://www.rfc-editor.org/rfc/rfc6455#section-1.4)), not after a failure.
+    pub(super) fn is_reading(&self) -> bool {
+        matches!(self, Self::Open | Self::AwaitingClose)
+    }
+}
+
+impl Connection {
+    /// Starts the closing handshake
+    /// ([section 7.1.2](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2)): queues a Close frame after the messages
+    /// that were accepted, and waits for the peer's. `None` sends a Close frame without a body.
+    ///
+    /// Does nothing once a Close frame was sent or received, or the connection has failed.
+    pub fn close(&mut self, now: Instant, frame: Option<CloseFrame>) {
+        if matches!(self.phase, Phase::Open) {
+            self.writer.queue_close(frame.as_ref());
+            self.phase = Phase::AwaitingClose;
+            self.set_deadline(now, self.config.timeouts.closing);
+        }
+    }
+
+    /// Fails the connection
+    /// ([section 7.1.7](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7)) for a reason of the caller's: sends this
+    /// Close frame (unless one was sent), ignores all further input, and ends as soon as the peer has been
+    /// told or [`Timeouts::failing`](crate::protocol::Timeouts::failing) is over.
+    ///
+    /// Does nothing once the peer's Close frame was received or the connection has failed.
+    pub fn fail(&mut self, now: Instant, frame: CloseFrame) {
+        if self.phase.is_reading() {
+            self.fail_with(now, ConnectionError::Local(frame));
+        }
+    }
+
+    /// Ends the connection at once: drops all output, emits [`Event::Closed`], and leaves it to the caller to
+    /// drop the transport.
+    pub fn abort(&mut self) {
+        self.terminate(Some(ConnectionError::Aborted));
+    }
+
+    /// The peer has ended its side of the transport (TCP FIN, TLS close_notify).
+    pub fn receive_eof(&mut self, _now: Instant) {
+        match &mut self.phase {
+            Phase::Open | Phase::AwaitingClose => {
+                self.terminate(Some(ConnectionError::UnexpectedEof));
+            }
+            // The peer may still read: it gets our Close frame.
+            Phase::Answering { eof, .. } => *eof = Eof::Seen,
+            Phase::AwaitingEof { .. } => self.terminate(None),
+            Phase::Failing { eof, .. } => {
+                *eof = Eof::Seen;
+                if self.writer.is_close_written() {
+                    self.terminate(None);
+                }
+            }
+            Phase::Terminated => {}
+        }
+    }
+
+    /// The transport is broken: nothing more can be read or written.
+    pub fn transport_failed(&mut self, _now: Instant, error: impl Into<TransportError>) {
+        match self.phase {
+            // Both Close frames were exchanged: how the transport ends is of no account.
+            Phase::AwaitingEof { .. } => self.terminate(None),
+            _ => self.terminate(Some(error.into().into())),
+        }
+    }
+
+    /// The time is `now`. To be called when [`poll_timeout`](Self::poll_timeout) says; harmless before.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.deadline.is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        self.deadline = None;
+        match self.phase {
+            Phase::Open => self.terminate(Some(ConnectionError::PeerNotReading)),
+            Phase::AwaitingClose | Phase::Answering { .. } => {
+                self.terminate(Some(ConnectionError::ClosingTimeout));
+            }
+            Phase::AwaitingEof { .. } | Phase::Failing { .. } => self.terminate(None),
+            Phase::Terminated => {}
+        }
+    }
+
+    /// Whether the write half of the transport is to be shut down: our Close frame has been written, nothing
+    /// will follow it, and it is on us to end the TCP connection: as the server
+    /// ([section 7.1.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1)) or after a failure.
+    ///
+    /// Go on reading after that, until [`is_terminated`](Self::is_terminated): a socket closed with unread input is
+    /// reset, and a reset can overtake our Close frame.
+    #[must_use]
+    pub fn wants_shutdown(&self) -> bool {
+        match self.phase {
+            Phase::AwaitingEof { .. } => self.role == Role::Server,
+            Phase::Failing { .. } => self.writer.is_close_written(),
+            _ => false,
+        }
+    }
+
+    /// The peer's Close frame has arrived
+    /// ([section 5.5.1](https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1)).
+    pub(super) fn on_close_frame(&mut self, now: Instant, peer: PeerClose) {
+        self.push_event(Event::CloseReceived(peer.clone()));
+        self.reader.abandon();
+        if !self.writer.is_close_queued() {
+            // Browsers echo the reason too, and their scripts rely on it.
+            self.writer.queue_close(peer.as_ref());
+        }
+        self.phase = Phase::Answering {
+            peer,
+            eof: Eof::NotYet,
+        };
+        self.set_deadline(now, self.config.timeouts.closing);
+        if self.writer.is_close_written() {
+            self.on_written_out(now);
+        }
+    }
+
+    /// The peer has broken a rule, or the caller gives up.
+    pub(super) fn fail_with(&mut self, now: Instant, error: ConnectionError) {
+        self.reader.abandon();
+        if !self.writer.is_close_queued() {
+            let frame = match &error {
+                ConnectionError::Local(frame) => Some(frame.clone()),
+                error => error.close_code().map(|code| CloseFrame {
+                    code,
+                    reason: CloseReason::truncated(&error.to_string()),
+                }),
+            };
+            self.writer.queue_close(frame.as_ref());
+        }
+        self.phase = Phase::Failing {
+            error,
+            eof: Eof::NotYet,
+        };
+        self.set_deadline(now, self.config.timeouts.failing);
+    }
+
+    /// The transport has taken some output.
+    pub(super) fn on_progress(&mut self, now: Instant) {
+        if self.writer.is_close_written() {
+            return self.on_written_out(now);
+        }
+        match self.phase {
+            Phase::Open => {
+                self.deadline = None;
+                self.watch_output(now);
+            }
+            Phase::AwaitingClose | Phase::Answering { .. } => {
+                self.set_deadline(now, self.config.timeouts.closing);
+            }
+            Phase::AwaitingEof { .. } | Phase::Failing { .. } | Phase::Terminated => {}
+        }
+    }
+
+    /// Everything up to our Close frame has been written.
+    fn on_written_out(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::AwaitingClose => self.set_deadline(now, self.config.timeouts.closing),
+            Phase::Answering { eof: Eof::Seen, .. } | Phase::Failing { eof: Eof::Seen, .. } => {
+                self.terminate(None);
+            }
+            Phase::Answering { peer, .. } => {
+                let peer = peer.take();
+                self.phase = Phase::AwaitingEof { peer };
+                self.set_deadline(now, self.config.timeouts.tcp_close);
+            }
+            _ => {}
+        }
+    }
+
+    /// While the connection is open, output may not wait for ever.
+    pub(super) fn watch_output(&mut self, now: Instant) {
+        if let (Phase::Open, None, Some(stalled)) = (
+            &self.phase,
+            self.deadline,
+            self.config.timeouts.stalled_write,
+        ) && self.writer.wants_write()
+        {
+            self.set_deadline(now, stalled);
+        }
+    }
+
+    fn set_deadline(&mut self, now: Instant, after: Duration) {
+        // A time beyond the clock's range never comes.
+        self.deadline = now.checked_add(after);
+    }
+
+    /// The connection is over ([section 7.1.4](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.4)). It was closed
+    /// cleanly if the Close frames were exchanged, that is, if nothing stands in `cut_short`.
+    fn terminate(&mut self, cut_short: Option<ConnectionError>) {
+        let (peer, error) = match std::mem::replace(&mut self.phase, Phase::Terminated) {
+            Phase::Terminated => return,
+            Phase::Open | Phase::AwaitingClose => (None, cut_short),
+            Phase::Answering { peer, .. } | Phase::AwaitingEof { peer } => (Some(peer), cut_short),
+            Phase::Failing { error, .. } => (None, Some(error)),
+        };
+        // Section 7.1.5 and 7.1.6: code and reason are those of the peer's Close frame.
+        let (code, reason) = match peer {
+            Some(Some(frame)) => (frame.code.get(), frame.reason.into()),
+            Some(None) => (NO_STATUS, String::new()),
+            None => (ABNORMAL_CLOSURE, String::new()),
+        };
+        self.deadline = None;
+        self.reader.abandon();
+        self.writer.abandon();
+        self.push_event(Event::Closed(Closure {
+            clean: error.is_none(),
+            code,
+            reason,
+            error,
+        }));
+    }
+}

@@ -1,0 +1,325 @@
+//! The connection state machine: [`Connection`], what goes in and what comes out.
+//!
+//! It is cut by direction and by phase: [`read`] turns bytes into messages, [`write`] messages into bytes,
+//! [`closing`] knows how a connection ends. This file is what the caller sees.
+
+mod assembly;
+mod closing;
+mod outbox;
+mod read;
+mod write;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::closing::Phase;
+use self::read::{Incoming, Reader, Rules};
+use self::write::Writer;
+use super::close::CloseFrame;
+use super::config::Config;
+use super::error::{ConnectionError, Refusal, SendError};
+use super::extension::Extension;
+use super::mask::MaskSource;
+use super::message::{Message, MessageRef};
+use super::payload::Payload;
+
+/// How many events an emptied queue keeps room for; more is given back.
+const KEPT_EVENTS: usize = 8;
+
+/// Which end of the connection this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The end that began the opening handshake. It masks what it sends.
+    Client,
+    /// The end that accepted it.
+    Server,
+}
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Messages can be sent.
+    Open,
+    /// A Close frame was sent or received, or the connection is failing.
+    Closing,
+    /// The connection is over: [`Event::Closed`] has been emitted.
+    Closed,
+}
+
+/// What a connection has to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A message arrived. It may come after [`Connection::close`], until the peer's Close frame does.
+    Message(Message),
+    /// A Ping arrived. The connection answers it; this is for the caller to know.
+    Ping(Payload),
+    /// A Pong arrived, answering a Ping or by itself.
+    Pong(Payload),
+    /// The peer's Close frame arrived, starting the closing handshake or answering ours. The connection answers
+    /// it; no message follows.
+    CloseReceived(Option<CloseFrame>),
+    /// The connection is over. Emitted exactly once, as the last event.
+    Closed(Closure),
+}
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closure {
+    /// Whether both Close frames were exchanged
+    /// ([section 7.1.4](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.4)).
+    pub clean: bool,
+    /// The code of the peer's Close frame, 1005 if it had none, 1006 if no Close frame counted
+    /// ([section 7.1.5](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5)).
+    pub code: u16,
+    /// The reason in the peer's Close frame, maybe empty
+    /// ([section 7.1.6](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.6)).
+    pub reason: String,
+    /// Why the connection was not closed cleanly, for people and logs; `None` if it was.
+    pub error: Option<ConnectionError>,
+}
+
+/// One WebSocket connection after its opening handshake, without I/O
+/// ([RFC 6455](https://www.rfc-editor.org/rfc/rfc6455)).
+///
+/// The caller moves bytes and tells the time. It keeps to one rule: after any call that takes the time,
+/// drain what comes out.
+///
+/// 1. [`poll_event`](Self::poll_event) until `None`. (A caller that cannot handle more events stops reading
+///    from the transport, not from here: that is the back-pressure.)
+/// 2. While [`wants_write`](Self::wants_write): write what [`output`](Self::output) shows, report it by
+///    [`output_written`](Self::output_written).
+/// 3. If [`wants_shutdown`](Self::wants_shutdown): shut down the write half of the transport, once.
+/// 4. If [`is_terminated`](Self::is_terminated): drop the transport.
+/// 5. Wait for input, room to write, or [`poll_timeout`](Self::poll_timeout).
+///
+/// ```
+/// use std::io::{IoSlice, Write};
+/// use std::time::Instant;
+/// use we_net::protocol::{Config, Connection, Event, Message, Role};
+///
+/// let now = Instant::now();
+/// let mut client = Connection::new(Role::Client, Config::default());
+/// let mut server = Connection::new(Role::Server, Config::server());
+/// client.send(now, Message::text("hello"))?;
+///
+/// let mut wire = Vec::new();
+/// while client.wants_write() {
+///     let mut slices = [IoSlice::new(&[]); 8];
+///     let filled = client.output(&mut slices);
+///     let written = wire.write_vectored(&slices[..filled])?;
+///     client.output_written(now, written);
+/// }
+/// server.receive(now, &wire);
+/// assert_eq!(server.poll_event(), Some(Event::Message(Message::text("hello"))));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+pub struct Connection {
+    role: Role,
+    config: Arc<Config>,
+    extension: Option<Box<dyn Extension>>,
+    reader: Reader,
+    writer: Writer,
+    phase: Phase,
+    /// The one timer; the phase says what for.
+    deadline: Option<Instant>,
+    events: VecDeque<Event>,
+}
+
+impl Connection {
+    /// A connection whose opening handshake has just succeeded. Takes a [`Config`], or an `Arc` of one to
+    /// share it.
+    #[must_use]
+    pub fn new(role: Role, config: impl Into<Arc<Config>>) -> Self {
+        let config = config.into();
+        Self {
+            role,
+            extension: None,
+            reader: Reader::new(),
+            writer: Writer::new(role, config.fragment_size),
+            phase: Phase::Open,
+            deadline: None,
+            events: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// Draws masking keys from `source` instead of the thread's CSPRNG. For tests that must repeat; see
+    /// [`MaskSource`]. A server has no use for it.
+    #[must_use]
+    pub fn with_mask_source(mut self, source: impl MaskSource + 'static) -> Self {
+        self.writer.set_mask_source(Box::new(source));
+        self
+    }
+
+    /// Uses an extension that the opening handshake has negotiated.
+    #[must_use]
+    pub fn with_extension(mut self, extension: Box<dyn Extension>) -> Self {
+        self.extension = Some(extension);
+        self
+    }
+
+    /// Which end of the connection this is.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Where the connection stands.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.phase.state()
+    }
+
+    /// Takes bytes from the transport: all of them, whatever they are.
+    ///
+    /// The events that they lead to are queued, so a caller reads no more from the transport than it is
+    /// ready to handle.
+    pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
+        let mut input = bytes;
+        while self.phase.is_reading() {
+            let mut rules = Rules {
+                role: self.role,
+                limits: &self.config.limits,
+                extension: self.extension.as_deref_mut(),
+            };
+            match self.reader.next(&mut input, &mut rules) {
+                Ok(None) => break,
+                Ok(Some(Incoming::Message(message))) => self.push_event(Event::Message(message)),
+                Ok(Some(Incoming::Ping(payload))) => {
+                    self.writer.owe_pong(payload.clone());
+                    self.push_event(Event::Ping(payload));
+                }
+                Ok(Some(Incoming::Pong(payload))) => self.push_event(Event::Pong(payload)),
+                Ok(Some(Incoming::Close(frame))) => self.on_close_frame(now, frame),
+                Err(error) => self.fail_with(now, error),
+            }
+        }
+        self.watch_output(now);
+    }
+
+    /// Queues a message for sending. A large payload is taken over without a copy.
+    ///
+    /// # Errors
+    /// Gives the message back with the [`Refusal`]: closing, closed, or too much output waiting.
+    pub fn send(&mut self, now: Instant, message: Message) -> Result<(), SendError> {
+        if let Err(refusal) = self.ensure_room(message.len()) {
+            return Err(SendError { refusal, message });
+        }
+        self.writer.queue(message, self.extension.as_deref_mut());
+        self.watch_output(now);
+        Ok(())
+    }
+
+    /// Queues a message for sending by copying it: for small ones, and bytes that lie somewhere else.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_ref(&mut self, now: Instant, message: MessageRef<'_>) -> Result<(), Refusal> {
+        self.ensure_room(message.as_bytes().len())?;
+        self.writer
+            .queue_copy(message, self.extension.as_deref_mut());
+        self.watch_output(now);
+        Ok(())
+    }
+
+    /// Sends a Ping of at most 125 bytes, ahead of the messages that wait
+    /// ([section 5.5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.5.2)). The answer is an
+    /// [`Event::Pong`] with the same payload.
+    ///
+    /// # Errors
+    /// [`Refusal`]: closing, closed, too long, or too many Pings waiting.
+    pub fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), Refusal> {
+        self.ensure_open()?;
+        self.writer.queue_ping(payload)?;
+        self.watch_output(now);
+        Ok(())
+    }
+
+    fn ensure_open(&self) -> Result<(), Refusal> {
+        match self.state() {
+            State::Open => Ok(()),
+            State::Closing => Err(Refusal::Closing),
+            State::Closed => Err(Refusal::Closed),
+        }
+    }
+
+    fn ensure_room(&self, len: usize) -> Result<(), Refusal> {
+        self.ensure_open()?;
+        let limit = self.config.limits.max_pending_output;
+        if !self.writer.has_room_for(len, limit) {
+            return Err(Refusal::Full);
+        }
+        Ok(())
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.events.pop_front();
+        if self.events.is_empty() && self.events.capacity() > KEPT_EVENTS {
+            self.events = VecDeque::new();
+        }
+        event
+    }
+
+    fn push_event(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    /// Fills `slices` with the bytes to write next, in order, for a vectored write; returns how many slices
+    /// it filled, none if there is nothing to write.
+    ///
+    /// Report what was written by [`output_written`](Self::output_written), before showing output again. Until then,
+    /// bytes shown stay first in line.
+    pub fn output<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.writer.output(slices)
+    }
+
+    /// The transport has taken the first `n` of the bytes that [`output`](Self::output) showed.
+    pub fn output_written(&mut self, now: Instant, n: usize) {
+        if n > 0 && !self.is_terminated() {
+            self.writer.written(n);
+            self.on_progress(now);
+        }
+    }
+
+    /// Whether [`output`](Self::output) has bytes to show.
+    #[must_use]
+    pub fn wants_write(&self) -> bool {
+        self.writer.wants_write()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout), if nothing happens before. It may change with every
+    /// other call.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Whether the connection is over: [`Event::Closed`] has been queued, nothing is left to be written, and the
+    /// transport is to be dropped.
+    #[must_use]
+    pub fn is_terminated(&self) -> bool {
+        matches!(self.phase, Phase::Terminated)
+    }
+
+    /// Payload bytes accepted by [`send`](Self::send) that the transport has not taken: exact within frames,
+    /// without framing. When the connection ends it stays at what was never written.
+    #[must_use]
+    pub fn buffered_amount(&self) -> u64 {
+        self.writer.buffered_amount()
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("role", &self.role)
+            .field("phase", &self.phase)
+            .field("buffered_amount", &self.buffered_amount())
+            .field("events", &self.events.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,308 @@
+//! Storage of message payloads: bytes aligned to 64, as a JavaScript engine's array buffers are, so that
+//! a payload becomes an `ArrayBuffer` by pointer; and the append-only sink through which a message is
+//! assembled within its limit.
+
+use std::fmt;
+use std::ops::Deref;
+
+use aligned_vec::{AVec, ConstAlign};
+
+use super::mask::{COPY_BLOCK, MaskKey};
+
+/// The vector that a [`Payload`] wraps: aligned to 64 bytes, the type that Boa's `ArrayBuffer` adopts
+/// without a copy.
+pub type AlignedBytes = AVec<u8, ConstAlign<64>>;
+
+/// The bytes of a message or control frame. Dereferences to `[u8]`; an empty one holds no memory.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Payload(AlignedBytes);
+
+impl Payload {
+    /// No bytes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(empty())
+    }
+
+    /// The payload of these aligned bytes, by pointer.
+    #[must_use]
+    pub fn from_inner(bytes: AlignedBytes) -> Self {
+        Self(bytes)
+    }
+
+    /// The aligned bytes, by pointer.
+    #[must_use]
+    pub fn into_inner(self) -> AlignedBytes {
+        self.0
+    }
+
+    pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.0.as_mut_slice()
+    }
+}
+
+/// A vector without memory. (Zero asks for the alignment that the type has anyway.)
+pub(super) fn empty() -> AlignedBytes {
+    AVec::new(0)
+}
+
+impl Default for Payload {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+}
+
+impl AsRef<[u8]> for Payload {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl From<&[u8]> for Payload {
+    fn from(bytes: &[u8]) -> Self {
+        let mut out = AVec::with_capacity(0, bytes.len());
+        out.extend_from_slice(bytes);
+        Self(out)
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Payload {
+    fn from(bytes: &[u8; N]) -> Self {
+        Self::from(bytes.as_slice())
+    }
+}
+
+/// Copies: a `Vec` is not aligned.
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::from(bytes.as_slice())
+    }
+}
+
+impl From<AlignedBytes> for Payload {
+    fn from(bytes: AlignedBytes) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<Payload> for AlignedBytes {
+    fn from(payload: Payload) -> Self {
+        payload.0
+    }
+}
+
+impl PartialEq<[u8]> for Payload {
+    fn eq(&self, other: &[u8]) -> bool {
+        **self == *other
+    }
+}
+
+impl<const N: usize> PartialEq<[u8; N]> for Payload {
+    fn eq(&self, other: &[u8; N]) -> bool {
+        **self == *other
+    }
+}
+
+impl<const N: usize> PartialEq<&[u8; N]> for Payload {
+    fn eq(&self, other: &&[u8; N]) -> bool {
+        **self == **other
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 32;
+        let head = &self[..self.len().min(SHOWN)];
+        write!(
+            f,
+            "Payload({} bytes: b\"{}",
+            self.len(),
+            head.escape_ascii()
+        )?;
+        f.write_str(if self.len() > SHOWN { "…\")" } else { "\")" })
+    }
+}
+
+/// Bytes were offered beyond the limit of a [`PayloadSink`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the message is longer than its limit")]
+pub struct LimitExceeded;
+
+/// Where a message is assembled: bytes can be appended up to a limit, and never changed or taken back.
+///
+/// Memory grows with what has been appended, by a constant factor, and never by what a peer has declared.
+#[derive(Debug)]
+pub struct PayloadSink<'a> {
+    bytes: &'a mut AlignedBytes,
+    limit: usize,
+    expected: Expected,
+}
+
+/// What is known of a message's length while its bytes arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// The message ends at this length, if the peer keeps its word.
+    Exactly(usize),
+    /// More fragments follow.
+    Unknown,
+}
+
+impl<'a> PayloadSink<'a> {
+    pub(super) fn new(bytes: &'a mut AlignedBytes, limit: usize, expected: Expected) -> Self {
+        Self {
+            bytes,
+            limit,
+            expected,
+        }
+    }
+
+    /// How many bytes may still be appended.
+    #[must_use]
+    pub fn remaining(&self) -> usize {
+        self.limit.saturating_sub(self.bytes.len())
+    }
+
+    /// Appends `data`.
+    ///
+    /// # Errors
+    /// [`LimitExceeded`] if it does not fit; then nothing is appended.
+    pub fn extend_from_slice(&mut self, data: &[u8]) -> Result<(), LimitExceeded> {
+        self.reserve(data.len())?;
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// Appends up to `room` bytes that `fill` writes into the slice it is given (zeroed, at most `room`
+    /// and at most [`remaining`](Self::remaining) bytes long) and of which it returns the number.
+    /// For decoders that write into a buffer.
+    ///
+    /// # Errors
+    /// Those of `fill`; then nothing is appended.
+    pub fn extend_with<E>(
+        &mut self,
+        room: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let room = room.min(self.remaining());
+        let start = self.bytes.len();
+        self.grow(start + room);
+        self.bytes.resize(start + room, 0);
+        let filled = fill(&mut self.bytes[start..]);
+        let added = filled.as_ref().map_or(0, |&added| added.min(room));
+        self.bytes.truncate(start + added);
+        filled.map(|_| added)
+    }
+
+    /// Appends `data` unmasked by `key`; returns the key for the bytes after it.
+    pub(super) fn extend_unmasked(
+        &mut self,
+        data: &[u8],
+        key: MaskKey,
+    ) -> Result<MaskKey, LimitExceeded> {
+        self.reserve(data.len())?;
+        Ok(append_unmasked(self.bytes, data, key))
+    }
+
+    fn reserve(&mut self, additional: usize) -> Result<(), LimitExceeded> {
+        if additional > self.remaining() {
+            return Err(LimitExceeded);
+        }
+        self.grow(self.bytes.len() + additional);
+        Ok(())
+    }
+
+    /// Makes room for `needed` bytes in all. Growing moves the bytes, so each step takes a multiple of what
+    /// has arrived: four times where the end is declared (and no more than declared), else twice.
+    fn grow(&mut self, needed: usize) {
+        if needed <= self.bytes.capacity() {
+            return;
+        }
+        let target = match self.expected {
+            Expected::Exactly(total) => total.min(needed.saturating_mul(4)),
+            Expected::Unknown => self.limit.min(needed.saturating_mul(2)),
+        };
+        let target = target.max(needed);
+        self.bytes.reserve_exact(target - self.bytes.len());
+    }
+}
+
+/// Appends `data` unmasked by `key`; returns the key for the bytes after it. Growing is the caller's matter.
+pub(super) fn append_unmasked(bytes: &mut AlignedBytes, data: &[u8], mut key: MaskKey) -> MaskKey {
+    for block in data.chunks(COPY_BLOCK) {
+        let start = bytes.len();
+        bytes.extend_from_slice(block);
+        key = key.apply(&mut bytes[start..]);
+    }
+    key
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payload_is_aligned_and_passes_through_by_pointer() {
+        let payload = Payload::from(vec![7; 1000]);
+        let pointer = payload.as_ptr();
+        assert_eq!(pointer.align_offset(64), 0);
+        assert_eq!(payload.into_inner().as_ptr(), pointer);
+    }
+
+    #[test]
+    fn sink_takes_exactly_its_limit() {
+        let mut bytes = empty();
+        let mut sink = PayloadSink::new(&mut bytes, 4, Expected::Unknown);
+        sink.extend_from_slice(b"abc").unwrap();
+        assert_eq!(sink.remaining(), 1);
+        assert_eq!(sink.extend_from_slice(b"de"), Err(LimitExceeded));
+        sink.extend_from_slice(b"d").unwrap();
+        assert_eq!(sink.extend_from_slice(b"e"), Err(LimitExceeded));
+        assert_eq!(sink.extend_from_slice(b""), Ok(()));
+        assert_eq!(bytes.as_slice(), b"abcd");
+    }
+
+    #[test]
+    fn memory_follows_what_arrived_and_not_what_was_declared() {
+        let mut bytes = empty();
+        let declared = 1 << 40;
+        let mut sink = PayloadSink::new(&mut bytes, usize::MAX, Expected::Exactly(declared));
+        assert_eq!(sink.bytes.capacity(), 0);
+        for _ in 0..1000 {
+            sink.extend_from_slice(&[0; 100]).unwrap();
+            assert!(sink.bytes.capacity() <= 4 * sink.bytes.len());
+        }
+    }
+
+    #[test]
+    fn whole_message_gets_a_block_of_its_size() {
+        let mut bytes = empty();
+        let mut sink = PayloadSink::new(&mut bytes, usize::MAX, Expected::Exactly(300));
+        sink.extend_from_slice(&[0; 100]).unwrap();
+        sink.extend_from_slice(&[0; 200]).unwrap();
+        assert_eq!(bytes.capacity(), 300);
+    }
+
+    #[test]
+    fn filling_is_bounded_by_room_and_limit() {
+        let mut bytes = empty();
+        let mut sink = PayloadSink::new(&mut bytes, 5, Expected::Unknown);
+        let fill = |slice: &mut [u8]| {
+            slice.fill(9);
+            Ok::<_, ()>(slice.len())
+        };
+        assert_eq!(sink.extend_with(3, fill), Ok(3));
+        assert_eq!(sink.extend_with(3, fill), Ok(2));
+        assert_eq!(sink.extend_with(3, fill), Ok(0));
+        assert_eq!(sink.extend_with(3, |_| Err(())), Err(()));
+        assert_eq!(bytes.as_slice(), [9; 5]);
+    }
+}

@@ -1,0 +1,249 @@
+//! Text: payloads that are valid UTF-8, and the assembler that checks it while fragments arrive
+//! ([RFC 6455 sections 5.6 and 8.1]).
+//!
+//! # Why this module may use `unsafe`
+//! A [`Text`] dereferences to `str` without looking at its bytes again, by the one `unsafe` block of the
+//! module. That is sound because a `Text` is made in only these ways, all below, and its bytes are private and
+//! never handed out mutably:
+//! - from a `str` or `String`, whose bytes are copied;
+//! - from a [`Payload`] that has just been validated as a whole;
+//! - by [`TextAssembler::finish`], which returns one only if `valid == bytes.len()`. `valid` starts at 0 and is
+//!   raised only by [`TextAssembler::validate`], to the end of a prefix that the validator accepted beginning
+//!   at a character boundary (the old `valid`); a concatenation of valid UTF-8 is valid UTF-8. The bytes
+//!   below `valid` never change: outside this module they can be reached only through [`PayloadSink`],
+//!   which appends and truncates no further than to where it began to append.
+//!
+//! [RFC 6455 sections 5.6 and 8.1]: https://www.rfc-editor.org/rfc/rfc6455#section-8.1
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::ops::Deref;
+
+use super::payload::{AlignedBytes, Expected, Payload, PayloadSink, empty};
+
+/// A payload that is valid UTF-8. Dereferences to `str`.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Text(Payload);
+
+impl Text {
+    /// The empty text.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The text as a string slice.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        debug_assert!(std::str::from_utf8(&self.0).is_ok());
+        // SAFETY: the bytes are valid UTF-8, see the top of the module.
+        unsafe { std::str::from_utf8_unchecked(&self.0) }
+    }
+
+    /// The bytes of the text, by pointer.
+    #[must_use]
+    pub fn into_payload(self) -> Payload {
+        self.0
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsRef<str> for Text {
+    fn as_ref(&self) -> &str {
+        self
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(Payload::from(text.as_bytes()))
+    }
+}
+
+/// Copies: a `String` is not aligned.
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl From<Text> for String {
+    fn from(text: Text) -> Self {
+        text.as_str().to_owned()
+    }
+}
+
+impl TryFrom<Payload> for Text {
+    type Error = InvalidUtf8;
+
+    fn try_from(payload: Payload) -> Result<Self, InvalidUtf8> {
+        match simdutf8::compat::from_utf8(&payload) {
+            Ok(_) => Ok(Self(payload)),
+            Err(error) => Err(InvalidUtf8 {
+                position: error.valid_up_to(),
+            }),
+        }
+    }
+}
+
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Text {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 64;
+        if self.len() <= SHOWN {
+            return write!(f, "Text({:?})", self.as_str());
+        }
+        let head = &self[..self.floor_char_boundary(SHOWN)];
+        write!(f, "Text({} bytes: {head:?}…)", self.len())
+    }
+}
+
+/// Bytes that are not UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid UTF-8 from byte {position} on")]
+pub struct InvalidUtf8 {
+    /// Where the first character begins that is none, in bytes from the start of the message.
+    pub position: usize,
+}
+
+/// A text message whose bytes are still arriving.
+#[derive(Debug)]
+pub(super) struct TextAssembler {
+    bytes: AlignedBytes,
+    /// The bytes before this index are valid UTF-8 and end at a character boundary.
+    valid: usize,
+}
+
+impl TextAssembler {
+    pub(super) fn new() -> Self {
+        Self {
+            bytes: empty(),
+            valid: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Where to append the bytes that have arrived.
+    pub(super) fn sink(&mut self, limit: usize, expected: Expected) -> PayloadSink<'_> {
+        PayloadSink::new(&mut self.bytes, limit, expected)
+    }
+
+    /// Checks what has been appended since the last call. A character cut off at the end is no error yet, as
+    /// long as some continuation could complete it: so the first impossible byte is found when it arrives.
+    pub(super) fn validate(&mut self) -> Result<(), InvalidUtf8> {
+        // At most three bytes of a cut-off character are looked at again.
+        match simdutf8::compat::from_utf8(&self.bytes[self.valid..]) {
+            Ok(_) => self.valid = self.bytes.len(),
+            Err(error) => {
+                self.valid += error.valid_up_to();
+                if error.error_len().is_some() {
+                    return Err(self.invalid());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole text.
+    pub(super) fn finish(mut self) -> Result<Text, InvalidUtf8> {
+        self.validate()?;
+        if self.valid < self.bytes.len() {
+            return Err(self.invalid());
+        }
+        Ok(Text(Payload::from_inner(self.bytes)))
+    }
+
+    fn invalid(&self) -> InvalidUtf8 {
+        InvalidUtf8 {
+            position: self.valid,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn push(assembler: &mut TextAssembler, bytes: &[u8]) -> Result<(), InvalidUtf8> {
+        let mut sink = assembler.sink(usize::MAX, Expected::Unknown);
+        sink.extend_from_slice(bytes).unwrap();
+        assembler.validate()
+    }
+
+    #[test]
+    fn text_may_be_cut_anywhere() {
+        let text = "κόσμε 𝄞 \u{feff} \0 end";
+        for cut in 0..=text.len() {
+            let mut assembler = TextAssembler::new();
+            push(&mut assembler, &text.as_bytes()[..cut]).unwrap();
+            push(&mut assembler, &text.as_bytes()[cut..]).unwrap();
+            assert_eq!(assembler.finish().unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn first_impossible_byte_is_found_when_it_arrives() {
+        let cases: [(&[u8], usize); 8] = [
+            (b"\x80", 0),     // a continuation byte first
+            (b"\xC0", 0),     // overlong by its first byte
+            (b"\xE0\x9F", 1), // overlong by its second byte
+            (b"\xED\xA0", 1), // a surrogate
+            (b"\xF4\x90", 1), // above U+10FFFF
+            (b"\xF5", 0),     // above U+10FFFF by its first byte
+            (b"\xCE\xBA\xE1\xBD\xB9a\xFF", 6),
+            (b"\xF0\x9D\x84a", 3), // a character broken off
+        ];
+        for (bytes, impossible) in cases {
+            let mut assembler = TextAssembler::new();
+            for (at, byte) in bytes.iter().enumerate() {
+                let result = push(&mut assembler, &[*byte]);
+                assert_eq!(result.is_err(), at == impossible, "{bytes:x?} at {at}");
+                if result.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn character_cut_off_at_the_end_is_no_text() {
+        let mut assembler = TextAssembler::new();
+        push(&mut assembler, b"ab\xF0\x9D\x84").unwrap();
+        assert_eq!(assembler.finish(), Err(InvalidUtf8 { position: 2 }));
+    }
+
+    #[test]
+    fn payload_becomes_text_only_if_valid() {
+        assert_eq!(Text::try_from(Payload::from(b"ok")).unwrap(), "ok");
+        let error = Text::try_from(Payload::from(b"ok\xFF")).unwrap_err();
+        assert_eq!(error.position, 2);
+    }
+}

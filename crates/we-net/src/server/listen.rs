@@ -1,0 +1,345 @@
+//! A listener: accepts TCP connections, speaks TLS if told to, upgrades, and hands each WebSocket to a handler.
+//!
+//! It keeps its head above water: the number of connections is bounded (more wait in the operating system's queue),
+//! running out of file descriptors pauses it instead of making it spin, and [`ServerHandle::shutdown`] ends everything
+//! in order: no new connections, Close 1001 to the open ones, and a time after which those that linger are dropped.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::{TlsAcceptor, TlsStream};
+
+use super::{Acceptor, UpgradeError};
+use crate::protocol::{CloseCode, CloseFrame};
+use crate::socket::{Shared, WebSocket};
+use crate::transport::{MaybeTls, TlsServerConfig};
+
+/// How long to wait after an error of `accept` that does not go away by itself.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A server that listens.
+///
+/// ```
+/// use we_net::server::{Server, echo};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = Server::builder().bind("127.0.0.1:0").await?;
+/// let (url, handle) = (server.url(), server.handle());
+/// let serving = tokio::spawn(server.serve(echo));
+///
+/// let mut socket = we_net::connect(&url).await?;
+/// handle.shutdown(std::time::Duration::from_secs(5));
+/// assert_eq!(socket.next().await?, None);
+/// assert_eq!(socket.closure().map(|closure| closure.code), Some(1001));
+/// serving.await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    settings: ServerBuilder,
+    shutdown: watch::Sender<Phase>,
+}
+
+/// Puts a [`Server`] together.
+#[derive(Clone, Debug)]
+pub struct ServerBuilder {
+    acceptor: Acceptor,
+    tls: Option<TlsServerConfig>,
+    max_connections: usize,
+}
+
+/// Ends a [`Server`] from another task.
+#[derive(Clone, Debug)]
+pub struct ServerHandle {
+    shutdown: watch::Sender<Phase>,
+}
+
+/// How far a server has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// No new connections; the open ones have this long.
+    Draining(Duration),
+}
+
+/// Connections to be closed on shutdown. Weak: a handler that drops its socket drops the connection.
+type OpenSockets = Mutex<HashMap<u64, Weak<Shared<MaybeTls>>>>;
+
+impl Default for ServerBuilder {
+    /// Without TLS, 10,000 connections at most, and the default [`Acceptor`].
+    fn default() -> Self {
+        Self {
+            acceptor: Acceptor::default(),
+            tls: None,
+            max_connections: 10_000,
+        }
+    }
+}
+
+impl ServerBuilder {
+    /// Sets how requests are accepted.
+    pub fn acceptor(mut self, acceptor: Acceptor) -> Self {
+        self.acceptor = acceptor;
+        self
+    }
+
+    /// Serves `wss:` instead of `ws:`.
+    pub fn tls(mut self, tls: TlsServerConfig) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Sets how many connections there may be at a time, those in their handshake included; at least one. Further ones
+    /// wait until one ends.
+    pub fn max_connections(mut self, limit: usize) -> Self {
+        self.max_connections = limit.max(1);
+        self
+    }
+
+    /// Starts to listen. Port 0 lets the operating system choose one.
+    pub async fn bind(self, address: impl ToSocketAddrs) -> io::Result<Server> {
+        let listener = TcpListener::bind(address).await?;
+        let local_addr = listener.local_addr()?;
+        Ok(Server {
+            listener,
+            local_addr,
+            settings: self,
+            shutdown: watch::Sender::new(Phase::Serving),
+        })
+    }
+}
+
+impl ServerHandle {
+    /// Tells the server to end: it stops accepting, closes all connections with 1001 and returns from
+    /// [`Server::serve`] when their handlers have returned, or after `drain` at the latest. Handlers that run then are
+    /// dropped with their connections. Further calls change nothing.
+    pub fn shutdown(&self, drain: Duration) {
+        self.shutdown.send_if_modified(|phase| {
+            let first = *phase == Phase::Serving;
+            if first {
+                *phase = Phase::Draining(drain);
+            }
+            first
+        });
+    }
+}
+
+impl Server {
+    /// Starts from the default settings.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    /// The address that the server listens at.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// A URL for connecting from this machine.
+    pub fn url(&self) -> String {
+        let scheme = if self.settings.tls.is_some() {
+            "wss"
+        } else {
+            "ws"
+        };
+        let host = match self.local_addr {
+            address if !address.ip().is_unspecified() => address.to_string(),
+            address => format!("localhost:{}", address.port()),
+        };
+        format!("{scheme}://{host}/")
+    }
+
+    /// A handle for ending the server while it serves.
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle {
+            shutdown: self.shutdown.clone(),
+        }
+    }
+
+    /// Serves until the [`handle`](Self::handle) says otherwise. Each connection runs `handler` in a task of its own and
+    /// is over when that returns; a handler that panics takes only its own connection with it.
+    ///
+    /// Dropping the future drops all connections at once.
+    pub async fn serve<H, F>(self, handler: H)
+    where
+        H: Fn(WebSocket) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let handler = Arc::new(handler);
+        let open = Arc::new(OpenSockets::default());
+        let mut tasks = JoinSet::new();
+        let mut phase = self.shutdown.subscribe();
+        let mut next_id = 0;
+        while *phase.borrow() == Phase::Serving {
+            tokio::select! {
+                // The sender is `self.shutdown`: it does not go away.
+                _ = phase.changed() => {}
+                Some(ended) = tasks.join_next() => report(ended),
+                accepted = self.listener.accept(), if tasks.len() < self.settings.max_connections => match accepted {
+                    Ok((tcp, peer)) => {
+                        next_id += 1;
+                        let connection = Pending {
+                            tcp,
+                            peer,
+                            id: next_id,
+                            settings: self.settings.clone(),
+                            open: Arc::clone(&open),
+                        };
+                        tasks.spawn(connection.run(Arc::clone(&handler), phase.clone()));
+                    }
+                    Err(error) => pause_after(&error).await,
+                },
+            }
+        }
+        drop(self.listener);
+        let reached = *phase.borrow();
+        if let Phase::Draining(drain) = reached {
+            close_all(&open);
+            // What is left after that goes down with `tasks`.
+            let _ = timeout(drain, async {
+                while let Some(ended) = tasks.join_next().await {
+                    report(ended)
+                }
+            })
+            .await;
+        }
+    }
+}
+
+/// A connection that has been accepted and not been upgraded.
+struct Pending {
+    tcp: TcpStream,
+    peer: SocketAddr,
+    id: u64,
+    settings: ServerBuilder,
+    open: Arc<OpenSockets>,
+}
+
+impl Pending {
+    async fn run<H, F>(self, handler: Arc<H>, mut phase: watch::Receiver<Phase>)
+    where
+        H: Fn(WebSocket) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let Self {
+            tcp,
+            peer,
+            id,
+            settings,
+            open,
+        } = self;
+        let upgraded = tokio::select! {
+            upgraded = upgrade(tcp, peer, &settings) => upgraded,
+            // Draining: nobody has been promised anything yet.
+            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+        };
+        match upgraded {
+            Ok(socket) => {
+                lock(&open).insert(id, Arc::downgrade(socket.shared()));
+                if *phase.borrow() != Phase::Serving {
+                    // Opened in the very moment of the shutdown.
+                    socket.shared().close(going_away());
+                }
+                // Removes the entry also if the handler panics or is dropped.
+                let _registered = Registered { open, id };
+                handler(socket).await;
+            }
+            Err(error) => tracing::debug!(%peer, %error, "no WebSocket"),
+        }
+    }
+}
+
+/// TLS and the opening handshake.
+async fn upgrade(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    settings: &ServerBuilder,
+) -> Result<WebSocket, UpgradeError> {
+    tcp.set_nodelay(true)?;
+    let limit = settings.acceptor.handshake_timeout;
+    let stream = match &settings.tls {
+        None => MaybeTls::Plain(tcp),
+        Some(tls) => {
+            let accept = TlsAcceptor::from(tls.rustls()).accept(tcp);
+            let stream = timeout(limit, accept)
+                .await
+                .map_err(|_| UpgradeError::Timeout(limit))??;
+            MaybeTls::Tls(Box::new(TlsStream::Server(stream)))
+        }
+    };
+    let mut established = settings.acceptor.establish(stream).await?;
+    established.negotiated.peer_addr = Some(peer);
+    Ok(established.into())
+}
+
+/// Sends every message back: the handler of an echo server.
+pub async fn echo(mut socket: WebSocket) {
+    // How a connection ends is no matter here.
+    while let Ok(Some(message)) = socket.next().await {
+        // Queued only: `next` writes the answers to all that has arrived at once.
+        if socket.feed(message).await.is_err() {
+            continue;
+        }
+    }
+}
+
+fn close_all(open: &OpenSockets) {
+    let sockets: Vec<_> = lock(open).values().filter_map(Weak::upgrade).collect();
+    for socket in sockets {
+        socket.close(going_away());
+    }
+}
+
+fn going_away() -> CloseFrame {
+    CloseFrame::from(CloseCode::GOING_AWAY)
+}
+
+/// Keeps a connection listed while its handler runs.
+struct Registered {
+    open: Arc<OpenSockets>,
+    id: u64,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        lock(&self.open).remove(&self.id);
+    }
+}
+
+fn lock(open: &OpenSockets) -> std::sync::MutexGuard<'_, HashMap<u64, Weak<Shared<MaybeTls>>>> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a connection's handler panicked");
+    }
+}
+
+/// A connection that went away before it was accepted is no reason to wait; being out of file descriptors or memory is:
+/// the error would come again at once, and again.
+async fn pause_after(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    if matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    ) {
+        return;
+    }
+    tracing::warn!(%error, "cannot accept a connection; trying again in a moment");
+    sleep(ACCEPT_PAUSE).await;
+}

@@ -1,0 +1,300 @@
+//! The server: upgrades of streams ([`Acceptor`]), and a listener that hands connections to a handler ([`Server`]).
+//!
+//! Follows [RFC 6455 section 4.2](https://www.rfc-editor.org/rfc/rfc6455#section-4.2). What it does not follow blindly
+//! is its clients: the request is bounded in size and time, the `Origin` is checked, and a client that does not read or
+//! does not close is dropped after a while (see [`Config::server`]).
+
+mod listen;
+
+pub use listen::{Server, ServerBuilder, ServerHandle, echo};
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use crate::handshake::{
+    ExtensionHeader, HeadLimits, OriginPolicy, Rejection, RejectionReason, RequestReader,
+    ServerRequest,
+};
+use crate::protocol::{Config, Connection, Role};
+use crate::socket::{Established, Negotiated, WebSocket};
+use crate::transport::Driver;
+
+/// How much of a rejected client's input is read and dropped, so that it gets the answer before a reset.
+const MAX_DISCARDED: usize = 64 * 1024;
+
+/// Why a stream did not become a WebSocket.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpgradeError {
+    /// The request was answered with another status than 101.
+    #[error("the request was {0}")]
+    Rejected(#[from] Rejection),
+    /// The request did not arrive in time.
+    #[error("the client did not finish its request within {} s", .0.as_secs_f64())]
+    Timeout(Duration),
+    /// The client went away.
+    #[error("the client closed the connection {}", if *.started { "in the middle of its request" } else { "without a request" })]
+    Ended {
+        /// Whether part of a request had arrived.
+        started: bool,
+    },
+    /// The connection broke.
+    #[error("the connection broke during the handshake: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// What a request must pass besides the rules of the protocol.
+type Check = dyn Fn(&ServerRequest) -> Result<(), Rejection> + Send + Sync;
+
+/// Turns streams into WebSockets: the settings for the server's half of the opening handshake. Cheap to clone.
+///
+/// ```
+/// use we_net::handshake::{OriginPolicy, Rejection};
+/// use we_net::server::Acceptor;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let acceptor = Acceptor::builder()
+///     .subprotocols(["chat.v2", "chat.v1"])
+///     .origins(OriginPolicy::AllowList(vec!["https://chat.example".into()]))
+///     .check(|request| match request.resource.as_str() {
+///         "/chat" => Ok(()),
+///         _ => Err(Rejection::new(404, "there is nothing here but /chat")),
+///     })
+///     .build();
+/// # let (near, far) = tokio::io::duplex(4096);
+/// # let client = we_net::Client::default().request("ws://h/chat")?.subprotocols(["chat.v1"])?.on_stream(near);
+/// # let stream = far;
+/// let accept = acceptor.accept(stream);
+/// # let (socket, established) = tokio::join!(accept, client);
+/// # established?;
+/// let socket = socket?;
+/// assert_eq!(socket.subprotocol(), Some("chat.v1"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Acceptor {
+    config: Arc<Config>,
+    head_limits: HeadLimits,
+    handshake_timeout: Duration,
+    subprotocols: Arc<[String]>,
+    origins: OriginPolicy,
+    check: Option<Arc<Check>>,
+}
+
+/// Puts an [`Acceptor`] together.
+#[derive(Clone, Debug, Default)]
+pub struct AcceptorBuilder(Acceptor);
+
+impl Default for Acceptor {
+    /// Any path, no subprotocol, web pages only of the same host, the limits of [`Config::server`], and 10 s for the
+    /// request.
+    fn default() -> Self {
+        Self {
+            config: Arc::new(Config::server()),
+            head_limits: HeadLimits::default(),
+            handshake_timeout: Duration::from_secs(10),
+            subprotocols: Arc::new([]),
+            origins: OriginPolicy::default(),
+            check: None,
+        }
+    }
+}
+
+impl Acceptor {
+    /// Starts from the default settings.
+    pub fn builder() -> AcceptorBuilder {
+        AcceptorBuilder::default()
+    }
+
+    /// Reads the request from `stream` and answers it. A request that is not accepted is answered with the status that
+    /// says why, and the stream is closed.
+    ///
+    /// Not cancel-safe: dropping the future drops the stream.
+    pub async fn accept<S>(&self, stream: S) -> Result<WebSocket<S>, UpgradeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        Ok(self.establish(stream).await?.into())
+    }
+
+    /// As [`accept`](Self::accept), but returns the [`Driver`] instead of a [`WebSocket`].
+    pub async fn establish<S>(&self, mut stream: S) -> Result<Established<S>, UpgradeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let limit = self.handshake_timeout;
+        match timeout(limit, self.upgrade(&mut stream)).await {
+            Ok(Ok((request, subprotocol))) => Ok(self.open(stream, request, subprotocol)),
+            Ok(Err(UpgradeError::Rejected(rejection))) => {
+                tracing::debug!(%rejection, "handshake rejected");
+                // The client may never read it: that is its loss, but not our time.
+                let _ = timeout(limit, reject(&mut stream, &rejection)).await;
+                Err(rejection.into())
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(UpgradeError::Timeout(limit)),
+        }
+    }
+
+    /// Request in, response out.
+    async fn upgrade<S>(
+        &self,
+        stream: &mut S,
+    ) -> Result<(ServerRequest, Option<String>), UpgradeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let request = read_request(stream, self.head_limits).await?;
+        // https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2 step 4: origin, resource, subprotocol.
+        if !self
+            .origins
+            .allows(request.origin.as_deref(), &request.host)
+        {
+            return Err(Rejection::from(RejectionReason::Origin).into());
+        }
+        if let Some(check) = &self.check {
+            check(&request)?;
+        }
+        let subprotocol = request
+            .choose_subprotocol(&self.subprotocols)
+            .map(str::to_owned);
+        let mut response = request.accept();
+        if let Some(name) = &subprotocol {
+            response = response
+                .with_subprotocol(name)
+                .map_err(|error| Rejection::new(500, error.to_string()))?;
+        }
+        stream.write_all(&response.to_bytes()).await?;
+        stream.flush().await?;
+        Ok((request, subprotocol))
+    }
+
+    fn open<S>(
+        &self,
+        stream: S,
+        request: ServerRequest,
+        subprotocol: Option<String>,
+    ) -> Established<S> {
+        let connection = Connection::new(Role::Server, Arc::clone(&self.config));
+        Established {
+            driver: Driver::new(stream, connection).with_leftover(&request.leftover),
+            negotiated: Negotiated {
+                resource: request.resource,
+                subprotocol,
+                extensions: ExtensionHeader::format_list(&[]),
+                headers: request.headers,
+                peer_addr: None,
+            },
+        }
+    }
+}
+
+impl AcceptorBuilder {
+    /// Sets limits and timeouts of open connections. Start from [`Config::server`].
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.0.config = config.into();
+        self
+    }
+
+    /// Sets how large the head of a request may be.
+    pub fn head_limits(mut self, limits: HeadLimits) -> Self {
+        self.0.head_limits = limits;
+        self
+    }
+
+    /// Sets how long a client may take for its request. Default 10 s.
+    pub fn handshake_timeout(mut self, limit: Duration) -> Self {
+        self.0.handshake_timeout = limit;
+        self
+    }
+
+    /// Sets the subprotocols that the server speaks. Of those, the client's favourite is chosen; if the client asks for
+    /// others only, none is, and a client that keeps to the web's rules gives up.
+    pub fn subprotocols<T: Into<String>>(
+        mut self,
+        subprotocols: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.0.subprotocols = subprotocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets which web pages may connect. Default: those of the same host.
+    pub fn origins(mut self, policy: OriginPolicy) -> Self {
+        self.0.origins = policy;
+        self
+    }
+
+    /// Sets what else a request must pass: its path, its cookies. What is returned as an error is the answer.
+    pub fn check(
+        mut self,
+        check: impl Fn(&ServerRequest) -> Result<(), Rejection> + Send + Sync + 'static,
+    ) -> Self {
+        self.0.check = Some(Arc::new(check));
+        self
+    }
+
+    /// The acceptor.
+    pub fn build(self) -> Acceptor {
+        self.0
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor")
+            .field("subprotocols", &self.subprotocols)
+            .field("origins", &self.origins)
+            .field("handshake_timeout", &self.handshake_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn read_request<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    limits: HeadLimits,
+) -> Result<ServerRequest, UpgradeError> {
+    let mut reader = RequestReader::new(limits);
+    let mut buffer = vec![0; 4096];
+    loop {
+        let count = match stream.read(&mut buffer).await {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            Err(error) => return Err(error.into()),
+        };
+        let bytes = buffer.get(..count).unwrap_or_default();
+        if bytes.is_empty() {
+            return Err(UpgradeError::Ended {
+                started: !reader.is_empty(),
+            });
+        }
+        if let Some(request) = reader.receive(bytes)? {
+            return Ok(request);
+        }
+    }
+}
+
+/// Writes the rejection and waits for the client to close: with unread input a close would be a reset, and the reset
+/// could overtake the answer.
+async fn reject<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    rejection: &Rejection,
+) -> io::Result<()> {
+    stream.write_all(&rejection.to_bytes()).await?;
+    stream.shutdown().await?;
+    let mut buffer = vec![0; 4096];
+    let mut discarded = 0;
+    while discarded < MAX_DISCARDED {
+        match stream.read(&mut buffer).await? {
+            0 => break,
+            count => discarded += count,
+        }
+    }
+    Ok(())
+}

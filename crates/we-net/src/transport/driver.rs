@@ -1,0 +1,327 @@
+//! The [`Driver`]: moves bytes and time between a stream and the protocol's [`Connection`].
+//!
+//! It is a set of poll functions and nothing more: no task, no queue, no lock. Whoever owns it decides where it runs
+//! (a task of its own, a thread's event loop) and how commands get to it. It keeps to the one rule of a `Connection`
+//! (mutate, then drain), so its owner cannot get that wrong.
+//!
+//! - Reading: into a buffer that all connections of a thread share, so an idle connection holds none. Nothing is read
+//!   while an event waits to be taken: a slow owner slows the peer down.
+//! - Writing: once no event is left to take, everything that has been queued meanwhile goes out in one gathered write.
+//! - Time: one timer, which exists only while the connection has a deadline.
+//! - Ending: the write half is shut down when the `Connection` asks for it, reading goes on until the peer has ended
+//!   its half too (a socket closed with unread input resets the connection, and the reset can overtake our Close frame),
+//!   then the stream is dropped.
+//! - Fairness: one poll does a bounded amount of work and then wakes itself; events count against tokio's budget.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::protocol::{CloseFrame, Connection, Event, Message, Refusal, SendError};
+
+/// Bytes of the buffer that the connections of a thread read into: as much as a socket usually has ready.
+const SCRATCH: usize = 64 * 1024;
+
+/// Reads, and writes, in one poll before other tasks get their turn.
+const TURNS: usize = 16;
+
+/// Pieces of output handed over in one gathered write.
+const SLICES: usize = 64;
+
+thread_local! {
+    /// Taken out while in use: a stream that itself drives a connection then gets a buffer of its own.
+    static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
+/// A WebSocket connection on a stream.
+///
+/// All functions with a [`Context`] must be polled by the owner's one task (or with one waker that wakes all that
+/// care). Dropping a future that polls a driver loses nothing: the state is in the driver. Dropping the driver drops the
+/// stream without a closing handshake.
+///
+/// ```
+/// use we_net::protocol::{Config, Connection, Event, Message, Role};
+/// use we_net::transport::Driver;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let (near, far) = tokio::io::duplex(1024);
+/// let mut client = Driver::new(near, Connection::new(Role::Client, Config::default()));
+/// let mut server = Driver::new(far, Connection::new(Role::Server, Config::server()));
+/// client.send(Message::text("hello"))?;
+/// client.flush().await;
+/// assert_eq!(server.next_event().await, Some(Event::Message(Message::text("hello"))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Driver<S> {
+    /// `None` once the connection is over.
+    stream: Option<S>,
+    connection: Connection,
+    /// What has been written to the stream may still be in a buffer of its own (TLS).
+    flush: Flush,
+    shutdown: Shutdown,
+    input: Input,
+    /// Present while there is a deadline.
+    timer: Option<Timer>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flush {
+    Needed,
+    Done,
+}
+
+/// Of the write half.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shutdown {
+    NotYet,
+    Done,
+}
+
+/// The read half.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Input {
+    Open,
+    Ended,
+}
+
+struct Timer {
+    deadline: Instant,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl<S> Driver<S> {
+    /// Drives `connection` on `stream`, on which the opening handshake is over.
+    pub fn new(stream: S, connection: Connection) -> Self {
+        Self {
+            stream: Some(stream),
+            connection,
+            flush: Flush::Done,
+            shutdown: Shutdown::NotYet,
+            input: Input::Open,
+            timer: None,
+        }
+    }
+
+    /// Hands over bytes that were read from the stream before: what followed the opening handshake.
+    #[must_use]
+    pub fn with_leftover(mut self, leftover: &[u8]) -> Self {
+        if !leftover.is_empty() {
+            self.connection.receive(now(), leftover);
+        }
+        self
+    }
+
+    /// The state machine.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The state machine, for changing it. Then call one of the poll functions, which do what follows from the change.
+    /// Use [`now`] where it wants the time.
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// The stream; `None` once the connection is over.
+    pub fn stream(&self) -> Option<&S> {
+        self.stream.as_ref()
+    }
+
+    /// Queues a message. See [`Connection::send`]; it goes out with the next poll.
+    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.connection.send(now(), message.into())
+    }
+
+    /// Queues a Ping. See [`Connection::ping`]; it goes out with the next poll.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), Refusal> {
+        self.connection.ping(now(), payload)
+    }
+
+    /// Starts the closing handshake. See [`Connection::close`]; the Close frame goes out with the next poll.
+    pub fn close(&mut self, frame: Option<CloseFrame>) {
+        self.connection.close(now(), frame);
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    /// The next event; `None` after [`Event::Closed`]. Writes what is queued and minds the deadlines while it waits, so
+    /// this is the one function that must be polled again whenever it wakes.
+    ///
+    /// While events are ready nothing is written: an owner that answers each event has its answers gathered into one
+    /// write. Polls after `None` return `None`.
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        let budget = ready!(coop::poll_proceed(cx));
+        for _ in 0..TURNS {
+            if let Some(event) = self.connection.poll_event() {
+                budget.made_progress();
+                return Poll::Ready(Some(event));
+            }
+            if self.stream.is_none() {
+                return Poll::Ready(None);
+            }
+            // Blocked output does not keep us from reading: the peer may be waiting for us to read first.
+            let _ = self.poll_flush(cx);
+            if self.stream.is_some() && self.poll_read(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        // The peer sends much that makes no event (fragments, input after a failure): let others have their turn.
+        budget.made_progress();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Writes what is queued; ready when nothing is left, or the connection is over (then the events tell why). Minds
+    /// the deadlines too.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let written = match self.poll_output(cx) {
+            Poll::Ready(Err(error)) => {
+                self.drain_input(cx);
+                self.connection.transport_failed(now(), error);
+                Poll::Ready(())
+            }
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+        };
+        self.poll_timer(cx);
+        if self.connection.is_terminated() {
+            self.stream = None;
+            self.timer = None;
+            return Poll::Ready(());
+        }
+        written
+    }
+
+    /// [`poll_event`](Self::poll_event) as a future. Cancel-safe.
+    pub async fn next_event(&mut self) -> Option<Event> {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// [`poll_flush`](Self::poll_flush) as a future. Cancel-safe.
+    pub async fn flush(&mut self) {
+        poll_fn(|cx| self.poll_flush(cx)).await;
+    }
+
+    /// Writes and flushes all output, then shuts the write half down if the connection asks for it.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(stream) = &mut self.stream else {
+            return Poll::Ready(Ok(()));
+        };
+        let mut turns = 0;
+        while self.connection.wants_write() {
+            if turns == TURNS {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            turns += 1;
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = self.connection.output(&mut slices);
+            let slices = slices.get(..filled).unwrap_or_default();
+            let written = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, slices))?;
+            if written == 0 {
+                return Poll::Ready(Err(ErrorKind::WriteZero.into()));
+            }
+            self.connection.output_written(now(), written);
+            self.flush = Flush::Needed;
+        }
+        if self.flush == Flush::Needed {
+            ready!(Pin::new(&mut *stream).poll_flush(cx))?;
+            self.flush = Flush::Done;
+        }
+        if self.shutdown == Shutdown::NotYet && self.connection.wants_shutdown() {
+            ready!(Pin::new(stream).poll_shutdown(cx))?;
+            self.shutdown = Shutdown::Done;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once and hands over what came. Ready if something did, be it the end or an error.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(stream) = &mut self.stream else {
+            return Poll::Pending;
+        };
+        if self.input == Input::Ended {
+            return Poll::Pending;
+        }
+        let mut buffer = BUFFER
+            .take()
+            .unwrap_or_else(|| vec![0; SCRATCH].into_boxed_slice());
+        let mut read = ReadBuf::new(&mut buffer);
+        let result = Pin::new(stream).poll_read(cx, &mut read);
+        match &result {
+            Poll::Ready(Ok(())) if !read.filled().is_empty() => {
+                self.connection.receive(now(), read.filled())
+            }
+            Poll::Ready(Ok(())) => self.end_input(),
+            // TLS without its closing alert. A connection cut short shows by the Close frame that is missing.
+            Poll::Ready(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => self.end_input(),
+            Poll::Ready(Err(_)) | Poll::Pending => {}
+        }
+        // Fails only while the thread ends.
+        let _ = BUFFER.try_with(|cell| cell.set(Some(buffer)));
+        if let Err(error) = ready!(result)
+            && self.input == Input::Open
+        {
+            self.input = Input::Ended;
+            self.connection.transport_failed(now(), error);
+        }
+        Poll::Ready(())
+    }
+
+    /// Output has failed: what the peer sent before it left (its Close frame, say) still counts.
+    fn drain_input(&mut self, cx: &mut Context<'_>) {
+        for _ in 0..TURNS {
+            if self.poll_read(cx).is_pending() {
+                return;
+            }
+        }
+    }
+
+    fn end_input(&mut self) {
+        self.input = Input::Ended;
+        self.connection.receive_eof(now());
+    }
+
+    /// Tells the connection when its deadline has come. Leaves a timer behind that wakes at the next one.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) {
+        while let Some(deadline) = self.connection.poll_timeout() {
+            let deadline = Instant::from_std(deadline);
+            let timer = self.timer.get_or_insert_with(|| Timer {
+                deadline,
+                sleep: Box::pin(sleep_until(deadline)),
+            });
+            if timer.deadline != deadline {
+                timer.deadline = deadline;
+                timer.sleep.as_mut().reset(deadline);
+            }
+            if timer.sleep.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            self.connection
+                .handle_timeout(deadline.max(Instant::now()).into_std());
+        }
+        self.timer = None;
+    }
+}
+
+/// The time as a [`Connection`] wants it: that of the timers (which tests may pause).
+pub fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+impl<S> fmt::Debug for Driver<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
+}

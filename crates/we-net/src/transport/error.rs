@@ -1,0 +1,190 @@
+//! Why no connection came to be: one line each, for the person who has to act on it.
+//!
+//! A script sees none of this: to it all failures look the same, as the
+//! [WHATWG standard](https://websockets.spec.whatwg.org/#feedback-from-the-protocol) demands.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::tls::TlsConfigError;
+use crate::handshake::{HandshakeError, HeaderError, SubprotocolError, UrlError};
+
+/// Why a client did not get its connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// Not a WebSocket URL.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// A port that fetch never dials.
+    #[error(
+        "port {0} belongs to another protocol and is blocked for WebSocket (https://fetch.spec.whatwg.org/#port-blocking); serve on another port"
+    )]
+    BadPort(u16),
+    /// A header, or the origin, cannot be sent.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// A subprotocol cannot be asked for.
+    #[error(transparent)]
+    Subprotocol(#[from] SubprotocolError),
+    /// The name look-up failed.
+    #[error("cannot find the address of {host}: {source}; check the spelling and the network")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the look-up says.
+        source: io::Error,
+    },
+    /// The name has no address.
+    #[error("{host} has no address; check the spelling")]
+    NoAddress {
+        /// The name.
+        host: String,
+    },
+    /// No address could be connected to.
+    #[error("{}", dial_advice(.host, .attempts))]
+    Dial {
+        /// `host:port` as the `Host` header has it.
+        host: String,
+        /// Every address that was tried, with its error.
+        attempts: Vec<(SocketAddr, io::Error)>,
+    },
+    /// Look-up and TCP connection took too long.
+    #[error("no connection to {host} within {}; is the server up, and does a firewall let this through?", seconds(*.after))]
+    ConnectTimeout {
+        /// `host:port`
+        host: String,
+        /// The limit.
+        after: Duration,
+    },
+    /// TLS and the HTTP upgrade took too long.
+    #[error("{host} accepted the connection but did not finish the handshake within {}; is it a WebSocket server, and not overloaded?", seconds(*.after))]
+    HandshakeTimeout {
+        /// `host:port`
+        host: String,
+        /// The limit.
+        after: Duration,
+    },
+    /// TLS cannot be set up on this side.
+    #[error(transparent)]
+    TlsConfig(#[from] TlsConfigError),
+    /// The TLS handshake failed.
+    #[error("{}", tls_advice(.host, .source))]
+    Tls {
+        /// `host:port`
+        host: String,
+        /// What rustls or the socket says.
+        source: io::Error,
+    },
+    /// The connection broke during the handshake.
+    #[error("the connection to {host} broke during the handshake: {source}; try again")]
+    Broken {
+        /// `host:port`
+        host: String,
+        /// What the socket says.
+        source: io::Error,
+    },
+    /// The server's answer does not open a WebSocket.
+    #[error("{host}: {source}")]
+    Handshake {
+        /// `host:port`
+        host: String,
+        /// What is wrong with it.
+        source: HandshakeError,
+    },
+}
+
+/// Seconds as a person writes them.
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
+
+fn dial_advice(host: &str, attempts: &[(SocketAddr, io::Error)]) -> String {
+    let Some((address, error)) = attempts.first() else {
+        return format!("cannot connect to {host}");
+    };
+    let more = match attempts.len() {
+        1 => String::new(),
+        n => format!(" (and {} more)", n - 1),
+    };
+    let advice = match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            "nothing listens there; is the server running, and is the port right?"
+        }
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+            "is this machine on the network?"
+        }
+        io::ErrorKind::PermissionDenied => "a firewall of this machine forbids it",
+        _ => "is the server running?",
+    };
+    format!("cannot connect to {host} at {address}{more}: {error}; {advice}")
+}
+
+fn tls_advice(host: &str, error: &io::Error) -> String {
+    use rustls::{CertificateError, Error};
+    let advice = match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Error>())
+    {
+        Some(Error::InvalidCertificate(error)) => match error {
+            CertificateError::UnknownIssuer => {
+                "its certificate is from an authority that is not trusted; add that authority's certificate"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "its certificate is for another name; use that name in the URL"
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "its certificate has expired; it must be renewed (or the clock of this machine is wrong)"
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "its certificate is not valid yet; is the clock of this machine right?"
+            }
+            _ => "its certificate cannot be accepted",
+        },
+        Some(Error::InvalidMessage(_)) => {
+            "it does not speak TLS; is this port for ws: instead of wss:?"
+        }
+        Some(Error::AlertReceived(_)) => "it refused our TLS handshake",
+        Some(_) => "the TLS handshake failed",
+        None => "the connection broke during the TLS handshake",
+    };
+    format!("no secure connection to {host}: {advice} ({error})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_connection_says_what_to_check() {
+        let error = ConnectError::Dial {
+            host: "h:1".into(),
+            attempts: vec![
+                (
+                    ([127, 0, 0, 1], 1).into(),
+                    io::ErrorKind::ConnectionRefused.into(),
+                ),
+                (
+                    ([127, 0, 0, 2], 1).into(),
+                    io::ErrorKind::ConnectionRefused.into(),
+                ),
+            ],
+        };
+        let text = error.to_string();
+        assert!(
+            text.contains("h:1 at 127.0.0.1:1 (and 1 more)")
+                && text.contains("is the server running"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn time_limits_are_told_in_seconds() {
+        let error = ConnectError::ConnectTimeout {
+            host: "h".into(),
+            after: Duration::from_millis(1500),
+        };
+        assert!(error.to_string().contains("within 1.5 s"), "{error}");
+    }
+}

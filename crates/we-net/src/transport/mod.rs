@@ -1,0 +1,25 @@
+//! Everything that touches a socket: name look-up, dialling, TLS, and the [`Driver`] that connects a stream with the
+//! protocol's state machine.
+//!
+//! | module | what it does | standard |
+//! |---|---|---|
+//! | [`resolve`] | names to addresses | [fetch, resolve an origin](https://fetch.spec.whatwg.org/#resolve-an-origin) |
+//! | [`dial`](mod@dial) | the first address that answers | [RFC 8305](https://www.rfc-editor.org/rfc/rfc8305) |
+//! | [`tls`] | TLS 1.2 and 1.3 of both roles | [RFC 8446](https://www.rfc-editor.org/rfc/rfc8446) |
+//! | [`stream`] | a socket with or without TLS as one type | |
+//! | [`driver`] | moves bytes and time between a stream and a `Connection` | |
+//! | [`error`] | why no connection came to be, for people | |
+
+pub mod dial;
+pub mod driver;
+pub mod error;
+pub mod resolve;
+pub mod stream;
+pub mod tls;
+
+pub use dial::dial;
+pub use driver::Driver;
+pub use error::ConnectError;
+pub use resolve::{Resolve, Resolver};
+pub use stream::MaybeTls;
+pub use tls::{TlsConfig, TlsConfigError, TlsServerConfig};

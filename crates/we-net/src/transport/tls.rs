@@ -1,0 +1,248 @@
+//! TLS of both roles by rustls: which authorities are trusted, and the one switch that trusts everybody.
+//!
+//! The cryptography is *ring*, named explicitly: whatever the embedding program has made the default of its process,
+//! connections here behave the same. ALPN offers `http/1.1`, the protocol that the opening handshake speaks.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+
+/// <https://www.iana.org/assignments/tls-extensiontype-values/tls-extensiontype-values.xhtml#alpn-protocol-ids>
+const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
+
+/// Whom a client trusts. Cheap to clone; clones share their session tickets.
+#[derive(Clone)]
+pub struct TlsConfig {
+    config: Arc<ClientConfig>,
+    trust: Trust,
+}
+
+/// How a server proves who it is. Cheap to clone.
+#[derive(Clone)]
+pub struct TlsServerConfig {
+    config: Arc<ServerConfig>,
+}
+
+/// Why certificates or keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsConfigError {
+    /// The text is not PEM.
+    #[error(
+        "cannot read the PEM text: {0}; it must have lines such as -----BEGIN CERTIFICATE-----"
+    )]
+    Pem(#[from] rustls::pki_types::pem::Error),
+    /// There is no certificate in it.
+    #[error(
+        "there is no certificate in the PEM text; it must have a line -----BEGIN CERTIFICATE-----"
+    )]
+    NoCertificate,
+    /// A certificate or key is malformed, or they do not belong together.
+    #[error("the certificate or key cannot be used: {0}")]
+    Rustls(#[from] rustls::Error),
+}
+
+/// What a client checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    Roots,
+    Anyone,
+}
+
+impl TlsConfig {
+    /// Trusts the authorities that Mozilla's browser trusts (the `webpki-roots` crate).
+    pub fn new() -> Result<Self, TlsConfigError> {
+        static SHARED: OnceLock<TlsConfig> = OnceLock::new();
+        if let Some(config) = SHARED.get() {
+            return Ok(config.clone());
+        }
+        let config = Self::trusting(web_roots())?;
+        Ok(SHARED.get_or_init(|| config).clone())
+    }
+
+    /// Trusts also the certificates in `pem`: an organisation's own authority, or a test's.
+    pub fn with_extra_roots(pem: &[u8]) -> Result<Self, TlsConfigError> {
+        let mut roots = web_roots();
+        for certificate in certificates(pem)? {
+            roots.add(certificate)?;
+        }
+        Self::trusting(roots)
+    }
+
+    /// Trusts whoever answers: no certificate is checked, and anyone on the way can read and change everything.
+    /// For experiments on one's own machine. Never to be reached from a script.
+    pub fn dangerous_accept_any_certificate() -> Result<Self, TlsConfigError> {
+        let provider = provider();
+        let verifier = AcceptAnyCertificate {
+            algorithms: provider.signature_verification_algorithms,
+        };
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        Ok(Self::from_config(config, Trust::Anyone))
+    }
+
+    fn trusting(roots: RootCertStore) -> Result<Self, TlsConfigError> {
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self::from_config(config, Trust::Roots))
+    }
+
+    fn from_config(mut config: ClientConfig, trust: Trust) -> Self {
+        config.alpn_protocols = vec![ALPN_HTTP_1_1.to_vec()];
+        Self {
+            config: Arc::new(config),
+            trust,
+        }
+    }
+
+    /// For handing to `tokio-rustls`.
+    pub(crate) fn rustls(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
+}
+
+impl fmt::Debug for TlsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsConfig")
+            .field("trust", &self.trust)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TlsServerConfig {
+    /// Proves itself by the certificate chain in `chain_pem` (its own certificate first) and the private key in
+    /// `key_pem`. Clients are not asked for certificates.
+    pub fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, TlsConfigError> {
+        let chain = certificates(chain_pem)?;
+        let key = PrivateKeyDer::from_pem_slice(key_pem)?;
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        config.alpn_protocols = vec![ALPN_HTTP_1_1.to_vec()];
+        Ok(Self {
+            config: Arc::new(config),
+        })
+    }
+
+    /// For handing to `tokio-rustls`.
+    pub(crate) fn rustls(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+}
+
+impl fmt::Debug for TlsServerConfig {
+    /// Shows nothing: there is a private key inside.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsServerConfig").finish_non_exhaustive()
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn web_roots() -> RootCertStore {
+    RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
+    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>()?;
+    if certificates.is_empty() {
+        return Err(TlsConfigError::NoCertificate);
+    }
+    Ok(certificates)
+}
+
+/// The verifier behind [`TlsConfig::dangerous_accept_any_certificate`]. It still checks that the peer holds the key of
+/// the certificate that it shows, so that a broken peer is not taken for a working one.
+#[derive(Debug)]
+struct AcceptAnyCertificate {
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for AcceptAnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn text_without_certificates_is_refused() {
+        assert!(matches!(
+            TlsConfig::with_extra_roots(b"hello"),
+            Err(TlsConfigError::NoCertificate)
+        ));
+        assert!(
+            TlsConfig::with_extra_roots(
+                b"-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----\n"
+            )
+            .is_err()
+        );
+        assert!(TlsServerConfig::from_pem(b"", b"").is_err());
+    }
+
+    #[test]
+    fn debug_output_tells_whether_anyone_is_trusted() {
+        let text = format!(
+            "{:?}",
+            TlsConfig::dangerous_accept_any_certificate().unwrap()
+        );
+        assert!(text.contains("Anyone"), "{text}");
+    }
+
+    #[test]
+    fn the_default_is_built_once() {
+        let (a, b) = (TlsConfig::new().unwrap(), TlsConfig::new().unwrap());
+        assert!(Arc::ptr_eq(&a.config, &b.config));
+        assert_eq!(a.config.alpn_protocols, [ALPN_HTTP_1_1]);
+    }
+}
