@@ -2,8 +2,10 @@
 #![allow(dead_code, unused_imports)]
 
 mod abort;
+mod base64;
 mod binding;
 mod dom;
+mod encoding;
 pub mod event_loop;
 mod file;
 mod network;

@@ -8,11 +8,14 @@ use boa_engine::{
 };
 
 use crate::{
+    abort::{AbortController, AbortSignal},
+    base64,
     binding::{Primordials, define_global, register},
     dom::{
         DomException, Event, EventTarget, EventTargetObject, TargetKind, events,
         global_scope::GlobalScope, report,
     },
+    encoding::{TextDecoder, TextEncoder},
     event_loop::{EventResult, LoopHost},
     file::Blob,
     network::{SocketEvent, SocketId},
@@ -102,8 +105,13 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     register::<events::CustomEvent>(context)?;
     register::<DomException>(context)?;
     register::<EventTarget>(context)?;
+    register::<AbortSignal>(context)?;
+    register::<AbortController>(context)?;
     register::<Blob>(context)?;
     register::<WebSocket>(context)?;
+    register::<TextEncoder>(context)?;
+    register::<TextDecoder>(context)?;
+    base64::install(context)?;
     define_global::<GlobalScope>(context)?;
     Ok(())
 }

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use boa_engine::{
-    Context, JsError, JsResult, JsValue, Source, builtins::promise::PromiseState, object::builtins::JsPromise,
+    Context, JsError, JsResult, JsValue, Source, builtins::promise::PromiseState,
+    object::builtins::JsPromise,
 };
 
 use crate::{EventLoop, Options};
@@ -30,25 +31,35 @@ pub(crate) struct Agent {
 impl Agent {
     pub(crate) fn new() -> Self {
         // A buffer limit that tests reach.
-        let options = Options { max_buffer_size: 1 << 20, ..Options::default() };
+        let options = Options {
+            max_buffer_size: 1 << 20,
+            ..Options::default()
+        };
         let event_loop = EventLoop::new(options).unwrap();
         let mut context = event_loop.context_builder().build().unwrap();
         event_loop.install(&mut context).unwrap();
         context.eval(Source::from_bytes(PRELUDE)).unwrap();
-        Self { event_loop, context }
+        Self {
+            event_loop,
+            context,
+        }
     }
 
     /// Runs a script until nothing is pending: its value as a string, or what it threw. A promise is waited for.
     pub(crate) fn eval(&mut self, script: &str) -> Result<String, String> {
         let value = self.evaluate(script).map_err(|error| error.to_string())?;
-        let value = value.to_string(&mut self.context).map_err(|error| error.to_string())?;
+        let value = value
+            .to_string(&mut self.context)
+            .map_err(|error| error.to_string())?;
         Ok(value.to_std_string_lossy())
     }
 
     fn evaluate(&mut self, script: &str) -> JsResult<JsValue> {
         let value = self.context.eval(Source::from_bytes(script))?;
         self.event_loop.run(&mut self.context).unwrap();
-        let Some(Ok(promise)) = value.as_object().map(JsPromise::from_object) else { return Ok(value) };
+        let Some(Ok(promise)) = value.as_object().map(JsPromise::from_object) else {
+            return Ok(value);
+        };
         match promise.state() {
             PromiseState::Fulfilled(value) => Ok(value),
             PromiseState::Rejected(reason) => Err(JsError::from_opaque(reason)),

@@ -3,9 +3,10 @@
 
 use boa_engine::{
     Context, JsNativeError, JsResult, JsValue,
+    builtins::typed_array::TypedArrayKind,
     object::{
         JsObject,
-        builtins::{JsArrayBuffer, JsDataView, JsSharedArrayBuffer, JsTypedArray},
+        builtins::{JsArrayBuffer, JsDataView, JsSharedArrayBuffer, JsTypedArray, JsUint8Array},
     },
 };
 
@@ -16,7 +17,15 @@ pub(crate) struct BufferSource {
     buffer: Buffer,
     offset: usize,
     length: usize,
-    is_view: bool,
+    view: Option<ViewKind>,
+}
+
+/// The views of the language, as far as an IDL tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ViewKind {
+    Uint8Array,
+    OtherTypedArray,
+    DataView,
 }
 
 enum Buffer {
@@ -34,20 +43,39 @@ impl BufferSource {
         let object = value.as_object()?;
         if let Ok(view) = JsTypedArray::from_object(object.clone()) {
             let buffer = Buffer::from_value(&view.buffer(context).ok()?)?;
+            let kind = match view.kind() {
+                Some(TypedArrayKind::Uint8) => ViewKind::Uint8Array,
+                _ => ViewKind::OtherTypedArray,
+            };
             // The engine throws for a view that is out of bounds; the web sees an empty one.
             let offset = view.byte_offset(context).unwrap_or(0);
             let length = view.byte_length(context).unwrap_or(0);
-            return Some(Self { buffer, offset, length, is_view: true });
+            return Some(Self {
+                buffer,
+                offset,
+                length,
+                view: Some(kind),
+            });
         }
         if let Ok(view) = JsDataView::from_object(object.clone()) {
             let buffer = Buffer::from_value(&view.buffer(context).ok()?)?;
             let offset = view.byte_offset(context).unwrap_or(0) as usize;
             let length = view.byte_length(context).unwrap_or(0) as usize;
-            return Some(Self { buffer, offset, length, is_view: true });
+            return Some(Self {
+                buffer,
+                offset,
+                length,
+                view: Some(ViewKind::DataView),
+            });
         }
         let buffer = Buffer::from_object(object)?;
         let length = buffer.len();
-        Some(Self { buffer, offset: 0, length, is_view: false })
+        Some(Self {
+            buffer,
+            offset: 0,
+            length,
+            view: None,
+        })
     }
 
     /// The number of bytes.
@@ -60,19 +88,23 @@ impl BufferSource {
         matches!(self.buffer, Buffer::Shared(_))
     }
 
-    /// Whether this is a view, and not a buffer itself.
-    pub(crate) fn is_view(&self) -> bool {
-        self.is_view
+    /// Which view on its buffer this is, or `None` if it is a buffer itself.
+    pub(crate) fn view_kind(&self) -> Option<ViewKind> {
+        self.view
     }
 
     /// The TypeError for a buffer source that may be neither shared nor resizable, its IDL having neither
     /// `[AllowShared]` nor `[AllowResizable]`.
     pub(crate) fn require_plain(&self, context: &mut Context) -> JsResult<()> {
         if self.is_shared() {
-            return Err(JsNativeError::typ().with_message("a view on a SharedArrayBuffer is not allowed here").into());
+            return Err(JsNativeError::typ()
+                .with_message("a view on a SharedArrayBuffer is not allowed here")
+                .into());
         }
         if self.is_resizable(context)? {
-            return Err(JsNativeError::typ().with_message("a resizable ArrayBuffer is not allowed here").into());
+            return Err(JsNativeError::typ()
+                .with_message("a resizable ArrayBuffer is not allowed here")
+                .into());
         }
         Ok(())
     }
@@ -80,12 +112,14 @@ impl BufferSource {
     /// Whether the buffer was made with a `maxByteLength`.
     pub(crate) fn is_resizable(&self, context: &mut Context) -> JsResult<bool> {
         let (getter, buffer) = match &self.buffer {
-            Buffer::Owned(buffer) => {
-                (Primordials::get(context, |it| &it.array_buffer_resizable)?, JsValue::from(buffer.clone()))
-            }
-            Buffer::Shared(buffer) => {
-                (Primordials::get(context, |it| &it.shared_array_buffer_growable)?, JsValue::from(buffer.clone()))
-            }
+            Buffer::Owned(buffer) => (
+                Primordials::get(context, |it| &it.array_buffer_resizable)?,
+                JsValue::from(buffer.clone()),
+            ),
+            Buffer::Shared(buffer) => (
+                Primordials::get(context, |it| &it.shared_array_buffer_growable)?,
+                JsValue::from(buffer.clone()),
+            ),
         };
         Ok(getter.call(&buffer, &[], context)?.to_boolean())
     }
@@ -98,38 +132,46 @@ impl BufferSource {
         match &self.buffer {
             Buffer::Owned(buffer) => {
                 let bytes = buffer.data();
-                read(bytes.as_deref().and_then(|bytes| bytes.get(range)).unwrap_or_default())
+                read(
+                    bytes
+                        .as_deref()
+                        .and_then(|bytes| bytes.get(range))
+                        .unwrap_or_default(),
+                )
             }
             Buffer::Shared(buffer) => read(buffer.to_vec().get(range).unwrap_or_default()),
         }
     }
 
-    /// Writes `bytes` to the start of the buffer source, as far as they fit; tells how many did.
-    /// Shared buffers are written to through the engine's own stores.
+    /// Has `fill` write to the bytes, from the first on; it tells how many it wrote. A shared buffer is written
+    /// to by the engine's own stores, from a copy that is at most `most` bytes long.
     ///
     /// <https://webidl.spec.whatwg.org/#arraybufferview-write>
-    pub(crate) fn write(&self, bytes: &[u8], context: &mut Context) -> JsResult<usize> {
-        let count = bytes.len().min(self.length);
-        let bytes = bytes.get(..count).unwrap_or_default();
+    pub(crate) fn write_with(
+        &self,
+        most: usize,
+        fill: impl FnOnce(&mut [u8]) -> usize,
+        context: &mut Context,
+    ) -> JsResult<usize> {
         match &self.buffer {
             Buffer::Owned(buffer) => {
-                let Some(mut target) = buffer.data_mut() else { return Ok(0) };
-                let range = self.offset..self.offset.saturating_add(count);
-                match target.get_mut(range) {
-                    Some(target) => {
-                        target.copy_from_slice(bytes);
-                        Ok(count)
-                    }
-                    None => Ok(0),
-                }
+                let range = self.offset..self.offset.saturating_add(self.length);
+                let mut bytes = buffer.data_mut();
+                Ok(fill(
+                    bytes
+                        .as_deref_mut()
+                        .and_then(|bytes| bytes.get_mut(range))
+                        .unwrap_or_default(),
+                ))
             }
             Buffer::Shared(buffer) => {
-                let view =
-                    boa_engine::object::builtins::JsUint8Array::from_shared_array_buffer(buffer.clone(), context)?;
-                for (index, byte) in bytes.iter().enumerate() {
+                let mut bytes = vec![0; self.length.min(most)];
+                let written = fill(&mut bytes);
+                let view = JsUint8Array::from_shared_array_buffer(buffer.clone(), context)?;
+                for (index, byte) in bytes.iter().take(written).enumerate() {
                     view.set(self.offset + index, *byte, false, context)?;
                 }
-                Ok(count)
+                Ok(written)
             }
         }
     }

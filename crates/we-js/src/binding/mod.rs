@@ -32,11 +32,13 @@ mod primordials;
 mod realm;
 mod strings;
 mod this;
+mod weak;
 
-pub(crate) use buffer_source::{BufferSource, not_a_buffer_source};
+pub(crate) use buffer_source::{BufferSource, ViewKind, not_a_buffer_source};
 pub(crate) use convert::*;
 pub(crate) use definition::{Definition, Interface, define_function, define_global, register};
 pub(crate) use primordials::Primordials;
 pub(crate) use realm::{Interfaces, prototype_of};
-pub(crate) use strings::{from_utf8, to_usv_string};
+pub(crate) use strings::{encode_utf8, from_utf8, to_usv_string};
 pub(crate) use this::{NewTarget, This, create};
+pub(crate) use weak::WeakObject;

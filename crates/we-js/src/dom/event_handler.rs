@@ -14,7 +14,10 @@ use super::{
     event_target::{Callback, Listener},
     events::ErrorEvent,
 };
-use crate::binding::{Definition, Interface, This};
+use crate::{
+    abort,
+    binding::{Definition, Interface, This},
+};
 
 /// The [event handler map](https://html.spec.whatwg.org/multipage/webappapis.html#event-handler-map) of a target.
 #[derive(Default, Trace, Finalize)]
@@ -56,6 +59,7 @@ pub(crate) fn define<T: Interface<Root = EventTargetObject>>(
             if let Some(target) = as_target(this) {
                 // `[LegacyTreatNonObjectAsNull]`
                 set(&target, JsString::from(kind), value.as_object());
+                abort::keep_observed_signal(target.object());
             }
             Ok(())
         },

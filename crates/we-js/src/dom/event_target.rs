@@ -14,7 +14,7 @@ use super::{
     global_scope::GlobalScope,
 };
 use crate::{
-    abort::AbortSignal,
+    abort::{self, AbortSignal},
     binding::{Definition, Dictionary, Interface, NewTarget, This},
     websocket::WebSocket,
 };
@@ -197,12 +197,12 @@ fn add_event_listener(
         removed: Cell::new(false),
     };
     // Steps 5, 6
-    if let Some(listener) = this.state().add(listener)
-        && let Some(signal) = signal
-    {
-        signal
-            .state()
-            .remove_listener_on_abort(this.object().clone(), listener);
+    let added = this.state().add(listener);
+    if let Some(listener) = added {
+        abort::keep_observed_signal(this.object());
+        if let Some(signal) = signal {
+            abort::remove_listener_on_abort(&signal, this.object(), &listener, context)?;
+        }
     }
     Ok(JsValue::undefined())
 }

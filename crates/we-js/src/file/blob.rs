@@ -12,8 +12,8 @@ use boa_gc::{Finalize, Trace};
 use super::{AlignedBytes, BlobBuilder, BlobData, data::TooLarge};
 use crate::{
     binding::{
-        self, BufferSource, Definition, Dictionary, IntegerConversion, Interface, NewTarget, This, from_utf8, sequence,
-        signed_integer, usv_string,
+        self, BufferSource, Definition, Dictionary, IntegerConversion, Interface, NewTarget, This,
+        from_utf8, sequence, signed_integer, usv_string,
     },
     dom::{DomException, ErrorName},
     event_loop::{self, TaskSource},
@@ -29,8 +29,15 @@ pub(crate) struct Blob {
 
 impl Blob {
     /// A `Blob` object of these bytes, whose `type` is `kind`.
-    pub(crate) fn object(data: impl Into<BlobData>, kind: JsString, context: &mut Context) -> JsResult<JsObject> {
-        let root = Self { data: data.into(), kind };
+    pub(crate) fn object(
+        data: impl Into<BlobData>,
+        kind: JsString,
+        context: &mut Context,
+    ) -> JsResult<JsObject> {
+        let root = Self {
+            data: data.into(),
+            kind,
+        };
         Ok(binding::create::<Self>(root, context)?.object().clone())
     }
 
@@ -60,7 +67,11 @@ impl Interface for Blob {
         idl.operation("slice", 0, slice);
         idl.promise_operation("text", 0, |this, _, context| read(this, text, context));
         idl.promise_operation("arrayBuffer", 0, |this, _, context| {
-            read(this, |bytes, context| Ok(array_buffer(bytes, context)?.into()), context)
+            read(
+                this,
+                |bytes, context| Ok(array_buffer(bytes, context)?.into()),
+                context,
+            )
         });
         idl.promise_operation("bytes", 0, |this, _, context| {
             read(
@@ -91,11 +102,16 @@ enum BlobPart {
 }
 
 /// <https://w3c.github.io/FileAPI/#dom-blob-blob>
-fn construct(new_target: &NewTarget<Blob>, args: &[JsValue], context: &mut Context) -> JsResult<JsObject> {
+fn construct(
+    new_target: &NewTarget<Blob>,
+    args: &[JsValue],
+    context: &mut Context,
+) -> JsResult<JsObject> {
     let parts = match args.get_or_undefined(0) {
         value if value.is_undefined() => Vec::new(),
-        value => sequence(value, context, BlobPart::from_value)?
-            .ok_or_else(|| JsNativeError::typ().with_message("Blob: argument 1 is not a sequence of parts"))?,
+        value => sequence(value, context, BlobPart::from_value)?.ok_or_else(|| {
+            JsNativeError::typ().with_message("Blob: argument 1 is not a sequence of parts")
+        })?,
     };
     let options = Dictionary::new(args.get_or_undefined(1))?;
     let endings = match options.string("endings", context)? {
@@ -103,14 +119,22 @@ fn construct(new_target: &NewTarget<Blob>, args: &[JsValue], context: &mut Conte
         Some(endings) if endings == js_string!("transparent") => EndingType::Transparent,
         Some(endings) if endings == js_string!("native") => EndingType::Native,
         Some(_) => {
-            return Err(JsNativeError::typ().with_message("endings is neither 'transparent' nor 'native'").into());
+            return Err(JsNativeError::typ()
+                .with_message("endings is neither 'transparent' nor 'native'")
+                .into());
         }
     };
     let kind = options.string("type", context)?.unwrap_or_default();
     let data = process(&parts, endings, memory_limit(context))
         .map_err(|error| JsNativeError::range().with_message(error.to_string()))?;
     event_loop::account_external(usize::try_from(data.len()).unwrap_or(usize::MAX), context);
-    new_target.create(Blob { data, kind: normalize_type(&kind) }, context)
+    new_target.create(
+        Blob {
+            data,
+            kind: normalize_type(&kind),
+        },
+        context,
+    )
 }
 
 impl BlobPart {
@@ -122,7 +146,7 @@ impl BlobPart {
         if let Some(buffer) = BufferSource::from_value(&value, context) {
             // Neither `[AllowShared]` nor `[AllowResizable]`: a view on such a buffer and a resizable buffer are
             // refused. A shared buffer itself is no type of the union, and becomes a string as any object.
-            if !buffer.is_shared() || buffer.is_view() {
+            if !buffer.is_shared() || buffer.view_kind().is_some() {
                 buffer.require_plain(context)?;
                 return Ok(Self::Buffer(buffer));
             }
@@ -158,7 +182,11 @@ fn with_native_line_endings(text: &str) -> String {
         let ended_by_cr = rest.as_bytes().get(line.len()) == Some(&b'\r');
         result.push_str(line);
         result.push_str(native);
-        rest = if ended_by_cr { after.strip_prefix('\n').unwrap_or(after) } else { after };
+        rest = if ended_by_cr {
+            after.strip_prefix('\n').unwrap_or(after)
+        } else {
+            after
+        };
     }
     result.push_str(rest);
     result
@@ -168,7 +196,9 @@ fn with_native_line_endings(text: &str) -> String {
 /// <https://w3c.github.io/FileAPI/#dom-blob-type>
 fn normalize_type(kind: &JsString) -> JsString {
     match kind.to_std_string() {
-        Ok(kind) if kind.bytes().all(|byte| matches!(byte, 0x20..=0x7E)) => from_utf8(&kind.to_ascii_lowercase()),
+        Ok(kind) if kind.bytes().all(|byte| matches!(byte, 0x20..=0x7E)) => {
+            from_utf8(&kind.to_ascii_lowercase())
+        }
         _ => js_string!(),
     }
 }
@@ -212,9 +242,13 @@ fn read(
         TaskSource::FileReading,
         move |context| {
             let settled = match package(&data, context) {
-                Ok(value) => resolvers.resolve.call(&JsValue::undefined(), &[value], context),
+                Ok(value) => resolvers
+                    .resolve
+                    .call(&JsValue::undefined(), &[value], context),
                 Err(error) => match error.into_opaque(context) {
-                    Ok(reason) => resolvers.reject.call(&JsValue::undefined(), &[reason], context),
+                    Ok(reason) => resolvers
+                        .reject
+                        .call(&JsValue::undefined(), &[reason], context),
                     Err(error) => Err(error),
                 },
             };
@@ -261,7 +295,11 @@ fn memory_limit(context: &mut Context) -> u64 {
 
 /// <https://w3c.github.io/FileAPI/#dfn-error-codes>
 fn not_readable(error: TooLarge, context: &mut Context) -> boa_engine::JsError {
-    DomException::error(ErrorName::NotReadable, &format!("{error} to be read into memory"), context)
+    DomException::error(
+        ErrorName::NotReadable,
+        &format!("{error} to be read into memory"),
+        context,
+    )
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@ use crate::testing::cases;
 #[test]
 fn the_constructor_takes_no_parts_or_a_sequence() {
     cases(&[
-        ("const b = new Blob(); [b.size, b.type, String(b), Blob.length].join('|')", "0||[object Blob]|0"),
+        (
+            "const b = new Blob(); [b.size, b.type, String(b), Blob.length].join('|')",
+            "0||[object Blob]|0",
+        ),
         ("new Blob(undefined).size", "0"),
         (
             "[null, true, 1, 'text', new Date(), /x/, {}, { 0: 'x', length: 1 }].map(v => error(() => new Blob(v))).join()",
@@ -14,7 +17,10 @@ fn the_constructor_takes_no_parts_or_a_sequence() {
         ("error(() => Blob())", "TypeError"),
         ("new Blob(new String('xyz')).text()", "xyz"),
         ("new Blob(new Uint8Array([1, 2, 3])).text()", "123"),
-        ("new Blob({ *[Symbol.iterator]() { yield 'ab'; yield 'cde' } }).text()", "abcde"),
+        (
+            "new Blob({ *[Symbol.iterator]() { yield 'ab'; yield 'cde' } }).text()",
+            "abcde",
+        ),
     ]);
 }
 
@@ -33,7 +39,10 @@ fn parts_are_buffers_views_blobs_and_strings() {
             "new Blob([new DataView(new Uint8Array([65, 66, 67]).buffer, 1, 1), new Uint8Array([68]).buffer]).text()",
             "BD",
         ),
-        ("const b = new Blob(['foo']); new Blob([b, b, new Blob([b])]).text()", "foofoofoo"),
+        (
+            "const b = new Blob(['foo']); new Blob([b, b, new Blob([b])]).text()",
+            "foofoofoo",
+        ),
         ("new Blob(['é€😀']).size", "9"),
     ]);
 }
@@ -41,10 +50,22 @@ fn parts_are_buffers_views_blobs_and_strings() {
 #[test]
 fn shared_and_resizable_buffers_are_refused_as_their_idl_says() {
     cases(&[
-        ("new Blob([new SharedArrayBuffer(4)]).text()", "[object SharedArrayBuffer]"),
-        ("error(() => new Blob([new Uint8Array(new SharedArrayBuffer(4))]))", "TypeError"),
-        ("error(() => new Blob([new ArrayBuffer(4, { maxByteLength: 8 })]))", "TypeError"),
-        ("error(() => new Blob([new Uint8Array(new ArrayBuffer(4, { maxByteLength: 8 }))]))", "TypeError"),
+        (
+            "new Blob([new SharedArrayBuffer(4)]).text()",
+            "[object SharedArrayBuffer]",
+        ),
+        (
+            "error(() => new Blob([new Uint8Array(new SharedArrayBuffer(4))]))",
+            "TypeError",
+        ),
+        (
+            "error(() => new Blob([new ArrayBuffer(4, { maxByteLength: 8 })]))",
+            "TypeError",
+        ),
+        (
+            "error(() => new Blob([new Uint8Array(new ArrayBuffer(4, { maxByteLength: 8 }))]))",
+            "TypeError",
+        ),
         // The check does not call what a script put in the accessor's place.
         (
             "Object.defineProperty(ArrayBuffer.prototype, 'resizable', { get() { throw 1 } }); new Blob([new ArrayBuffer(2)]).size",
@@ -56,8 +77,14 @@ fn shared_and_resizable_buffers_are_refused_as_their_idl_says() {
 #[test]
 fn a_buffer_that_is_detached_meanwhile_has_no_bytes() {
     cases(&[
-        ("const b = new ArrayBuffer(4); new Blob([b, { toString() { b.transfer(); return 'x' } }]).text()", "x"),
-        ("const b = new ArrayBuffer(4); b.transfer(); new Blob([b]).size", "0"),
+        (
+            "const b = new ArrayBuffer(4); new Blob([b, { toString() { b.transfer(); return 'x' } }]).text()",
+            "x",
+        ),
+        (
+            "const b = new ArrayBuffer(4); b.transfer(); new Blob([b]).size",
+            "0",
+        ),
     ]);
 }
 
@@ -71,23 +98,45 @@ fn arguments_are_converted_in_order() {
           log.join()",
             "part,endings,type",
         ),
-        ("error(() => new Blob([{ toString() { throw new RangeError } }], { get type() { throw 1 } }))", "RangeError"),
-        ("const a = [{ toString() { a.pop(); return 'PASS' } }, 'x']; new Blob(a).text()", "PASS"),
-        ("[123, true, 'abc'].map(v => error(() => new Blob([], v))).join()", "TypeError,TypeError,TypeError"),
-        ("[null, /x/, () => {}].map(v => new Blob([], v).type).join()", ",,"),
+        (
+            "error(() => new Blob([{ toString() { throw new RangeError } }], { get type() { throw 1 } }))",
+            "RangeError",
+        ),
+        (
+            "const a = [{ toString() { a.pop(); return 'PASS' } }, 'x']; new Blob(a).text()",
+            "PASS",
+        ),
+        (
+            "[123, true, 'abc'].map(v => error(() => new Blob([], v))).join()",
+            "TypeError,TypeError,TypeError",
+        ),
+        (
+            "[null, /x/, () => {}].map(v => new Blob([], v).type).join()",
+            ",,",
+        ),
     ]);
 }
 
 #[test]
 fn line_endings_are_made_native_on_request() {
-    let native = if cfg!(windows) { "|\\r\\na\\r\\nb\\r\\n\\r\\nc\\r\\n|" } else { "|\\na\\nb\\n\\nc\\n|" };
+    let native = if cfg!(windows) {
+        "|\\r\\na\\r\\nb\\r\\n\\r\\nc\\r\\n|"
+    } else {
+        "|\\na\\nb\\n\\nc\\n|"
+    };
     cases(&[
         (
             "new Blob(['|\\na\\r\\nb\\n\\rc\\r|'], { endings: 'native' }).text().then(t => t.replace(/\\r/g, '\\\\r').replace(/\\n/g, '\\\\n'))",
             native,
         ),
-        ("new Blob(['a\\r\\n'], { endings: 'transparent' }).size", "3"),
-        ("error(() => new Blob([], { endings: 'NATIVE' }))", "TypeError"),
+        (
+            "new Blob(['a\\r\\n'], { endings: 'transparent' }).size",
+            "3",
+        ),
+        (
+            "error(() => new Blob([], { endings: 'NATIVE' }))",
+            "TypeError",
+        ),
     ]);
 }
 
@@ -122,17 +171,26 @@ fn a_slice_counts_from_either_end_and_clamps() {
 #[test]
 fn it_is_read_as_text_array_buffer_and_bytes() {
     cases(&[
-        ("new Blob([new Uint8Array([0xEF, 0xBB, 0xBF, 0x41, 0xFF])]).text()", "A\u{fffd}"),
+        (
+            "new Blob([new Uint8Array([0xEF, 0xBB, 0xBF, 0x41, 0xFF])]).text()",
+            "A\u{fffd}",
+        ),
         (
             "new Blob(['aé']).arrayBuffer().then(b => [b instanceof ArrayBuffer, ...new Uint8Array(b)].join())",
             "true,97,195,169",
         ),
-        ("new Blob(['aé']).bytes().then(b => [b instanceof Uint8Array, ...b].join())", "true,97,195,169"),
+        (
+            "new Blob(['aé']).bytes().then(b => [b instanceof Uint8Array, ...b].join())",
+            "true,97,195,169",
+        ),
         (
             "const b = new Blob(['a']); Promise.all([b.arrayBuffer(), b.arrayBuffer()]).then(([a, b]) => a === b)",
             "false",
         ),
-        ("const b = new Blob(['a']); b.bytes().then(x => { x[0] = 66; return b.text() })", "a"),
+        (
+            "const b = new Blob(['a']); b.bytes().then(x => { x[0] = 66; return b.text() })",
+            "a",
+        ),
         ("rejection(Blob.prototype.text.call({}))", "TypeError"),
         ("new Blob().arrayBuffer().then(b => b.byteLength)", "0"),
     ]);
