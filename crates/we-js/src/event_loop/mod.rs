@@ -30,8 +30,10 @@ mod handle;
 mod host;
 mod jobs;
 mod mailbox;
+mod modules;
 mod options;
 mod rejections;
+mod scripts;
 mod state;
 mod tasks;
 mod timers;
@@ -51,6 +53,7 @@ pub use self::handle::LoopHandle;
 pub(crate) use self::host::{EventResult, LoopHost};
 pub(crate) use self::mailbox::Mailbox;
 pub use self::options::Options;
+pub use self::scripts::{Evaluation, ScriptError, ScriptKind};
 pub use self::state::{KeepAlive, LoopState};
 pub use self::tasks::TaskSource;
 pub use self::timers::TimerKey;
@@ -102,13 +105,14 @@ impl EventLoop {
         })
     }
 
-    /// A builder for the loop's context, with the loop's job executor and host hooks in place. More may be set on it,
-    /// but these two must stay.
+    /// A builder for the loop's context, with the loop's job executor, host hooks and module loader in place. More may be
+    /// set on it, and another module loader, but the first two must stay.
     #[must_use]
     pub fn context_builder(&self) -> ContextBuilder {
         ContextBuilder::new()
             .job_executor(self.state.clone())
             .host_hooks(self.state.clone())
+            .module_loader(Self::module_loader())
     }
 
     /// Defines the platform's interfaces and functions on the context's global object.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod jobs;
+mod modules;
 mod rejections;
 mod tasks;
 mod timers;
@@ -39,11 +40,11 @@ impl Log {
 /// The first line of an error's text without the position that the engine appends: `Error: text (at file:1:2)`.
 pub(crate) fn headline(text: &str) -> &str {
     let line = text.lines().next().unwrap_or_default();
-    let end = [" (unknown at", " (native"]
-        .iter()
-        .filter_map(|mark| line.find(mark))
-        .min();
-    end.map_or(line, |end| &line[..end])
+    match line.rsplit_once(" (") {
+        Some((text, "native)")) => text,
+        Some((text, place)) if place.contains(':') => text,
+        _ => line,
+    }
 }
 
 /// A host that writes what it is told to a log.
