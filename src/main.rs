@@ -1,2 +1,51 @@
-//! `we`, the shell.
-fn main() {}
+//! `we`: a shell for scripts that speak WebSocket.
+//!
+//! The command line ([`cli`]) and what each command does: [`script`] runs JavaScript, [`echo`] serves. Nothing here
+//! is of use to a library; that is in `we-js` and `we-net`.
+
+mod cli;
+mod echo;
+mod script;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+/// The command ended well.
+const SUCCESS: u8 = 0;
+/// A script left an error uncaught, or the command failed.
+const FAILURE: u8 = 1;
+/// The command line was wrong. clap exits with the same.
+const USAGE: u8 = 2;
+/// The user pressed Ctrl-C: 128 + SIGINT, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = match &cli.command {
+        Command::Run(run) if run.script.trace_net => "we=trace,warn",
+        Command::Eval(eval) if eval.script.trace_net => "we=trace,warn",
+        _ => "warn",
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("WE_LOG").unwrap_or_else(|_| level.into()))
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .compact()
+        .init();
+    let code = match cli.command {
+        Command::Run(run) => script::run(run),
+        Command::Eval(eval) => script::eval(eval),
+        Command::Echo(options) => echo::serve(&options),
+    };
+    ExitCode::from(code)
+}
+
+/// One line on stderr, in the form that all problems of a user's making have.
+fn complain(problem: impl std::fmt::Display) -> u8 {
+    eprintln!("we: {problem}");
+    FAILURE
+}

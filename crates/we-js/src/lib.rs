@@ -15,5 +15,7 @@ mod testing;
 mod uncaught;
 mod websocket;
 
+/// The engine, as this crate uses it: contexts and values of another version do not fit.
+pub use boa_engine;
 pub use event_loop::{EventLoop, LoopHandle, Options};
 pub use uncaught::{ErrorReporter, Position, UncaughtError, UncaughtErrorKind};
