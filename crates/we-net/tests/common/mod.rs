@@ -54,6 +54,11 @@ pub struct Authority {
 pub fn authority(names: &[&str]) -> Authority {
     let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    // Two authorities must not be taken for one another by their names.
+    let name = format!("authority of {}", names.join(", "));
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, name);
     let root_key = rcgen::KeyPair::generate().unwrap();
     let root = params.self_signed(&root_key).unwrap();
     let issuer = rcgen::Issuer::new(params, root_key);
