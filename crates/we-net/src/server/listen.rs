@@ -343,3 +343,24 @@ async fn pause_after(error: &io::Error) {
     tracing::warn!(%error, "cannot accept a connection; trying again in a moment");
     sleep(ACCEPT_PAUSE).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn accept_pauses_only_for_errors_that_stay() {
+        for (error, pause) in [
+            (io::ErrorKind::ConnectionAborted.into(), Duration::ZERO),
+            // EMFILE: no file descriptor is left.
+            (io::Error::from_raw_os_error(24), ACCEPT_PAUSE),
+            (io::ErrorKind::OutOfMemory.into(), ACCEPT_PAUSE),
+        ] {
+            let before = Instant::now();
+            pause_after(&error).await;
+            assert_eq!(before.elapsed(), pause, "{error}");
+        }
+    }
+}

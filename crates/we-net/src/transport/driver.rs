@@ -161,6 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         let budget = ready!(coop::poll_proceed(cx));
         for _ in 0..TURNS {
+            self.drop_if_over();
             if let Some(event) = self.connection.poll_event() {
                 budget.made_progress();
                 return Poll::Ready(Some(event));
@@ -193,12 +194,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             Poll::Pending => Poll::Pending,
         };
         self.poll_timer(cx);
-        if self.connection.is_terminated() {
-            self.stream = None;
-            self.timer = None;
-            return Poll::Ready(());
+        self.drop_if_over();
+        if self.stream.is_none() {
+            Poll::Ready(())
+        } else {
+            written
         }
-        written
     }
 
     /// [`poll_event`](Self::poll_event) as a future. Cancel-safe.
@@ -286,6 +287,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
+    /// Lets go of the stream as soon as the connection is over, though events may still wait to be taken.
+    fn drop_if_over(&mut self) {
+        if self.connection.is_terminated() {
+            self.stream = None;
+            self.timer = None;
+        }
+    }
+
     fn end_input(&mut self) {
         self.input = Input::Ended;
         self.connection.receive_eof(now());
@@ -325,3 +334,6 @@ impl<S> fmt::Debug for Driver<S> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
