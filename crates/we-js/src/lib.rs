@@ -1,15 +1,19 @@
-//! The web platform on Boa.
+//! The web platform on the Boa engine.
+#![allow(dead_code, unused_imports)]
 
-#[allow(
-    dead_code,
-    reason = "crate-internal hooks that the interfaces above call"
-)]
+mod abort;
+mod base64;
+mod binding;
+mod dom;
+mod encoding;
 pub mod event_loop;
-#[allow(
-    dead_code,
-    reason = "crate-internal hooks that the interfaces above call"
-)]
+mod file;
 mod network;
 mod platform;
+#[cfg(test)]
+mod testing;
+mod uncaught;
+mod websocket;
 
 pub use event_loop::{EventLoop, LoopHandle, Options};
+pub use uncaught::{ErrorReporter, Position, UncaughtError, UncaughtErrorKind};

@@ -1,48 +1,153 @@
-//! Where the interfaces of the platform meet the event loop: which globals a context gets, and what the loop
-//! does with an exception that nobody caught.
+//! What ties the platform together in one context: the state that natives find through their `Context`, and
+//! [`install`], which defines every interface and global.
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc, time::Instant};
 
-use boa_engine::{Context, JsError, JsObject, JsResult, JsValue};
+use boa_engine::{
+    Context, JsError, JsResult, JsValue, context::intrinsics::Intrinsics, object::JsObject,
+};
 
-use crate::event_loop::{EventResult, LoopHost, LoopState, Options, UncaughtError};
-use crate::network::{SocketEvent, SocketId};
+use crate::{
+    abort::{AbortController, AbortSignal},
+    base64,
+    binding::{Primordials, define_global, register},
+    dom::{
+        DomException, Event, EventTarget, EventTargetObject, TargetKind, events,
+        global_scope::GlobalScope, report,
+    },
+    encoding::{TextDecoder, TextEncoder},
+    event_loop::{EventResult, LoopHost},
+    file::Blob,
+    network::{SocketEvent, SocketId},
+    websocket::{self, WebSocket},
+};
 
-/// Defines the interfaces of the platform on the context's global object.
-pub(crate) fn install(_context: &mut Context) -> JsResult<()> {
-    Ok(())
+/// State of the platform that is neither the event loop's nor JavaScript's.
+pub(crate) struct Platform {
+    /// <https://w3c.github.io/hr-time/#dfn-time-origin>
+    time_origin: Instant,
+    /// Whether the global object is [in error reporting mode][mode]: an error in an `error` listener does not
+    /// fire another event.
+    ///
+    /// [mode]: https://html.spec.whatwg.org/multipage/webappapis.html#in-error-reporting-mode
+    pub(crate) reports_error: Cell<bool>,
 }
 
-/// The host of a loop that is built with `options`.
-pub(crate) fn host(_options: &Options) -> Rc<dyn LoopHost> {
-    Rc::new(PlainHost)
+impl Platform {
+    fn new() -> Rc<Self> {
+        Rc::new(Self {
+            time_origin: Instant::now(),
+            reports_error: Cell::new(false),
+        })
+    }
+
+    /// The platform that was installed in this context.
+    pub(crate) fn of(context: &Context) -> Rc<Self> {
+        context
+            .get_data::<Rc<Self>>()
+            .cloned()
+            .unwrap_or_else(Self::new)
+    }
+
+    /// Milliseconds since the time origin, with their fraction: `performance.now()` and `event.timeStamp`.
+    ///
+    /// Not [coarsened](https://w3c.github.io/hr-time/#dfn-coarsen-time): a shell runs scripts that its user
+    /// chose, and they may measure as finely as the clock allows.
+    pub(crate) fn now(&self) -> f64 {
+        self.time_origin.elapsed().as_secs_f64() * 1000.0
+    }
 }
 
-/// A host without events: every uncaught error goes to the embedder's reporter.
-struct PlainHost;
+/// The event layer, as the event loop sees it.
+pub(crate) struct Host;
 
-impl LoopHost for PlainHost {
+impl LoopHost for Host {
+    /// The global object of a realm is an event target.
+    fn create_global_object(&self, intrinsics: &Intrinsics) -> JsObject {
+        let prototype = intrinsics.constructors().object().prototype();
+        JsObject::from_proto_and_data(
+            prototype,
+            EventTargetObject::new(TargetKind::Global(GlobalScope)),
+        )
+    }
+
     fn report_exception(&self, error: JsError, context: &mut Context) {
-        let report = UncaughtError::exception(&error);
-        if let Ok(state) = LoopState::of(context) {
-            state.report_to_embedder(&report);
-        }
+        report::report_exception(error, context);
     }
 
     fn fire_unhandled_rejection(
         &self,
-        _promise: &JsObject,
+        promise: &JsObject,
         reason: &JsValue,
         context: &mut Context,
     ) -> EventResult {
-        let report = UncaughtError::rejection(reason);
-        if let Ok(state) = LoopState::of(context) {
-            state.report_to_embedder(&report);
-        }
-        EventResult::NotCanceled
+        report::report_rejection(promise.clone(), reason.clone(), context)
     }
 
-    fn fire_rejection_handled(&self, _: &JsObject, _: &JsValue, _: &mut Context) {}
+    fn fire_rejection_handled(&self, promise: &JsObject, reason: &JsValue, context: &mut Context) {
+        report::report_handled_rejection(promise.clone(), reason.clone(), context);
+    }
 
-    fn deliver_socket_event(&self, _: SocketId, _: SocketEvent, _: &mut Context) {}
+    fn deliver_socket_event(&self, id: SocketId, event: SocketEvent, context: &mut Context) {
+        websocket::deliver(id, event, context);
+    }
+}
+
+/// Defines the interfaces and globals in the context's current realm.
+pub(crate) fn install(context: &mut Context) -> JsResult<()> {
+    context.insert_data(Platform::new());
+    Primordials::install(context)?;
+    register::<Event>(context)?;
+    register::<events::MessageEvent>(context)?;
+    register::<events::CloseEvent>(context)?;
+    register::<events::ErrorEvent>(context)?;
+    register::<events::PromiseRejectionEvent>(context)?;
+    register::<events::CustomEvent>(context)?;
+    register::<DomException>(context)?;
+    register::<EventTarget>(context)?;
+    register::<AbortSignal>(context)?;
+    register::<AbortController>(context)?;
+    register::<Blob>(context)?;
+    register::<WebSocket>(context)?;
+    register::<TextEncoder>(context)?;
+    register::<TextDecoder>(context)?;
+    base64::install(context)?;
+    define_global::<GlobalScope>(context)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::cases;
+
+    #[test]
+    fn interfaces_have_their_chains_brands_and_required_arguments() {
+        cases(&[
+            (
+                "const t = new EventTarget(); const log = [];
+              t.addEventListener('x', e => log.push(e.type, e.target === t, e.eventPhase, e.isTrusted));
+              t.addEventListener('x', { handleEvent() { log.push('object') } }, { once: true });
+              t.dispatchEvent(new Event('x')); t.dispatchEvent(new Event('x')); log.join()",
+                "x,true,2,false,object,x,true,2,false",
+            ),
+            (
+                "class Foo extends EventTarget { #p = 3; get p() { return this.#p } }
+              const f = new Foo(); [f.p, f instanceof EventTarget, String(f)].join()",
+                "3,true,[object EventTarget]",
+            ),
+            ("error(() => Event.prototype.type)", "TypeError"),
+            ("error(() => Event('x'))", "TypeError"),
+            ("error(() => new Event())", "TypeError"),
+            (
+                "const e = new CloseEvent('close', { code: 70000, reason: 'a\\ud800', wasClean: 1 });
+              [e.code, e.reason, e.wasClean, e instanceof Event, CloseEvent.__proto__ === Event].join()",
+                "4464,a\u{fffd},true,true,true",
+            ),
+            (
+                "const d = new DOMException('m', 'DataCloneError');
+              [d.code, d instanceof Error, String(d), typeof d.stack, DOMException.ABORT_ERR].join()",
+                "25,true,DataCloneError: m,string,20",
+            ),
+        ]);
+    }
 }

@@ -52,7 +52,7 @@ use boa_engine::{Context, JsResult};
 pub use self::handle::LoopHandle;
 pub(crate) use self::host::{EventResult, LoopHost};
 pub(crate) use self::mailbox::Mailbox;
-pub use self::options::{ErrorReporter, Options, UncaughtError, UncaughtErrorKind};
+pub use self::options::Options;
 pub use self::scripts::{Evaluation, ScriptError, ScriptKind};
 pub use self::state::{KeepAlive, LoopState};
 pub use self::tasks::TaskSource;
@@ -96,8 +96,7 @@ impl EventLoop {
     /// # Errors
     /// Fails if the operating system gives no means to wait for I/O: no file descriptors left.
     pub fn new(options: Options) -> io::Result<Self> {
-        let host = crate::platform::host(&options);
-        Self::with_host(options, host)
+        Self::with_host(options, Rc::new(crate::platform::Host))
     }
 
     pub(crate) fn with_host(options: Options, host: Rc<dyn LoopHost>) -> io::Result<Self> {
@@ -276,11 +275,32 @@ impl EventLoop {
     }
 }
 
-/// [Cleans up after running a callback](https://html.spec.whatwg.org/#clean-up-after-running-a-callback): a microtask
-/// checkpoint, unless script is still on the stack. For natives that cannot use [`LoopState::run_callback`].
-pub(crate) fn clean_up_after_callback(context: &mut Context) {
+/// Runs `callback`, which calls into script, as [`LoopState::run_callback`] does; in a context without a loop it just
+/// runs.
+pub(crate) fn run_callback<R>(
+    context: &mut Context,
+    callback: impl FnOnce(&mut Context) -> R,
+) -> R {
+    match LoopState::of(context) {
+        Ok(state) => state.run_callback(context, callback),
+        Err(_) => callback(context),
+    }
+}
+
+/// [`LoopState::queue_task`] of the context's loop.
+pub(crate) fn queue_task(
+    source: TaskSource,
+    steps: impl FnOnce(&mut Context) + 'static,
+    context: &Context,
+) -> JsResult<()> {
+    LoopState::of(context)?.queue_task(source, steps);
+    Ok(())
+}
+
+/// [`LoopState::account_external`] of the context's loop, if it has one.
+pub(crate) fn account_external(bytes: usize, context: &Context) {
     if let Ok(state) = LoopState::of(context) {
-        state.run_callback(context, |_| {});
+        state.account_external(bytes);
     }
 }
 

@@ -17,11 +17,12 @@ use super::async_jobs::{AsyncJob, JobIds};
 use super::host::LoopHost;
 use super::jobs::MicrotaskQueue;
 use super::mailbox::Mailbox;
-use super::options::{Options, UncaughtError};
+use super::options::Options;
 use super::rejections::Rejections;
 use super::tasks::{TaskQueue, TaskSource};
 use super::timers::{TimerKey, Timers};
 use crate::network::{Arrival, Network};
+use crate::uncaught::UncaughtError;
 
 /// The part of an event loop that lives beside a context: queues, timers, counters.
 ///
@@ -265,6 +266,10 @@ impl HostHooks for LoopState {
         if let Ok(state) = Self::of(context) {
             state.track_rejection(promise.clone().upcast(), operation, context);
         }
+    }
+
+    fn max_buffer_size(&self, _context: &mut Context) -> u64 {
+        self.options.max_buffer_size
     }
 
     fn create_global_object(&self, intrinsics: &Intrinsics) -> JsObject {

@@ -23,6 +23,8 @@ pub enum TaskSource {
     WebSocket,
     /// Features that answer to network activity, such as module loading.
     Networking,
+    /// Reading the bytes of a `Blob`.
+    FileReading,
     /// Messages between agents.
     PostedMessage,
     /// Jobs of the JavaScript engine itself: finalization, `Atomics.waitAsync`, asynchronous natives.

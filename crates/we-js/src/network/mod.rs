@@ -34,7 +34,7 @@ use we_net::handshake::WebSocketUrl;
 use we_net::protocol::{CloseFrame, Message};
 use we_net::transport::ConnectError;
 
-pub(crate) use self::channel::{Arrival, SocketEvent, SocketId};
+pub(crate) use self::channel::{Closed, Arrival, SocketEvent, SocketId};
 pub(crate) use self::dial::Dial;
 pub(crate) use self::shared::Shared;
 

@@ -133,7 +133,9 @@ impl ConnectionError {
             | Self::UnexpectedEof
             | Self::Transport(_)
             | Self::ClosingTimeout
-            | Self::PeerNotReading => return None,
+            | Self::PeerNotReading => {
+                return None;
+            }
         })
     }
 }

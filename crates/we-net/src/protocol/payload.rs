@@ -35,10 +35,6 @@ impl Payload {
     pub fn into_inner(self) -> AlignedBytes {
         self.0
     }
-
-    pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
-        self.0.as_mut_slice()
-    }
 }
 
 /// A vector without memory. (Zero asks for the alignment that the type has anyway.)
@@ -136,6 +132,51 @@ impl fmt::Debug for Payload {
 #[error("the message is longer than its limit")]
 pub struct LimitExceeded;
 
+/// A vector that a message is assembled in: aligned for binary messages, plain for text (an aligned
+/// block costs the allocator several times as much, and text has no use for it).
+pub(super) trait Buffer: fmt::Debug {
+    fn len(&self) -> usize;
+    fn capacity(&self) -> usize;
+    fn reserve_exact(&mut self, additional: usize);
+    fn append(&mut self, data: &[u8]);
+    /// Cuts off, or fills up with zeros.
+    fn resize(&mut self, len: usize);
+    /// The bytes from `start` on.
+    fn tail_mut(&mut self, start: usize) -> &mut [u8];
+}
+
+macro_rules! impl_buffer {
+    ($($vector:ty),*) => {$(
+        impl Buffer for $vector {
+            fn len(&self) -> usize {
+                self.len()
+            }
+
+            fn capacity(&self) -> usize {
+                self.capacity()
+            }
+
+            fn reserve_exact(&mut self, additional: usize) {
+                self.reserve_exact(additional);
+            }
+
+            fn append(&mut self, data: &[u8]) {
+                self.extend_from_slice(data);
+            }
+
+            fn resize(&mut self, len: usize) {
+                self.resize(len, 0);
+            }
+
+            fn tail_mut(&mut self, start: usize) -> &mut [u8] {
+                &mut self[start..]
+            }
+        }
+    )*};
+}
+
+impl_buffer!(AlignedBytes, Vec<u8>);
+
 /// Where a message is assembled: bytes can be appended up to a limit, and never changed or taken
 /// back.
 ///
@@ -143,7 +184,7 @@ pub struct LimitExceeded;
 /// declared.
 #[derive(Debug)]
 pub struct PayloadSink<'a> {
-    bytes: &'a mut AlignedBytes,
+    bytes: &'a mut dyn Buffer,
     limit: usize,
     expected: Expected,
 }
@@ -158,7 +199,7 @@ pub(super) enum Expected {
 }
 
 impl<'a> PayloadSink<'a> {
-    pub(super) fn new(bytes: &'a mut AlignedBytes, limit: usize, expected: Expected) -> Self {
+    pub(super) fn new(bytes: &'a mut dyn Buffer, limit: usize, expected: Expected) -> Self {
         Self {
             bytes,
             limit,
@@ -178,7 +219,7 @@ impl<'a> PayloadSink<'a> {
     /// [`LimitExceeded`] if it does not fit; then nothing is appended.
     pub fn extend_from_slice(&mut self, data: &[u8]) -> Result<(), LimitExceeded> {
         self.reserve(data.len())?;
-        self.bytes.extend_from_slice(data);
+        self.bytes.append(data);
         Ok(())
     }
 
@@ -196,10 +237,10 @@ impl<'a> PayloadSink<'a> {
         let room = room.min(self.remaining());
         let start = self.bytes.len();
         self.grow(start + room);
-        self.bytes.resize(start + room, 0);
-        let filled = fill(&mut self.bytes[start..]);
+        self.bytes.resize(start + room);
+        let filled = fill(self.bytes.tail_mut(start));
         let added = filled.as_ref().map_or(0, |&added| added.min(room));
-        self.bytes.truncate(start + added);
+        self.bytes.resize(start + added);
         filled.map(|_| added)
     }
 
@@ -239,13 +280,46 @@ impl<'a> PayloadSink<'a> {
 
 /// Appends `data` unmasked by `key`; returns the key for the bytes after it. Growing is the
 /// caller's matter.
-pub(super) fn append_unmasked(bytes: &mut AlignedBytes, data: &[u8], mut key: MaskKey) -> MaskKey {
+pub(super) fn append_unmasked(bytes: &mut dyn Buffer, data: &[u8], mut key: MaskKey) -> MaskKey {
     for block in data.chunks(COPY_BLOCK) {
         let start = bytes.len();
-        bytes.extend_from_slice(block);
-        key = key.apply(&mut bytes[start..]);
+        bytes.append(block);
+        key = key.apply(bytes.tail_mut(start));
     }
     key
+}
+
+/// The payload of an outgoing message, in the vector that it came in.
+#[derive(Debug)]
+pub(super) enum OwnedBytes {
+    Binary(Payload),
+    Text(Vec<u8>),
+}
+
+impl OwnedBytes {
+    pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
+        match self {
+            Self::Binary(payload) => payload.0.as_mut_slice(),
+            Self::Text(bytes) => bytes,
+        }
+    }
+}
+
+impl Deref for OwnedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Binary(payload) => payload,
+            Self::Text(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Payload> for OwnedBytes {
+    fn from(payload: Payload) -> Self {
+        Self::Binary(payload)
+    }
 }
 
 #[cfg(test)]

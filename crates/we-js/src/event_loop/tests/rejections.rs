@@ -24,7 +24,9 @@ fn a_rejection_handled_in_time_is_not_told() {
 fn a_rejection_handled_before_its_task_runs_is_not_told() {
     // The listener for the first handles the second, whose event would have been next.
     let mut bench = Bench::new();
-    bench.eval("const p = Promise.reject(1), q = Promise.reject(2); function onUnhandled() { q.catch(() => log('caught')) }");
+    bench.eval(
+        "const p = Promise.reject(1), q = Promise.reject(2); function onUnhandled() { q.catch(() => log('caught')) }",
+    );
     bench.listen_for_rejections();
     assert_eq!(bench.log_of(""), ["unhandled: 1", "caught"]);
 }

@@ -165,9 +165,15 @@ fn external_memory_is_collected_between_tasks() {
 #[test]
 fn uncaught_errors_reach_the_embedder() {
     let reports = super::Log::default();
-    let error_reporter = crate::event_loop::ErrorReporter::new({
+    let error_reporter = crate::ErrorReporter::new({
         let reports = reports.clone();
-        move |error| reports.push(format!("{:?} {}", error.kind, super::headline(&error.text)))
+        move |error| {
+            reports.push(format!(
+                "{:?} {}",
+                error.kind,
+                super::headline(&error.to_string())
+            ))
+        }
     });
     let options = Options {
         error_reporter,

@@ -78,7 +78,8 @@ fn deeply_nested_timers_wait_four_milliseconds() {
     // Levels 0 to 5 may be due at once; of twelve nested timers at least six wait for 4 ms.
     let mut bench = Bench::new();
     let start = Instant::now();
-    let log = bench.log_of("(function nest(level) { if (level < 12) setTimeout(nest, 0, level + 1); else log(level) })(0)");
+    let log =
+        bench.log_of("(function nest(level) { if (level < 12) setTimeout(nest, 0, level + 1); else log(level) })(0)");
     assert_eq!(log, ["12"]);
     assert!(
         start.elapsed() >= Duration::from_millis(6 * 4),

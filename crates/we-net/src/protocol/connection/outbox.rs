@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::protocol::frame::EncodedHeader;
 use crate::protocol::mask::{MaskKey, append_masked};
-use crate::protocol::payload::Payload;
+use crate::protocol::payload::OwnedBytes;
 
 /// Small frames are gathered in blocks of about this many bytes, so that a long queue gives back
 /// memory while it is written.
@@ -28,9 +28,9 @@ enum Segment {
     /// Small frames, and the headers of large ones.
     Block(Vec<u8>),
     /// The payload of a large frame.
-    Payload(Payload),
+    Payload(OwnedBytes),
     /// The payload of a large fragment.
-    Fragment(Arc<Payload>, Range<usize>),
+    Fragment(Arc<OwnedBytes>, Range<usize>),
 }
 
 impl Segment {
@@ -46,9 +46,9 @@ impl Segment {
 /// The payload of a large frame, masked already if it must be.
 pub(super) enum LargeBody {
     /// The payload of the frame alone.
-    Whole(Payload),
+    Whole(OwnedBytes),
     /// A part of a payload that several frames share.
-    Part(Arc<Payload>, Range<usize>),
+    Part(Arc<OwnedBytes>, Range<usize>),
 }
 
 /// A frame of the message lane.

@@ -1,0 +1,13 @@
+//! Aborting ongoing activities: <https://dom.spec.whatwg.org/#aborting-ongoing-activities>
+//!
+//! A script that can abort something holds an [`AbortController`]; what can be aborted is given its
+//! [`AbortSignal`], and either listens for the `abort` event or adds an algorithm.
+
+mod controller;
+mod signal;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use controller::AbortController;
+pub(crate) use signal::{AbortSignal, keep_observed_signal, remove_listener_on_abort};

@@ -1,0 +1,390 @@
+//! [`Interface`] and the [`Definition`] of its members, and how they become objects of the engine.
+//!
+//! The property attributes are those of <https://webidl.spec.whatwg.org/#js-interfaces>: attributes are
+//! enumerable, configurable accessors on the prototype; operations are writable, enumerable and
+//! configurable; constants are enumerable on both the interface object and the prototype; the interface
+//! object is a writable, configurable, not enumerable property of the global object.
+
+use boa_engine::{
+    Context, JsNativeError, JsResult, JsString, JsSymbol, JsValue, NativeFunction, js_string,
+    object::{
+        ConstructorBuilder, FunctionObjectBuilder, JsObject, NativeObject,
+        builtins::{JsFunction, JsPromise},
+    },
+    property::{Attribute, PropertyDescriptor, PropertyKey},
+};
+
+use super::{Interfaces, NewTarget, This};
+
+/// A web interface, implemented by the type that carries its state.
+pub(crate) trait Interface: Sized + 'static {
+    /// The interface's identifier.
+    const NAME: &'static str;
+
+    /// The native data of every object in the interface's inheritance tree.
+    type Root: NativeObject;
+
+    /// The state of this interface in an object of the tree; `None` if the object does not implement it.
+    fn project(root: &Self::Root) -> Option<&Self>;
+
+    /// Declares the members.
+    fn define(idl: &mut Definition<'_, Self>) -> JsResult<()>;
+
+    /// Runs on every new object, for `[LegacyUnforgeable]` members, which live on the object itself.
+    fn initialize(_object: &JsObject, _context: &mut Context) -> JsResult<()> {
+        Ok(())
+    }
+}
+
+/// Constructor steps: arguments in, object out.
+pub(crate) type Construct<T> = fn(&NewTarget<T>, &[JsValue], &mut Context) -> JsResult<JsObject>;
+const OPERATION: Attribute = Attribute::all();
+
+/// The members of the interface `T`, as its IDL lists them.
+///
+/// Steps are given as functions or as closures that capture nothing that lives on the heap. Getters and
+/// methods get a receiver whose brand is checked and may return anything that becomes a [`JsValue`].
+pub(crate) struct Definition<'a, T: Interface> {
+    context: &'a mut Context,
+    /// Interface object and prototype of the parent.
+    parent: Option<(JsObject, JsObject)>,
+    constructor: Option<(usize, Construct<T>)>,
+    prototype: Vec<(PropertyKey, PropertyDescriptor)>,
+    statics: Vec<(PropertyKey, PropertyDescriptor)>,
+}
+
+impl<T: Interface> Definition<'_, T> {
+    /// `interface T : Parent`. The parent must have been registered before.
+    pub(crate) fn inherits<Parent: Interface<Root = T::Root>>(&mut self) -> JsResult<()> {
+        let parent = Interfaces::get::<Parent>(self.context)?;
+        self.parent = Some((parent.constructor(), parent.prototype()));
+        Ok(())
+    }
+
+    /// A parent that the language supplies, as `%Error%` is to DOMException: only the prototypes are chained.
+    pub(crate) fn inherits_prototype(&mut self, parent: JsObject) {
+        let function = self
+            .context
+            .intrinsics()
+            .constructors()
+            .function()
+            .prototype();
+        self.parent = Some((function, parent));
+    }
+
+    /// `constructor(...)` with `required` arguments that must be given. An interface without it cannot be
+    /// constructed from script.
+    pub(crate) fn constructor(&mut self, required: usize, construct: Construct<T>) {
+        self.constructor = Some((required, construct));
+    }
+
+    /// The context that the interface is registered in.
+    pub(crate) fn context(&self) -> &Context {
+        self.context
+    }
+
+    /// `readonly attribute`.
+    pub(crate) fn readonly<R: Into<JsValue> + 'static>(
+        &mut self,
+        name: &'static str,
+        get: impl Fn(&This<T>, &mut Context) -> JsResult<R> + Copy + 'static,
+    ) {
+        let get = self.getter(name, get);
+        self.accessor(name, get, None);
+    }
+
+    /// `attribute`.
+    pub(crate) fn attribute<R: Into<JsValue> + 'static>(
+        &mut self,
+        name: &'static str,
+        get: impl Fn(&This<T>, &mut Context) -> JsResult<R> + Copy + 'static,
+        set: impl Fn(&This<T>, &JsValue, &mut Context) -> JsResult<()> + Copy + 'static,
+    ) {
+        let get = self.getter(name, get);
+        let set = NativeFunction::from_copy_closure(move |this, args, context| {
+            let this = This::<T>::receiver(this, name, context)?;
+            require(T::NAME, name, 1, args)?;
+            set(
+                &this,
+                args.first().unwrap_or(&JsValue::undefined()),
+                context,
+            )?;
+            Ok(JsValue::undefined())
+        });
+        let set = function(format!("set {name}"), 1, set, self.context);
+        self.accessor(name, get, Some(set));
+    }
+
+    /// An operation with `required` arguments that must be given.
+    pub(crate) fn operation<R: Into<JsValue> + 'static>(
+        &mut self,
+        name: &'static str,
+        required: usize,
+        method: impl Fn(&This<T>, &[JsValue], &mut Context) -> JsResult<R> + Copy + 'static,
+    ) {
+        let native = NativeFunction::from_copy_closure(move |this, args, context| {
+            let this = This::<T>::receiver(this, name, context)?;
+            require(T::NAME, name, required, args)?;
+            method(&this, args, context).map(Into::into)
+        });
+        self.method(name, required, native);
+    }
+
+    /// An operation that returns a promise: whatever it throws becomes a rejection.
+    /// <https://webidl.spec.whatwg.org/#dfn-create-operation-function> step 2.1.3
+    pub(crate) fn promise_operation(
+        &mut self,
+        name: &'static str,
+        required: usize,
+        method: impl Fn(&This<T>, &[JsValue], &mut Context) -> JsResult<JsPromise> + Copy + 'static,
+    ) {
+        let native = NativeFunction::from_copy_closure(move |this, args, context| {
+            let promise = This::<T>::receiver(this, name, context).and_then(|this| {
+                require(T::NAME, name, required, args)?;
+                method(&this, args, context)
+            });
+            match promise {
+                Ok(promise) => Ok(promise.into()),
+                Err(error) => Ok(JsPromise::reject(error, context)?.into()),
+            }
+        });
+        self.method(name, required, native);
+    }
+
+    /// `static` operation.
+    pub(crate) fn static_operation<R: Into<JsValue> + 'static>(
+        &mut self,
+        name: &'static str,
+        required: usize,
+        method: impl Fn(&[JsValue], &mut Context) -> JsResult<R> + Copy + 'static,
+    ) {
+        let native = NativeFunction::from_copy_closure(move |_, args, context| {
+            require(T::NAME, name, required, args)?;
+            method(args, context).map(Into::into)
+        });
+        let function = function(name, required, native, self.context);
+        self.statics
+            .push((key(name), property(function, OPERATION)));
+    }
+
+    /// `const`, on the interface object and on the prototype.
+    pub(crate) fn constant(&mut self, name: &'static str, value: i32) {
+        let descriptor = property(value, Attribute::ENUMERABLE);
+        self.prototype.push((key(name), descriptor.clone()));
+        self.statics.push((key(name), descriptor));
+    }
+
+    /// `[LegacyUnforgeable] readonly attribute`: the accessor is handed back, for
+    /// [`Interface::initialize`] to put on each object.
+    pub(crate) fn unforgeable<R: Into<JsValue> + 'static>(
+        &mut self,
+        name: &'static str,
+        get: impl Fn(&This<T>, &mut Context) -> JsResult<R> + Copy + 'static,
+    ) -> JsFunction {
+        self.getter(name, get)
+    }
+
+    /// Keeps a value for the realm's lifetime, to be found again in its host-defined slot.
+    pub(crate) fn keep(&mut self, value: impl NativeObject) {
+        let realm = self.context.realm().clone();
+        realm.host_defined_mut().insert(value);
+    }
+
+    /// A member that the declarative forms do not cover, such as `[Symbol.iterator]`.
+    pub(crate) fn property(
+        &mut self,
+        key: impl Into<PropertyKey>,
+        value: impl Into<JsValue>,
+        attributes: Attribute,
+    ) {
+        self.prototype
+            .push((key.into(), property(value, attributes)));
+    }
+
+    /// A method function to be used with [`Definition::property`], under two names for example.
+    pub(crate) fn method_function<R: Into<JsValue> + 'static>(
+        &mut self,
+        name: &'static str,
+        required: usize,
+        method: impl Fn(&This<T>, &[JsValue], &mut Context) -> JsResult<R> + Copy + 'static,
+    ) -> JsFunction {
+        let native = NativeFunction::from_copy_closure(move |this, args, context| {
+            let this = This::<T>::receiver(this, name, context)?;
+            require(T::NAME, name, required, args)?;
+            method(&this, args, context).map(Into::into)
+        });
+        function(name, required, native, self.context)
+    }
+
+    fn getter<R: Into<JsValue> + 'static>(
+        &mut self,
+        name: &'static str,
+        get: impl Fn(&This<T>, &mut Context) -> JsResult<R> + Copy + 'static,
+    ) -> JsFunction {
+        let native = NativeFunction::from_copy_closure(move |this, _, context| {
+            let this = This::<T>::receiver(this, name, context)?;
+            get(&this, context).map(Into::into)
+        });
+        function(format!("get {name}"), 0, native, self.context)
+    }
+
+    fn accessor(&mut self, name: &'static str, get: JsFunction, set: Option<JsFunction>) {
+        let descriptor = PropertyDescriptor::builder()
+            .get(get)
+            .maybe_set(set)
+            .enumerable(true)
+            .configurable(true)
+            .build();
+        self.prototype.push((key(name), descriptor));
+    }
+
+    fn method(&mut self, name: &'static str, required: usize, native: NativeFunction) {
+        let function = function(name, required, native, self.context);
+        self.prototype
+            .push((key(name), property(function, OPERATION)));
+    }
+}
+
+/// Makes the interface object and the prototype of `T` in the current realm and puts the interface object
+/// on its global object.
+pub(crate) fn register<T: Interface>(context: &mut Context) -> JsResult<()> {
+    let mut idl = Definition::<T> {
+        context,
+        parent: None,
+        constructor: None,
+        prototype: Vec::new(),
+        statics: Vec::new(),
+    };
+    T::define(&mut idl)?;
+    let Definition {
+        context,
+        parent,
+        constructor,
+        prototype,
+        statics,
+    } = idl;
+
+    let (required, construct) = constructor.unwrap_or((0, |_, _, _| {
+        Err(JsNativeError::typ()
+            .with_message(format!(
+                "Illegal constructor: {} cannot be made with 'new'",
+                T::NAME
+            ))
+            .into())
+    }));
+    let native = NativeFunction::from_copy_closure(move |new_target, args, context| {
+        let new_target = NewTarget::<T>::from_value(new_target)?;
+        if constructor.is_some() {
+            require(T::NAME, "constructor", required, args)?;
+        }
+        construct(&new_target, args, context).map(Into::into)
+    });
+
+    let mut builder = ConstructorBuilder::new(context, native);
+    builder.name(T::NAME).length(required);
+    if let Some((constructor, prototype)) = parent {
+        builder.inherit(prototype).custom_prototype(constructor);
+    }
+    for (key, descriptor) in prototype {
+        builder.property_descriptor(key, descriptor);
+    }
+    for (key, descriptor) in statics {
+        builder.static_property_descriptor(key, descriptor);
+    }
+    builder.property(
+        JsSymbol::to_string_tag(),
+        JsString::from(T::NAME),
+        Attribute::CONFIGURABLE,
+    );
+    let interface = builder.build();
+
+    context.register_global_property(
+        JsString::from(T::NAME),
+        interface.constructor(),
+        Attribute::WRITABLE | Attribute::CONFIGURABLE,
+    )?;
+    Interfaces::insert::<T>(context, interface);
+    Ok(())
+}
+
+/// Puts the members of a `[Global]` interface where WebIDL wants them, on the global object itself, and makes
+/// the parent's prototype the global object's. The interface has no interface object: a shell's global object is
+/// neither a `Window` nor a worker's.
+pub(crate) fn define_global<T: Interface>(context: &mut Context) -> JsResult<()> {
+    let mut idl = Definition::<T> {
+        context,
+        parent: None,
+        constructor: None,
+        prototype: Vec::new(),
+        statics: Vec::new(),
+    };
+    T::define(&mut idl)?;
+    let Definition {
+        context,
+        parent,
+        prototype,
+        ..
+    } = idl;
+    let global = context.global_object();
+    if let Some((_, parent)) = parent {
+        global.set_prototype(Some(parent));
+    }
+    for (key, descriptor) in prototype {
+        global.define_property_or_throw(key, descriptor, context)?;
+    }
+    Ok(())
+}
+
+/// Puts a function on the global object, as the operations of `WindowOrWorkerGlobalScope` are.
+pub(crate) fn define_function<R: Into<JsValue> + 'static>(
+    name: &'static str,
+    required: usize,
+    steps: impl Fn(&[JsValue], &mut Context) -> JsResult<R> + Copy + 'static,
+    context: &mut Context,
+) -> JsResult<()> {
+    let native = NativeFunction::from_copy_closure(move |_, args, context| {
+        require("the global object", name, required, args)?;
+        steps(args, context).map(Into::into)
+    });
+    let function = function(name, required, native, context);
+    context.register_global_property(key(name), function, OPERATION)
+}
+
+/// "If the number of arguments is less than the number of required arguments, throw a TypeError."
+/// <https://webidl.spec.whatwg.org/#dfn-overload-resolution-algorithm>
+fn require(interface: &str, member: &str, required: usize, args: &[JsValue]) -> JsResult<()> {
+    if args.len() >= required {
+        return Ok(());
+    }
+    let message = format!(
+        "{interface}.{member}: {required} argument(s) required, but only {} given",
+        args.len()
+    );
+    Err(JsNativeError::typ().with_message(message).into())
+}
+
+fn function(
+    name: impl AsRef<str>,
+    length: usize,
+    native: NativeFunction,
+    context: &Context,
+) -> JsFunction {
+    FunctionObjectBuilder::new(context.realm(), native)
+        .name(js_string!(name.as_ref()))
+        .length(length)
+        .constructor(false)
+        .build()
+}
+
+fn property(value: impl Into<JsValue>, attributes: Attribute) -> PropertyDescriptor {
+    PropertyDescriptor::builder()
+        .value(value)
+        .writable(attributes.writable())
+        .enumerable(attributes.enumerable())
+        .configurable(attributes.configurable())
+        .build()
+}
+
+fn key(name: &'static str) -> PropertyKey {
+    PropertyKey::from(JsString::from(name))
+}

@@ -1,0 +1,168 @@
+//! `DOMException`: <https://webidl.spec.whatwg.org/#idl-DOMException>
+
+use boa_engine::{
+    Context, JsArgs, JsData, JsError, JsResult, JsString, JsValue, js_string, object::JsObject,
+    property::PropertyDescriptor,
+};
+use boa_gc::{Finalize, Trace};
+
+use crate::binding::{self, Definition, Interface, NewTarget};
+
+/// The state of a `DOMException`.
+#[derive(Trace, Finalize, JsData)]
+pub(crate) struct DomException {
+    name: JsString,
+    message: JsString,
+}
+
+/// The names that this platform throws, of <https://webidl.spec.whatwg.org/#dfn-error-names-table>.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorName {
+    Abort,
+    DataClone,
+    InvalidAccess,
+    InvalidCharacter,
+    InvalidState,
+    NotReadable,
+    Syntax,
+    Timeout,
+}
+
+impl ErrorName {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Abort => "AbortError",
+            Self::DataClone => "DataCloneError",
+            Self::InvalidAccess => "InvalidAccessError",
+            Self::InvalidCharacter => "InvalidCharacterError",
+            Self::InvalidState => "InvalidStateError",
+            Self::NotReadable => "NotReadableError",
+            Self::Syntax => "SyntaxError",
+            Self::Timeout => "TimeoutError",
+        }
+    }
+}
+
+/// The legacy code constants, in the order of the IDL, each with the error name that has the code today.
+/// <https://webidl.spec.whatwg.org/#idl-DOMException> and #dfn-error-names-table
+const CODES: [(&str, &str); 25] = [
+    ("INDEX_SIZE_ERR", "IndexSizeError"),
+    ("DOMSTRING_SIZE_ERR", ""),
+    ("HIERARCHY_REQUEST_ERR", "HierarchyRequestError"),
+    ("WRONG_DOCUMENT_ERR", "WrongDocumentError"),
+    ("INVALID_CHARACTER_ERR", "InvalidCharacterError"),
+    ("NO_DATA_ALLOWED_ERR", ""),
+    ("NO_MODIFICATION_ALLOWED_ERR", "NoModificationAllowedError"),
+    ("NOT_FOUND_ERR", "NotFoundError"),
+    ("NOT_SUPPORTED_ERR", "NotSupportedError"),
+    ("INUSE_ATTRIBUTE_ERR", "InUseAttributeError"),
+    ("INVALID_STATE_ERR", "InvalidStateError"),
+    ("SYNTAX_ERR", "SyntaxError"),
+    ("INVALID_MODIFICATION_ERR", "InvalidModificationError"),
+    ("NAMESPACE_ERR", "NamespaceError"),
+    ("INVALID_ACCESS_ERR", "InvalidAccessError"),
+    ("VALIDATION_ERR", ""),
+    ("TYPE_MISMATCH_ERR", "TypeMismatchError"),
+    ("SECURITY_ERR", "SecurityError"),
+    ("NETWORK_ERR", "NetworkError"),
+    ("ABORT_ERR", "AbortError"),
+    ("URL_MISMATCH_ERR", "URLMismatchError"),
+    ("QUOTA_EXCEEDED_ERR", "QuotaExceededError"),
+    ("TIMEOUT_ERR", "TimeoutError"),
+    ("INVALID_NODE_TYPE_ERR", "InvalidNodeTypeError"),
+    ("DATA_CLONE_ERR", "DataCloneError"),
+];
+
+impl DomException {
+    /// A `DOMException` to be thrown.
+    pub(crate) fn error(name: ErrorName, message: &str, context: &mut Context) -> JsError {
+        match Self::object(name, message, context) {
+            Ok(object) => JsError::from_opaque(object.into()),
+            Err(error) => error,
+        }
+    }
+
+    /// [Create](https://webidl.spec.whatwg.org/#dfn-create-exception) a `DOMException`.
+    pub(crate) fn object(
+        name: ErrorName,
+        message: &str,
+        context: &mut Context,
+    ) -> JsResult<JsObject> {
+        let root = Self {
+            name: js_string!(name.as_str()),
+            message: js_string!(message),
+        };
+        Ok(binding::create::<Self>(root, context)?.object().clone())
+    }
+
+    /// The legacy `code`: 0 for names that have none.
+    fn code(&self) -> u32 {
+        let name = self.name.to_std_string_lossy();
+        let position = CODES
+            .iter()
+            .position(|(_, of)| !of.is_empty() && *of == name);
+        position.map_or(0, |position| position as u32 + 1)
+    }
+}
+
+impl Interface for DomException {
+    const NAME: &'static str = "DOMException";
+    type Root = Self;
+
+    fn project(root: &Self) -> Option<&Self> {
+        Some(root)
+    }
+
+    fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
+        idl.inherits_prototype(
+            idl.context()
+                .intrinsics()
+                .constructors()
+                .error()
+                .prototype(),
+        );
+        idl.constructor(0, construct);
+        idl.readonly("name", |this, _| Ok(this.state().name.clone()));
+        idl.readonly("message", |this, _| Ok(this.state().message.clone()));
+        idl.readonly("code", |this, _| Ok(this.state().code()));
+        for (code, (constant, _)) in (1..).zip(CODES) {
+            idl.constant(constant, code);
+        }
+        Ok(())
+    }
+
+    /// The engine's `stack` accessor on `Error.prototype` knows native errors only: the stack of a new error,
+    /// taken here, becomes a property of the exception's own.
+    fn initialize(object: &JsObject, context: &mut Context) -> JsResult<()> {
+        let error = context.intrinsics().constructors().error().constructor();
+        let stack = error
+            .construct(&[], None, context)?
+            .get(js_string!("stack"), context)?;
+        if !stack.is_undefined() {
+            let descriptor = PropertyDescriptor::builder()
+                .value(stack)
+                .writable(true)
+                .enumerable(false)
+                .configurable(true);
+            object.insert_property(js_string!("stack"), descriptor);
+        }
+        Ok(())
+    }
+}
+
+/// <https://webidl.spec.whatwg.org/#dom-domexception-domexception>
+fn construct(
+    new_target: &NewTarget<DomException>,
+    args: &[JsValue],
+    context: &mut Context,
+) -> JsResult<JsObject> {
+    let message = match args.get_or_undefined(0) {
+        value if value.is_undefined() => js_string!(),
+        value => value.to_string(context)?,
+    };
+    let name = match args.get_or_undefined(1) {
+        value if value.is_undefined() => js_string!("Error"),
+        value => value.to_string(context)?,
+    };
+    new_target.create(DomException { name, message }, context)
+}

@@ -1,0 +1,42 @@
+//! The global object as an event target: its event handlers, `self` and `reportError`.
+//! <https://html.spec.whatwg.org/multipage/webappapis.html#windoworworkerglobalscope-mixin>
+
+use boa_engine::{JsArgs, JsResult, JsValue, js_string, property::Attribute};
+use boa_gc::{Finalize, Trace};
+
+use super::{
+    EventTarget, EventTargetObject, TargetKind, event_handler, report::report_exception_value,
+};
+use crate::binding::{Definition, Interface};
+
+/// What the global object of a script is besides an event target.
+#[derive(Trace, Finalize)]
+pub(crate) struct GlobalScope;
+
+impl Interface for GlobalScope {
+    const NAME: &'static str = "GlobalScope";
+    type Root = EventTargetObject;
+
+    fn project(root: &EventTargetObject) -> Option<&Self> {
+        if let TargetKind::Global(scope) = &root.kind {
+            Some(scope)
+        } else {
+            None
+        }
+    }
+
+    fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
+        idl.inherits::<EventTarget>()?;
+        let global = idl.context().global_object();
+        idl.property(js_string!("self"), global, Attribute::all());
+        event_handler::define(idl, "onerror");
+        event_handler::define(idl, "onunhandledrejection");
+        event_handler::define(idl, "onrejectionhandled");
+        // <https://html.spec.whatwg.org/multipage/webappapis.html#dom-reporterror>
+        idl.operation("reportError", 1, |_, args, context| {
+            report_exception_value(args.get_or_undefined(0).clone(), context);
+            Ok(JsValue::undefined())
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! Reporting exceptions: <https://html.spec.whatwg.org/multipage/webappapis.html#report-an-exception>
+//!
+//! What a script throws and nobody catches goes to the global `error` event first; what no listener there
+//! prevents goes to the embedder's [`ErrorReporter`].
+
+use boa_engine::{Context, JsError, JsResult, JsString, JsValue, js_string, object::JsObject};
+
+use super::{
+    EventDetail, EventInit, EventTarget,
+    dispatch::fire_with,
+    events::{ErrorEvent, PromiseRejectionEvent},
+};
+use crate::{
+    binding::{This, from_utf8},
+    event_loop::{EventResult, LoopState},
+    platform::Platform,
+    uncaught::{Position, UncaughtError, UncaughtErrorKind},
+};
+
+/// [Report an exception][spec] for the global object.
+///
+/// [spec]: https://html.spec.whatwg.org/multipage/webappapis.html#report-an-exception
+pub(crate) fn report_exception(error: JsError, context: &mut Context) {
+    // An engine error (a runtime limit was passed) is no value that a script could be told of.
+    if error.as_engine().is_some() {
+        let message = format!("the engine stopped the script: {error}");
+        let error = UncaughtError {
+            kind: UncaughtErrorKind::Limit,
+            message,
+            stack: String::new(),
+            position: None,
+        };
+        return tell_embedder(&error, context);
+    }
+    match error.into_opaque(context) {
+        Ok(value) => report_exception_value(value, context),
+        Err(error) => {
+            tracing::error!(target: "we::js", %error, "an uncaught error that has no value")
+        }
+    }
+}
+
+/// The same for a value, as `reportError(value)` has it.
+pub(crate) fn report_exception_value(value: JsValue, context: &mut Context) {
+    // 2. Extract error.
+    let uncaught = describe(UncaughtErrorKind::Exception, &value, context);
+    // 6. "If global is not in error reporting mode"
+    let platform = Platform::of(context);
+    let mut not_handled = true;
+    if !platform.reports_error.replace(true) {
+        if let Some(global) = This::<EventTarget>::from_object(context.global_object()) {
+            let position = uncaught.position.clone();
+            let detail = EventDetail::Error(ErrorEvent {
+                message: from_utf8(&uncaught.message),
+                filename: position
+                    .as_ref()
+                    .map_or(js_string!(), |position| from_utf8(&position.source)),
+                line: position.as_ref().map_or(0, |position| position.line),
+                column: position.as_ref().map_or(0, |position| position.column),
+                error: value,
+            });
+            let fired = fire_with::<ErrorEvent>(
+                &global,
+                js_string!("error"),
+                EventInit::CANCELABLE,
+                detail,
+                context,
+            );
+            not_handled = fired.unwrap_or(true);
+        }
+        platform.reports_error.set(false);
+    }
+    // 7.
+    if not_handled {
+        tell_embedder(&uncaught, context);
+    }
+}
+
+fn tell_embedder(error: &UncaughtError, context: &Context) {
+    match LoopState::of(context) {
+        Ok(state) => state.report_to_embedder(error),
+        Err(_) => tracing::error!(target: "we::js", "{error}"),
+    }
+}
+
+/// Fires `unhandledrejection`, and reports the reason where no listener prevents that.
+/// <https://html.spec.whatwg.org/multipage/webappapis.html#notify-about-rejected-promises> step 4.1.2
+pub(crate) fn report_rejection(
+    promise: JsObject,
+    reason: JsValue,
+    context: &mut Context,
+) -> EventResult {
+    let fired = fire_rejection(
+        "unhandledrejection",
+        EventInit::CANCELABLE,
+        promise,
+        reason.clone(),
+        context,
+    );
+    if !fired.unwrap_or(true) {
+        return EventResult::Canceled;
+    }
+    let uncaught = describe(UncaughtErrorKind::Rejection, &reason, context);
+    tell_embedder(&uncaught, context);
+    EventResult::NotCanceled
+}
+
+/// Fires `rejectionhandled`: <https://html.spec.whatwg.org/multipage/webappapis.html#the-hostpromiserejectiontracker-implementation>
+pub(crate) fn report_handled_rejection(promise: JsObject, reason: JsValue, context: &mut Context) {
+    if let Err(error) = fire_rejection(
+        "rejectionhandled",
+        EventInit::default(),
+        promise,
+        reason,
+        context,
+    ) {
+        tracing::debug!(target: "we::js", %error, "rejectionhandled was not fired");
+    }
+}
+
+fn fire_rejection(
+    kind: &'static str,
+    init: EventInit,
+    promise: JsObject,
+    reason: JsValue,
+    context: &mut Context,
+) -> JsResult<bool> {
+    let Some(global) = This::<EventTarget>::from_object(context.global_object()) else {
+        return Ok(true);
+    };
+    let detail = EventDetail::Rejection(PromiseRejectionEvent { promise, reason });
+    fire_with::<PromiseRejectionEvent>(&global, JsString::from(kind), init, detail, context)
+}
+
+/// [Extract error](https://html.spec.whatwg.org/multipage/webappapis.html#extract-error) information from a value.
+///
+/// Reads `stack` and makes a string of the value, both of which may run script: what that throws is dropped.
+pub(crate) fn describe(
+    kind: UncaughtErrorKind,
+    value: &JsValue,
+    context: &mut Context,
+) -> UncaughtError {
+    let mut stack = String::new();
+    if let Some(object) = value.as_object()
+        && let Ok(text) = object.get(js_string!("stack"), context)
+        && let Some(text) = text.as_string()
+    {
+        stack = text.to_std_string_lossy();
+    }
+    let message = match value.to_string(context) {
+        Ok(text) => text.to_std_string_lossy(),
+        Err(_) => value.display().to_string(),
+    };
+    let position = stack.lines().find_map(position_in);
+    UncaughtError {
+        kind,
+        message,
+        stack,
+        position,
+    }
+}
+
+/// The position that a line of the engine's stack names: `    at name (source:line:column)`.
+fn position_in(line: &str) -> Option<Position> {
+    let place = line.trim().strip_prefix("at ")?;
+    let place = place
+        .rsplit_once('(')
+        .map_or(place, |(_, place)| place.trim_end_matches(')'));
+    let (place, column) = place.rsplit_once(':')?;
+    let (source, line) = place.rsplit_once(':')?;
+    Some(Position {
+        source: source.to_owned(),
+        line: line.parse().ok()?,
+        column: column.parse().ok()?,
+    })
+}
