@@ -136,6 +136,11 @@ impl EventLoop {
     /// Runs until nothing is left: no task, no timer, no asynchronous job, no open connection, no
     /// [`KeepAlive`] guard. It may be called again after more script was evaluated.
     ///
+    /// While it waits it drives the loop's tokio runtime, so it cannot be called from inside an `async` function that a tokio
+    /// runtime runs: there it panics. Give the loop a thread of its own.
+    ///
+    /// After a shutdown the loop makes no further connections.
+    ///
     /// Errors of scripts do not end it; they are reported to [`Options::error_reporter`].
     ///
     /// A finalization registry that a script made calls back during the run in which it was made and not in later
@@ -170,16 +175,14 @@ impl EventLoop {
             self.run_async_jobs(&mut jobs, mail.woken_jobs, &context);
 
             let network = state.network();
-            let next_due = state.timers.next_due();
-            let more_to_do = state.has_ready()
-                || !state.mailbox.is_empty()
-                || next_due.is_some_and(|due| due <= Instant::now());
+            let more_to_do =
+                state.has_ready() || !state.mailbox.is_empty() || state.timers.any_due();
             if more_to_do {
                 if network.has_open_sockets() || !jobs.is_empty() {
                     network.pass_by();
                 }
             } else if state.has_pending() || jobs.keep_loop_alive() {
-                network.wait(next_due);
+                network.wait(state.timers.next_due());
             } else {
                 return Ok(Finished::Idle);
             }
@@ -212,7 +215,8 @@ impl EventLoop {
         }
     }
 
-    /// Delivers events of sockets: all that have arrived, but no more than [`ARRIVALS_PER_TURN`] at a time.
+    /// Delivers events of sockets: all that have arrived, but no more than [`ARRIVALS_PER_TURN`] at a time, and none while
+    /// a timer is kept waiting.
     fn deliver_arrivals(&self, context: &RefCell<&mut Context>) {
         let state = &self.state;
         for _ in 0..ARRIVALS_PER_TURN {
@@ -222,6 +226,9 @@ impl EventLoop {
             let (id, event) = state.network().open_arrival(arrival);
             let steps = |context: &mut Context| state.host.deliver_socket_event(id, event, context);
             state.run_task(TaskSource::WebSocket, steps, &mut context.borrow_mut());
+            if state.timers.any_due() {
+                return;
+            }
         }
     }
 

@@ -40,9 +40,8 @@ impl Log {
 /// The first line of an error's text without the position that the engine appends: `Error: text (at file:1:2)`.
 pub(crate) fn headline(text: &str) -> &str {
     let line = text.lines().next().unwrap_or_default();
-    match line.rsplit_once(" (") {
-        Some((text, "native)")) => text,
-        Some((text, place)) if place.contains(':') => text,
+    match line.strip_suffix(')').and_then(|line| line.rsplit_once(" (")) {
+        Some((text, place)) if place == "native" || place.contains(':') => text,
         _ => line,
     }
 }
