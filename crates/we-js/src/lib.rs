@@ -12,6 +12,7 @@ mod platform;
 #[cfg(test)]
 mod testing;
 mod uncaught;
+mod url;
 mod websocket;
 
 pub use event_loop::{EventLoop, LoopHandle, Options};

@@ -18,6 +18,7 @@ use crate::{
     encoding::{TextDecoder, TextEncoder},
     event_loop::{EventResult, LoopHost},
     file::Blob,
+    url::{Url, UrlSearchParams},
 };
 
 /// State of the platform that is neither the event loop's nor JavaScript's.
@@ -104,6 +105,8 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     register::<Blob>(context)?;
     register::<TextEncoder>(context)?;
     register::<TextDecoder>(context)?;
+    register::<Url>(context)?;
+    register::<UrlSearchParams>(context)?;
     base64::install(context)?;
     define_global::<GlobalScope>(context)?;
     Ok(())

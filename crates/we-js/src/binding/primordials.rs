@@ -17,6 +17,8 @@ pub(crate) struct Primordials {
     pub(crate) array_buffer_resizable: JsObject,
     /// `get SharedArrayBuffer.prototype.growable`
     pub(crate) shared_array_buffer_growable: JsObject,
+    /// `Object.getOwnPropertyDescriptor`
+    pub(crate) object_get_own_property_descriptor: JsObject,
     /// `WeakRef.prototype.deref`
     pub(crate) weak_ref_deref: JsObject,
 }
@@ -27,10 +29,12 @@ impl Primordials {
         let constructors = context.intrinsics().constructors();
         let array_buffer = constructors.array_buffer().prototype();
         let shared_array_buffer = constructors.shared_array_buffer().prototype();
+        let object = constructors.object().constructor();
         let weak_ref = constructors.weak_ref().prototype();
         let primordials = Self {
             array_buffer_resizable: getter(&array_buffer, "resizable")?,
             shared_array_buffer_growable: getter(&shared_array_buffer, "growable")?,
+            object_get_own_property_descriptor: method(&object, "getOwnPropertyDescriptor")?,
             weak_ref_deref: method(&weak_ref, "deref")?,
         };
         let realm = context.realm().clone();
