@@ -9,6 +9,7 @@ mod encoding;
 pub mod event_loop;
 mod file;
 mod platform;
+mod structured_clone;
 #[cfg(test)]
 mod testing;
 mod uncaught;

@@ -18,6 +18,7 @@ use crate::{
     encoding::{TextDecoder, TextEncoder},
     event_loop::{EventResult, LoopHost},
     file::Blob,
+    structured_clone,
     url::{Url, UrlSearchParams},
 };
 
@@ -108,6 +109,7 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     register::<Url>(context)?;
     register::<UrlSearchParams>(context)?;
     base64::install(context)?;
+    structured_clone::install(context)?;
     define_global::<GlobalScope>(context)?;
     Ok(())
 }
