@@ -1,10 +1,11 @@
 //! `we`: a shell for scripts that speak WebSocket.
 //!
-//! The command line ([`cli`]) and what each command does: [`script`] runs JavaScript, [`echo`] serves. Nothing here
-//! is of use to a library; that is in `we-js` and `we-net`.
+//! The command line ([`cli`]) and what each command does: [`script`] runs JavaScript, [`echo`] serves; [`log`] is what
+//! the operator sees of the network. Nothing here is of use to a library; that is in `we-js` and `we-net`.
 
 mod cli;
 mod echo;
+mod log;
 mod script;
 
 use std::process::ExitCode;
@@ -29,13 +30,7 @@ fn main() -> ExitCode {
         Command::Eval(eval) if eval.script.trace_net => "we=trace,warn",
         _ => "warn",
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("WE_LOG").unwrap_or_else(|_| level.into()))
-        .with_writer(std::io::stderr)
-        .without_time()
-        .with_target(false)
-        .compact()
-        .init();
+    log::start(level);
     let code = match cli.command {
         Command::Run(run) => script::run(run),
         Command::Eval(eval) => script::eval(eval),

@@ -10,9 +10,11 @@ pub mod event_loop;
 mod file;
 mod network;
 mod platform;
+mod structured_clone;
 #[cfg(test)]
 mod testing;
 mod uncaught;
+mod url;
 mod websocket;
 
 /// The engine, as this crate uses it: contexts and values of another version do not fit.

@@ -19,6 +19,8 @@ use crate::{
     event_loop::{EventResult, LoopHost},
     file::Blob,
     network::{SocketEvent, SocketId},
+    structured_clone,
+    url::{Url, UrlSearchParams},
     websocket::{self, WebSocket},
 };
 
@@ -111,7 +113,10 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     register::<WebSocket>(context)?;
     register::<TextEncoder>(context)?;
     register::<TextDecoder>(context)?;
+    register::<Url>(context)?;
+    register::<UrlSearchParams>(context)?;
     base64::install(context)?;
+    structured_clone::install(context)?;
     define_global::<GlobalScope>(context)?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use boa_engine::{
     Context, JsNativeError, JsResult, JsString, JsSymbol, JsValue, js_string, object::JsObject,
 };
 
-use super::to_usv_string;
+use super::{Primordials, to_usv_string};
 
 /// How an integer type treats a number outside its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,4 +224,41 @@ pub(crate) fn sequence<T>(
         let value = result.get(js_string!("value"), context)?;
         values.push(convert(value, context)?);
     }
+}
+
+/// `record<USVString, USVString>`: the enumerable own properties of an object, in their order.
+/// <https://webidl.spec.whatwg.org/#js-record>
+pub(crate) fn usv_string_record(
+    object: &JsObject,
+    context: &mut Context,
+) -> JsResult<Vec<(String, String)>> {
+    let descriptor_of = Primordials::get(context, |it| &it.object_get_own_property_descriptor)?;
+    let mut record: Vec<(String, String)> = Vec::new();
+    // 3.
+    let keys = object.own_property_keys(context)?;
+    // 4.
+    for key in keys {
+        // 4.1: a proxy sees this question.
+        let arguments = [object.clone().into(), JsValue::from(&key)];
+        let descriptor = descriptor_of.call(&JsValue::undefined(), &arguments, context)?;
+        // 4.2
+        let Some(descriptor) = descriptor.as_object() else {
+            continue;
+        };
+        if !descriptor
+            .get(js_string!("enumerable"), context)?
+            .to_boolean()
+        {
+            continue;
+        }
+        // A symbol is no string: a TypeError.
+        let name = usv_string(&JsValue::from(&key), context)?;
+        let value = object.get(key, context)?;
+        let value = usv_string(&value, context)?;
+        match record.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, before)) => *before = value,
+            None => record.push((name, value)),
+        }
+    }
+    Ok(record)
 }

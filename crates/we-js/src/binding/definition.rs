@@ -363,7 +363,7 @@ fn require(interface: &str, member: &str, required: usize, args: &[JsValue]) -> 
     Err(JsNativeError::typ().with_message(message).into())
 }
 
-fn function(
+pub(super) fn function(
     name: impl AsRef<str>,
     length: usize,
     native: NativeFunction,
@@ -376,7 +376,7 @@ fn function(
         .build()
 }
 
-fn property(value: impl Into<JsValue>, attributes: Attribute) -> PropertyDescriptor {
+pub(super) fn property(value: impl Into<JsValue>, attributes: Attribute) -> PropertyDescriptor {
     PropertyDescriptor::builder()
         .value(value)
         .writable(attributes.writable())

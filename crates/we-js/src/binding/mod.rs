@@ -28,6 +28,7 @@
 mod buffer_source;
 mod convert;
 mod definition;
+mod iterable;
 mod primordials;
 mod realm;
 mod strings;
@@ -37,6 +38,7 @@ mod weak;
 pub(crate) use buffer_source::{BufferSource, ViewKind, not_a_buffer_source};
 pub(crate) use convert::*;
 pub(crate) use definition::{Definition, Interface, define_function, define_global, register};
+pub(crate) use iterable::PairIterable;
 pub(crate) use primordials::Primordials;
 pub(crate) use realm::{Interfaces, prototype_of};
 pub(crate) use strings::{encode_utf8, from_utf8, to_usv_string};

@@ -95,6 +95,18 @@ impl DomException {
         Ok(binding::create::<Self>(root, context)?.object().clone())
     }
 
+    pub(crate) fn new(name: JsString, message: JsString) -> Self {
+        Self { name, message }
+    }
+
+    pub(crate) fn name(&self) -> &JsString {
+        &self.name
+    }
+
+    pub(crate) fn message(&self) -> &JsString {
+        &self.message
+    }
+
     /// The legacy `code`: 0 for names that have none.
     fn code(&self) -> u32 {
         let name = self.name.to_std_string_lossy();

@@ -1,0 +1,192 @@
+//! What a serialized value looks like: the standard's records, in one flat list.
+
+use boa_engine::{
+    JsBigInt, JsString, JsValue,
+    builtins::{array_buffer::SharedArrayBuffer, typed_array::TypedArrayKind},
+    property::PropertyKey,
+    string::{JsStr, JsStrVariant},
+};
+
+use crate::file::{AlignedBytes, BlobData};
+
+/// A serialized value.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(super) root: Value,
+    /// All objects, in the order in which they were met; a view after its buffer.
+    pub(super) nodes: Vec<Node>,
+}
+
+/// A value: a primitive, or an object by its place in the list.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Undefined,
+    Null,
+    Boolean(bool),
+    Number(f64),
+    BigInt(BigInt),
+    String(Text),
+    Object(usize),
+}
+
+/// A serialized object.
+#[derive(Debug)]
+pub(super) enum Node {
+    /// A buffer that is to be transferred, before it has been.
+    ToBeTransferred,
+    Boolean(bool),
+    Number(f64),
+    BigInt(BigInt),
+    String(Text),
+    Date(f64),
+    RegExp {
+        source: Text,
+        flags: Text,
+    },
+    ArrayBuffer {
+        bytes: AlignedBytes,
+        max_length: Option<u64>,
+    },
+    SharedArrayBuffer(SharedArrayBuffer),
+    View {
+        buffer: usize,
+        kind: ViewKind,
+        offset: u64,
+        length: Option<u64>,
+    },
+    /// Keys and values by turns.
+    Map(Vec<Value>),
+    Set(Vec<Value>),
+    Error {
+        name: ErrorType,
+        message: Option<Text>,
+        stack: Option<Text>,
+        cause: Option<Value>,
+    },
+    Array {
+        length: u32,
+        properties: Vec<(Key, Value)>,
+    },
+    Object(Vec<(Key, Value)>),
+    Blob {
+        data: BlobData,
+        kind: Text,
+    },
+    DomException {
+        name: Text,
+        message: Text,
+        stack: Option<Text>,
+    },
+}
+
+/// Which constructor a view is of. The length of a typed array is in elements, a DataView's in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ViewKind {
+    TypedArray(TypedArrayKind),
+    DataView,
+}
+
+/// The names of errors that survive; all others become "Error".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ErrorType {
+    Error,
+    Eval,
+    Range,
+    Reference,
+    Syntax,
+    Type,
+    Uri,
+}
+
+impl ErrorType {
+    pub(super) fn from_name(name: &str) -> Self {
+        match name {
+            "EvalError" => Self::Eval,
+            "RangeError" => Self::Range,
+            "ReferenceError" => Self::Reference,
+            "SyntaxError" => Self::Syntax,
+            "TypeError" => Self::Type,
+            "URIError" => Self::Uri,
+            _ => Self::Error,
+        }
+    }
+}
+
+/// A string, as the engine stores it.
+#[derive(Clone, Debug)]
+pub(super) enum Text {
+    Latin1(Box<[u8]>),
+    Utf16(Box<[u16]>),
+}
+
+impl From<&JsString> for Text {
+    fn from(string: &JsString) -> Self {
+        match string.as_str().variant() {
+            JsStrVariant::Latin1(bytes) => Self::Latin1(bytes.into()),
+            JsStrVariant::Utf16(units) => Self::Utf16(units.into()),
+        }
+    }
+}
+
+impl From<&Text> for JsString {
+    fn from(text: &Text) -> Self {
+        match text {
+            Text::Latin1(bytes) => Self::from(JsStr::latin1(bytes)),
+            Text::Utf16(units) => Self::from(JsStr::utf16(units)),
+        }
+    }
+}
+
+/// The name of a property, which is never a symbol.
+#[derive(Clone, Debug)]
+pub(super) enum Key {
+    Index(u32),
+    Text(Text),
+}
+
+impl Key {
+    pub(super) fn new(key: &PropertyKey) -> Option<Self> {
+        match key {
+            PropertyKey::String(name) => Some(Self::Text(name.into())),
+            PropertyKey::Index(index) => Some(Self::Index(index.get())),
+            PropertyKey::Symbol(_) => None,
+        }
+    }
+}
+
+impl From<&Key> for PropertyKey {
+    fn from(key: &Key) -> Self {
+        match key {
+            Key::Index(index) => Self::from(*index),
+            Key::Text(text) => Self::from(JsString::from(text)),
+        }
+    }
+}
+
+/// An integer, in base 16: the conversion takes time in proportion to its length.
+#[derive(Clone, Debug)]
+pub(super) struct BigInt(String);
+
+impl From<&JsBigInt> for BigInt {
+    fn from(integer: &JsBigInt) -> Self {
+        Self(integer.to_string_radix(16))
+    }
+}
+
+impl From<&BigInt> for JsValue {
+    fn from(integer: &BigInt) -> Self {
+        // Never zero for a lack of digits: they are the engine's own.
+        JsBigInt::from_string_radix(&integer.0, 16)
+            .unwrap_or_else(JsBigInt::zero)
+            .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_record_can_be_sent_to_another_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<super::Record>();
+    }
+}
