@@ -3,7 +3,7 @@
 //! A warning or an error looks as a complaint of the shell itself does, `we: what happened`; details, which
 //! `--trace-net` or the environment variable `WE_LOG` turns on, carry their level.
 
-use std::fmt;
+use std::{fmt, io::IsTerminal};
 
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
@@ -17,6 +17,7 @@ pub(crate) fn start(default: &str) {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_env("WE_LOG").unwrap_or_else(|_| EnvFilter::new(default)))
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .event_format(Lines)
         .init();
 }

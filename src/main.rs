@@ -16,18 +16,16 @@ use cli::{Cli, Command};
 
 /// The command ended well.
 const SUCCESS: u8 = 0;
-/// A script left an error uncaught, or the command failed.
+/// A script left an error uncaught, or the command failed. (A wrong command line is 2: clap's own exit code.)
 const FAILURE: u8 = 1;
-/// The command line was wrong. clap exits with the same.
-const USAGE: u8 = 2;
 /// The user pressed Ctrl-C: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let level = match &cli.command {
-        Command::Run(run) if run.script.trace_net => "we=trace,warn",
-        Command::Eval(eval) if eval.script.trace_net => "we=trace,warn",
+        Command::Run(run) if run.script.trace_net => "warn,we::net=trace",
+        Command::Eval(eval) if eval.script.trace_net => "warn,we::net=trace",
         _ => "warn",
     };
     log::start(level);

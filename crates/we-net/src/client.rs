@@ -170,6 +170,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// Where the connection will lead.
+    pub fn url(&self) -> &WebSocketUrl {
+        &self.url
+    }
+
     /// Sets `Origin`, as a script's request has it.
     pub fn origin(mut self, origin: impl Into<String>) -> Result<Self, ConnectError> {
         self.handshake = self.handshake.with_origin(origin)?;
