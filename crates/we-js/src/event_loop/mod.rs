@@ -259,18 +259,14 @@ impl EventLoop {
         // A native's future may use tokio's sockets and timers.
         let _runtime = self.state.network().enter();
         for id in ready {
+            self.state.begin_task(TaskSource::JavaScriptEngine);
+            // The job borrows the context as it pleases, so it must not be borrowed here.
             let result = jobs.poll(id);
-            // The future borrowed the context as it pleased; what follows makes this a task like any other.
-            let report = |context: &mut Context| {
-                if let Some(Err(error)) = result {
-                    self.state.report_exception(error, context);
-                }
-            };
-            self.state.run_task(
-                TaskSource::JavaScriptEngine,
-                report,
-                &mut context.borrow_mut(),
-            );
+            let context = &mut context.borrow_mut();
+            if let Some(Err(error)) = result {
+                self.state.report_exception(error, context);
+            }
+            self.state.end_task(context);
         }
     }
 }
@@ -304,9 +300,11 @@ pub(crate) fn account_external(bytes: usize, context: &Context) {
     }
 }
 
-/// What is still queued may own the loop's state, and script objects with it: it goes with the loop.
+/// What is still queued may own the loop's state, and script objects with it: it goes with the loop. So do the
+/// connections, though the context may live on.
 impl Drop for EventLoop {
     fn drop(&mut self) {
         self.state.clear();
+        self.state.network().abandon();
     }
 }

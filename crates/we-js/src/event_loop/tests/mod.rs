@@ -40,7 +40,10 @@ impl Log {
 /// The first line of an error's text without the position that the engine appends: `Error: text (at file:1:2)`.
 pub(crate) fn headline(text: &str) -> &str {
     let line = text.lines().next().unwrap_or_default();
-    match line.strip_suffix(')').and_then(|line| line.rsplit_once(" (")) {
+    match line
+        .strip_suffix(')')
+        .and_then(|line| line.rsplit_once(" ("))
+    {
         Some((text, place)) if place == "native" || place.contains(':') => text,
         _ => line,
     }
@@ -147,6 +150,10 @@ impl Bench {
         self.context
             .register_global_property(js_string!(name), function, Attribute::all())
             .unwrap();
+    }
+
+    pub(crate) fn into_parts(self) -> (Context, EventLoop) {
+        (self.context, self.event_loop)
     }
 
     pub(crate) fn state(&self) -> Rc<LoopState> {
