@@ -1,7 +1,7 @@
 //! The client: from a URL to an open connection.
 //!
-//! Follows <https://websockets.spec.whatwg.org/#concept-websocket-establish> and
-//! [RFC 6455 section 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1): blocked ports are never dialled,
+//! Follows <https://websockets.spec.whatwg.org/#concept-websocket-establish> and [RFC 6455 section
+//! 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1): blocked ports are never dialled,
 //! redirects are not followed, TLS is always verified, and every step has a time limit.
 
 use std::io;
@@ -44,13 +44,14 @@ where
     Client::default().request(url)?.connect().await
 }
 
-/// How long a client waits. Browsers give up as well, so a server that says nothing cannot hold a script for ever.
+/// How long a client waits. Browsers give up as well, so a server that says nothing cannot hold a
+/// script for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectTimeouts {
     /// From the start until TCP is connected: name look-up and all attempts together. Default 20 s.
     pub connect: Duration,
-    /// From then on until the WebSocket is open: TLS and the opening handshake. Default 20 s, as in Firefox (which
-    /// starts to count earlier).
+    /// From then on until the WebSocket is open: TLS and the opening handshake. Default 20 s, as in
+    /// Firefox (which starts to count earlier).
     pub handshake: Duration,
 }
 
@@ -176,7 +177,8 @@ impl Request {
         Ok(self)
     }
 
-    /// Asks for subprotocols, the preferred one first; the connection fails unless the server chooses one of them.
+    /// Asks for subprotocols, the preferred one first; the connection fails unless the server
+    /// chooses one of them.
     pub fn subprotocols<T: Into<String>>(
         mut self,
         subprotocols: impl IntoIterator<Item = T>,
@@ -198,8 +200,8 @@ impl Request {
         Ok(self.establish().await?.into())
     }
 
-    /// Makes the connection and returns its [`Driver`] instead of a [`WebSocket`]: for an owner with an event loop of
-    /// its own.
+    /// Makes the connection and returns its [`Driver`] instead of a [`WebSocket`]: for an owner
+    /// with an event loop of its own.
     pub async fn establish(self) -> Result<Established<MaybeTls>, ConnectError> {
         let limit = self.client.timeouts.handshake;
         let host = self.url.host_header();
@@ -219,7 +221,8 @@ impl Request {
         Ok(established)
     }
 
-    /// Opens the WebSocket on a stream that is there already (a tunnel, a pipe), without time limit.
+    /// Opens the WebSocket on a stream that is there already (a tunnel, a pipe), without time
+    /// limit.
     ///
     /// TLS is the stream's affair: what the URL's scheme says makes no difference here.
     pub async fn on_stream<S: AsyncRead + AsyncWrite + Unpin>(

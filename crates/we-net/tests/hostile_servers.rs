@@ -1,4 +1,5 @@
-//! Servers that do not do what they should while a connection is being opened, and what the client makes of it.
+//! Servers that do not do what they should while a connection is being opened, and what the client
+//! makes of it.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -12,7 +13,8 @@ use we_net::handshake::{HandshakeError, HeadError};
 use we_net::transport::ConnectError;
 use we_net::{Client, ConnectTimeouts};
 
-/// Connects to a server that reads the request and then sends `answer` in small pieces, and returns the error.
+/// Connects to a server that reads the request and then sends `answer` in small pieces, and returns
+/// the error.
 async fn fail_on(answer: impl Into<Vec<u8>>) -> ConnectError {
     let answer = answer.into();
     let url = raw_server(|mut stream| async move {

@@ -1,8 +1,8 @@
 //! The server's half of the opening handshake: the check of a request, and the answer as bytes.
 //!
-//! Follows <https://www.rfc-editor.org/rfc/rfc6455#section-4.2>. A request that is not a proper handshake is answered
-//! with the status that tells its sender why ([`Rejection`]); what a server thinks of a proper one (its origin, its path,
-//! its subprotocols) is for the caller to say.
+//! Follows <https://www.rfc-editor.org/rfc/rfc6455#section-4.2>. A request that is not a proper
+//! handshake is answered with the status that tells its sender why ([`Rejection`]); what a server
+//! thinks of a proper one (its origin, its path, its subprotocols) is for the caller to say.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -57,7 +57,8 @@ pub struct ServerRequest {
     pub extensions: Vec<ExtensionHeader>,
     /// All headers of the request.
     pub headers: Headers,
-    /// Bytes that arrived after the request. A client should have waited for the answer, but they are its first frames.
+    /// Bytes that arrived after the request. A client should have waited for the answer, but they
+    /// are its first frames.
     pub leftover: Vec<u8>,
 }
 
@@ -152,8 +153,9 @@ impl RequestReader {
         }
     }
 
-    /// Takes in bytes from the client; `None` while the request is not complete. After `Some` or an error this value is
-    /// used up; the error's bytes are what to answer before closing the connection.
+    /// Takes in bytes from the client; `None` while the request is not complete. After `Some` or an
+    /// error this value is used up; the error's bytes are what to answer before closing the
+    /// connection.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<ServerRequest>, Rejection> {
         let Some(taken) = self.head.receive(bytes).map_err(RejectionReason::Head)? else {
             return Ok(None);
@@ -250,7 +252,8 @@ impl ServerRequest {
         }
     }
 
-    /// The first of the client's subprotocols that is among `spoken`: the client's preference decides.
+    /// The first of the client's subprotocols that is among `spoken`: the client's preference
+    /// decides.
     pub fn choose_subprotocol<S: AsRef<str>>(&self, spoken: &[S]) -> Option<&str> {
         self.subprotocols
             .iter()
@@ -348,7 +351,8 @@ impl From<RejectionReason> for Rejection {
 }
 
 impl Rejection {
-    /// Rejects with a status of the caller's choice, such as 401, 404 or 503, and a line of text for the client.
+    /// Rejects with a status of the caller's choice, such as 401, 404 or 503, and a line of text
+    /// for the client.
     ///
     /// A status outside 300 to 599 would not reject anything and becomes 500.
     pub fn new(status: u16, text: impl Into<String>) -> Self {
@@ -364,7 +368,8 @@ impl Rejection {
         }
     }
 
-    /// Adds a header, such as `WWW-Authenticate` or `Retry-After`. Those that the answer itself has are refused.
+    /// Adds a header, such as `WWW-Authenticate` or `Retry-After`. Those that the answer itself has
+    /// are refused.
     pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HeaderError> {
         if is_reserved(name) || name.eq_ignore_ascii_case("content-type") {
             return Err(HeaderError::Reserved(name.to_owned()));
@@ -434,8 +439,8 @@ fn reason_phrase(status: u16) -> &'static str {
     }
 }
 
-/// Path and query of a request target in origin form or, as RFC 6455 wants it too, in absolute form.
-/// <https://www.rfc-editor.org/rfc/rfc6455#section-3>, `resource-name`
+/// Path and query of a request target in origin form or, as RFC 6455 wants it too, in absolute
+/// form. <https://www.rfc-editor.org/rfc/rfc6455#section-3>, `resource-name`
 fn resource_of(target: &str) -> Option<String> {
     if !target
         .bytes()
@@ -469,7 +474,8 @@ fn host_of(value: &[u8]) -> Option<String> {
     Some(host)
 }
 
-/// Base64 whose last character may have stray bits: the very example of RFC 6455 section 4.1 has them.
+/// Base64 whose last character may have stray bits: the very example of RFC 6455 section 4.1 has
+/// them.
 const FORGIVING_BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),

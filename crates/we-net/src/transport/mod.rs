@@ -1,5 +1,5 @@
-//! Everything that touches a socket: name look-up, dialling, TLS, and the [`Driver`] that connects a stream with the
-//! protocol's state machine.
+//! Everything that touches a socket: name look-up, dialling, TLS, and the [`Driver`] that connects
+//! a stream with the protocol's state machine.
 //!
 //! | module | what it does | standard |
 //! |---|---|---|
