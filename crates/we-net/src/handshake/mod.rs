@@ -18,6 +18,7 @@ mod extension;
 mod head;
 mod headers;
 mod origin;
+mod rejection;
 mod server;
 mod url;
 
@@ -30,9 +31,8 @@ pub use extension::{ExtensionError, ExtensionHeader, ExtensionParam};
 pub use head::HeadLimits;
 pub use headers::{Header, Headers, is_token};
 pub use origin::OriginPolicy;
-pub use server::{
-    AcceptError, AcceptResponse, Rejection, RejectionReason, RequestReader, ServerRequest,
-};
+pub use rejection::{Rejection, RejectionReason};
+pub use server::{AcceptError, AcceptResponse, RequestReader, ServerRequest};
 pub use url::{UrlError, WebSocketUrl, is_bad_port};
 
 use base64::Engine as _;
