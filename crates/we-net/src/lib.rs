@@ -1,5 +1,6 @@
-//! WebSocket networking: the protocol of [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455) for clients and servers, fast
-//! and strict, with the rules that browsers follow on top ([WHATWG](https://websockets.spec.whatwg.org/)).
+//! WebSocket networking: the protocol of [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455) for
+//! clients and servers, fast and strict, with the rules that browsers follow on top
+//! ([WHATWG](https://websockets.spec.whatwg.org/)).
 //!
 //! # A client
 //!
@@ -22,8 +23,8 @@
 //! # }
 //! ```
 //!
-//! Origin, subprotocols, headers: [`Client::request`]. Time limits, trusted authorities, name look-up:
-//! [`Client::builder`]. Sending and receiving in different tasks: [`WebSocket::split`].
+//! Origin, subprotocols, headers: [`Client::request`]. Time limits, trusted authorities, name
+//! look-up: [`Client::builder`]. Sending and receiving in different tasks: [`WebSocket::split`].
 //!
 //! # A server
 //!
@@ -51,8 +52,8 @@
 //!
 //! # Without I/O
 //!
-//! The protocol itself is a value, [`protocol::Connection`], with an example there; the opening handshake is a set of
-//! values too:
+//! The protocol itself is a value, [`protocol::Connection`], with an example there; the opening
+//! handshake is a set of values too:
 //!
 //! ```
 //! use we_net::handshake::{ClientHandshake, HeadLimits, RequestReader, WebSocketUrl};
@@ -77,12 +78,13 @@
 //!
 //! # What it defends against
 //!
-//! Peers are held to be hostile. Nothing is allocated by a length that a peer merely declares; handshakes, messages,
-//! fragments, pings and pending output are bounded ([`protocol::Limits`], [`handshake::HeadLimits`]); whatever a peer can
-//! delay has a time limit ([`ConnectTimeouts`], [`protocol::Timeouts`]). TLS certificates are always verified, unless the
-//! program says [`dangerous_accept_any_certificate`](transport::TlsConfig::dangerous_accept_any_certificate). Redirects
-//! are not followed, ports of other protocols are not dialled, and servers refuse web pages of other hosts unless told
-//! otherwise ([`handshake::OriginPolicy`]).
+//! Peers are held to be hostile. Nothing is allocated by a length that a peer merely declares;
+//! handshakes, messages, fragments, pings and pending output are bounded ([`protocol::Limits`],
+//! [`handshake::HeadLimits`]); whatever a peer can delay has a time limit ([`ConnectTimeouts`],
+//! [`protocol::Timeouts`]). TLS certificates are always verified, unless the program says
+//! [`dangerous_accept_any_certificate`](transport::TlsConfig::dangerous_accept_any_certificate).
+//! Redirects are not followed, ports of other protocols are not dialled, and servers refuse web
+//! pages of other hosts unless told otherwise ([`handshake::OriginPolicy`]).
 
 pub mod client;
 pub mod handshake;

@@ -21,7 +21,8 @@ async fn refusing(host: &str) -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
-/// An address that does not answer at all: its queue of connections is full. Everything in the answer keeps it so.
+/// An address that does not answer at all: its queue of connections is full. Everything in the
+/// answer keeps it so.
 async fn unanswering() -> (SocketAddr, Socket, Vec<TcpStream>) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     listener
@@ -31,7 +32,7 @@ async fn unanswering() -> (SocketAddr, Socket, Vec<TcpStream>) {
     let address = listener.local_addr().unwrap().as_socket().unwrap();
     let mut fillers = Vec::new();
     while let Ok(stream) =
-        tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(address)).await
+        tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await
     {
         fillers.push(stream.unwrap());
     }
@@ -39,17 +40,23 @@ async fn unanswering() -> (SocketAddr, Socket, Vec<TcpStream>) {
 }
 
 #[tokio::test]
-async fn a_refusing_first_address_costs_no_time() {
+async fn refusing_addresses_cost_no_time() {
     let server = start_echo().await;
     let live = SocketAddr::from(([127, 0, 0, 1], server.port));
     for dead in [refusing("::1").await, refusing("127.0.0.1").await] {
         let started = Instant::now();
+        let addresses = [dead].repeat(20).into_iter().chain([live]);
         let client = Client::builder()
-            .resolver(Resolver::fixed([dead, live]))
+            .resolver(Resolver::fixed(addresses))
             .build();
         let socket = soon(client.connect("ws://some.example/")).await.unwrap();
         assert_eq!(socket.peer_addr(), Some(live));
-        assert!(started.elapsed() < ATTEMPT_DELAY, "{:?}", started.elapsed());
+        // With a wait after each it would be five seconds.
+        assert!(
+            started.elapsed() < ATTEMPT_DELAY * 10,
+            "{:?}",
+            started.elapsed()
+        );
     }
 }
 

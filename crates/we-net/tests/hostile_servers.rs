@@ -1,4 +1,5 @@
-//! Servers that do not do what they should while a connection is being opened, and what the client makes of it.
+//! Servers that do not do what they should while a connection is being opened, and what the client
+//! makes of it.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -12,7 +13,8 @@ use we_net::handshake::{HandshakeError, HeadError};
 use we_net::transport::ConnectError;
 use we_net::{Client, ConnectTimeouts};
 
-/// Connects to a server that reads the request and then sends `answer` in small pieces, and returns the error.
+/// Connects to a server that reads the request and then sends `answer` in small pieces, and returns
+/// the error.
 async fn fail_on(answer: impl Into<Vec<u8>>) -> ConnectError {
     let answer = answer.into();
     let url = raw_server(|mut stream| async move {
@@ -200,4 +202,31 @@ async fn credentials_in_the_url_go_to_its_host() {
         Some("Basic dXNlcjpzZWNyZXQ=")
     );
     assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+#[tokio::test]
+async fn one_connection_is_opened_at_a_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let client = Client::default();
+    let open = || {
+        let (client, url) = (client.clone(), url.clone());
+        tokio::spawn(async move { client.connect(&url).await })
+    };
+    let first = open();
+    let (_silent, _) = soon(listener.accept()).await.unwrap();
+    // The others wait while the first one does,
+    let mut others = vec![open(), open()];
+    let early = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+    assert!(early.is_err(), "there were two at once");
+    // come when it has failed,
+    first.abort();
+    let (mut second, _) = soon(listener.accept()).await.unwrap();
+    // and when one has been opened.
+    common::upgrade(&mut second).await;
+    let (mut third, _) = soon(listener.accept()).await.unwrap();
+    common::upgrade(&mut third).await;
+    for other in &mut others {
+        assert!(soon(other).await.unwrap().is_ok());
+    }
 }

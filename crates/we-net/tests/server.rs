@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use common::{header, read_head, request, soon, start, start_echo};
@@ -13,7 +15,8 @@ use we_net::handshake::{OriginPolicy, Rejection};
 use we_net::server::{UpgradeError, echo};
 use we_net::{Acceptor, Server, WebSocket};
 
-/// Sends `bytes` to the server at `port` and returns all that it answers until it closes the connection.
+/// Sends `bytes` to the server at `port` and returns all that it answers until it closes the
+/// connection.
 async fn answer(port: u16, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     stream.write_all(bytes).await.unwrap();
@@ -196,22 +199,55 @@ async fn shutdown_drops_what_does_not_end_in_time() {
 
 #[tokio::test]
 async fn no_more_connections_than_allowed() {
-    let server = start(Server::builder().max_connections(1), echo).await;
-    let mut first = soon(we_net::connect(&server.url)).await.unwrap();
-    let mut second = Box::pin(we_net::connect(&server.url));
-    // A round trip of the first is time enough for the second to be let in, if it were.
-    for _ in 0..10 {
-        first.send("x").await.unwrap();
-        tokio::select! {
-            biased;
-            message = first.next() => assert!(message.unwrap().is_some()),
-            _ = &mut second => panic!("there were two"),
-        }
+    let (active, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counted, highest) = (Arc::clone(&active), Arc::clone(&most));
+    let server = start(
+        Server::builder().max_connections(2),
+        move |socket: WebSocket| {
+            let (active, most) = (Arc::clone(&counted), Arc::clone(&highest));
+            async move {
+                most.fetch_max(active.fetch_add(1, Relaxed) + 1, Relaxed);
+                echo(socket).await;
+                active.fetch_sub(1, Relaxed);
+            }
+        },
+    )
+    .await;
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let url = server.url.clone();
+        clients.spawn(async move {
+            let mut socket = we_net::connect(&url).await.unwrap();
+            // Long enough for the others to come in, if they were let.
+            for _ in 0..20 {
+                socket.send("x").await.unwrap();
+                socket.next().await.unwrap();
+            }
+            socket.close(None).await;
+        });
     }
-    first.close(None).await;
-    let mut second = soon(second).await.unwrap();
-    second.send("y").await.unwrap();
-    assert_eq!(soon(second.next()).await.unwrap(), Some("y".into()));
+    soon(clients.join_all()).await;
+    assert_eq!(most.load(Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_rejected_client_may_finish_what_it_was_saying() {
+    let (mut client, stream) = tokio::io::duplex(1024);
+    let accepting = tokio::spawn(async move { Acceptor::default().accept(stream).await });
+    client
+        .write_all(b"POST / HTTP/1.1\r\nHost: h\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    soon(client.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    // Nobody wants the body, but it does not run into a reset.
+    soon(client.write_all(&[0; 30_000])).await.unwrap();
+    drop(client);
+    assert!(matches!(
+        soon(accepting).await.unwrap(),
+        Err(UpgradeError::Rejected(_))
+    ));
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! The `WebSocket` type: halves in different tasks, futures that are dropped, peers that do not read.
+//! The `WebSocket` type: halves in different tasks, futures that are dropped, peers that do not
+//! read.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -61,7 +62,8 @@ async fn a_sender_without_its_receiver_still_closes_cleanly() {
         let mut count = 0;
         while server.next().await.unwrap().is_some() {
             count += 1;
-            // Nobody takes these; they must not block anything. The last may be refused: the Close has come.
+            // Nobody takes these; they must not block anything. The last may be refused: the Close
+            // has come.
             let _ = server.send("answer").await;
         }
         (count, server.closure().unwrap())
@@ -72,6 +74,7 @@ async fn a_sender_without_its_receiver_still_closes_cleanly() {
     soon(sender.flush()).await;
     soon(sender.close(CloseFrame::from(CloseCode::NORMAL))).await;
     assert_eq!(sender.state(), State::Closed);
+    assert!(sender.closure().unwrap().clean, "{:?}", sender.closure());
     let (count, closure) = soon(serving).await.unwrap();
     assert_eq!(count, 100);
     assert!(closure.clean, "{closure:?}");
@@ -239,7 +242,8 @@ async fn the_timer_of_a_close_by_the_sender_wakes_the_receiver() {
 
 #[tokio::test]
 async fn the_peer_gets_our_close_though_it_never_stops_sending() {
-    // A client that breaks a rule and floods on: its input is read and dropped, so no reset overtakes the Close frame.
+    // A client that breaks a rule and floods on: its input is read and dropped, so no reset
+    // overtakes the Close frame.
     let server = start(Server::builder(), |mut socket: WebSocket| async move {
         assert!(socket.next().await.is_err());
     })

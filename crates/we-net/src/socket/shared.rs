@@ -1,7 +1,7 @@
 //! What the halves of a socket share: the driver, and the wakers of the tasks that wait for it.
 //!
-//! The mutex is never held across an await. The driver is always polled with the same waker, which wakes both halves, so
-//! that neither can lose a wake-up to the other.
+//! The mutex is never held across an await. The driver is always polled with the same waker, which
+//! wakes both halves, so that neither can lose a wake-up to the other.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
@@ -104,7 +104,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.receiver == Receiver::Gone {
-            // Nobody takes the events: they are dropped, so that pings are answered and the end is noticed.
+            // Nobody takes the events: they are dropped, so that pings are answered and the end is
+            // noticed.
             while let Poll::Ready(Some(_)) = self.poll_event(cx) {}
         }
         self.driver.poll_flush(cx)

@@ -1,4 +1,5 @@
-//! What the tests share: a limit on everything that waits, servers in the background, certificates, raw peers.
+//! What the tests share: a limit on everything that waits, servers in the background, certificates,
+//! raw peers.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use std::future::Future;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::task::Waker;
 
 use super::*;
-use crate::protocol::{CloseCode, Config, Payload, Role, State};
+use crate::protocol::{CloseCode, Config, ConnectionError, Payload, Role, State};
 
 /// A stream with a script.
 #[derive(Default)]
@@ -220,19 +220,18 @@ async fn a_server_shuts_down_once_and_drops_the_stream_after_the_peers_end() {
 
 #[tokio::test]
 async fn tls_without_its_closing_alert_is_an_end_like_any_other() {
-    let then = Then::Error(ErrorKind::UnexpectedEof);
-    let mut driver = server(Scripted {
-        reads: [CLOSE.to_vec()].into(),
-        then,
-        ..Scripted::default()
-    });
-    assert!(matches!(
-        poll(&mut driver),
-        Poll::Ready(Some(Event::CloseReceived(_)))
-    ));
-    assert!(
-        matches!(poll(&mut driver), Poll::Ready(Some(Event::Closed(closure))) if closure.clean)
-    );
+    for then in [Then::Eof, Then::Error(ErrorKind::UnexpectedEof)] {
+        let mut driver = server(Scripted {
+            then,
+            ..Scripted::default()
+        });
+        match poll(&mut driver) {
+            Poll::Ready(Some(Event::Closed(closure))) => {
+                assert_eq!(closure.error, Some(ConnectionError::UnexpectedEof));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
