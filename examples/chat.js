@@ -1,28 +1,36 @@
 // Three people talk in a room, each over a WebSocket of its own. Run by `cargo run --example chat`.
 const [url] = scriptArgs;
 
+const conversation = [
+  ['Ada', 'Good evening. Who else is awake?'],
+  ['Grace', 'I am. What are we on?'],
+  ['Ada', 'An interpreter that talks to sockets.'],
+  ['Edsger', 'Simplicity, please 🙂'],
+  ['Grace', 'It is simple: new WebSocket(url).'],
+];
+
 class Guest extends WebSocket {
-  constructor(name, lines) {
+  #heard = 0;
+
+  constructor(name) {
     super(`${url}?${encodeURIComponent(name)}`, 'chat');
     this.name = name;
-    this.lines = lines;
-    this.addEventListener('message', ({ data }) => this.hear(JSON.parse(data)));
-    this.addEventListener('close', ({ code, reason }) => console.log(`${name} left (${code} ${reason})`));
+    this.onmessage = ({ data }) => this.#hear(JSON.parse(data));
+    this.onclose = ({ code, reason }) => console.log(`(${name} left: ${code} ${reason})`);
   }
 
-  hear({ from, text, present }) {
-    if (present === 3 || (from && from !== this.name)) this.speak();
-    // Everyone hears everything; one of them keeps the minutes.
-    if (from && this.name === 'Ada') console.log(`${from}: ${text}`);
-  }
-
-  speak() {
-    const line = this.lines.shift();
-    if (line) this.send(line);
-    else if (this.readyState === WebSocket.OPEN) this.close(1000, 'good night');
+  // The conversation begins when all three are there; then each speaks when it is their turn.
+  #hear({ from, text, present }) {
+    if (from) {
+      this.#heard++;
+      if (this.name === 'Ada') console.log(`${from}: ${text}`);
+    } else if (present < 3) {
+      return;
+    }
+    const next = conversation[this.#heard];
+    if (!next) this.close(1000, 'good night');
+    else if (next[0] === this.name) this.send(next[1]);
   }
 }
 
-new Guest('Ada', ['Good evening.', 'An interpreter that talks to sockets!']);
-new Guest('Grace', ['Hello Ada.', 'And a strict one.']);
-new Guest('Edsger', ['Simplicity, please 🙂']);
+for (const name of ['Ada', 'Grace', 'Edsger']) new Guest(name);

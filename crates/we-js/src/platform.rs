@@ -117,7 +117,10 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     register::<UrlSearchParams>(context)?;
     base64::install(context)?;
     structured_clone::install(context)?;
-    boa_runtime::register((boa_runtime::extensions::ConsoleExtension(boa_runtime::DefaultLogger),), None, context)?;
+    {
+        use boa_runtime::extensions::RuntimeExtension;
+        boa_runtime::extensions::ConsoleExtension(boa_runtime::DefaultLogger).register(None, context)?;
+    }
     define_global::<GlobalScope>(context)?;
     Ok(())
 }
