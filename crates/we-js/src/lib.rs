@@ -8,6 +8,7 @@ mod dom;
 mod encoding;
 pub mod event_loop;
 mod file;
+mod network;
 mod platform;
 mod structured_clone;
 #[cfg(test)]

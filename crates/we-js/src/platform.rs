@@ -18,8 +18,10 @@ use crate::{
     encoding::{TextDecoder, TextEncoder},
     event_loop::{EventResult, LoopHost},
     file::Blob,
+    network::{SocketEvent, SocketId},
     structured_clone,
     url::{Url, UrlSearchParams},
+    websocket::{self, WebSocket},
 };
 
 /// State of the platform that is neither the event loop's nor JavaScript's.
@@ -87,6 +89,10 @@ impl LoopHost for Host {
     fn fire_rejection_handled(&self, promise: &JsObject, reason: &JsValue, context: &mut Context) {
         report::report_handled_rejection(promise.clone(), reason.clone(), context);
     }
+
+    fn deliver_socket_event(&self, id: SocketId, event: SocketEvent, context: &mut Context) {
+        websocket::deliver(id, event, context);
+    }
 }
 
 /// Defines the interfaces and globals in the context's current realm.
@@ -104,6 +110,7 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     register::<AbortSignal>(context)?;
     register::<AbortController>(context)?;
     register::<Blob>(context)?;
+    register::<WebSocket>(context)?;
     register::<TextEncoder>(context)?;
     register::<TextDecoder>(context)?;
     register::<Url>(context)?;

@@ -107,6 +107,10 @@ impl<'a> RunningJobs<'a> {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
     /// Whether a job runs that the loop has to wait for.
     pub(super) fn keep_loop_alive(&self) -> bool {
         self.jobs

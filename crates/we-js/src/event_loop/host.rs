@@ -4,6 +4,8 @@
 use boa_engine::context::intrinsics::Intrinsics;
 use boa_engine::{Context, JsError, JsObject, JsValue};
 
+use crate::network::{SocketEvent, SocketId};
+
 /// What became of a cancelable event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EventResult {
@@ -41,4 +43,8 @@ pub(crate) trait LoopHost {
 
     /// Fires `rejectionhandled` for a promise whose `unhandledrejection` was fired and that now has a handler.
     fn fire_rejection_handled(&self, promise: &JsObject, reason: &JsValue, context: &mut Context);
+
+    /// Runs the steps of the [WebSocket task source](https://websockets.spec.whatwg.org/#websocket-task-source) for an
+    /// event of a connection. The socket may be gone by now: then nobody is there to be told.
+    fn deliver_socket_event(&self, id: SocketId, event: SocketEvent, context: &mut Context);
 }

@@ -1,13 +1,14 @@
-//! The one door by which other threads reach an event loop: what they leave here wakes the loop's wait.
+//! The one door by which other threads and the network reach an event loop: what they leave here wakes the loop's wait.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use boa_engine::Context;
 
 use super::async_jobs::JobId;
 use super::tasks::TaskSource;
+use crate::network::Arrival;
 
 /// Steps of a task that another thread queues.
 pub(crate) type RemoteSteps = Box<dyn FnOnce(&mut Context) + Send>;
@@ -17,6 +18,8 @@ pub(crate) type RemoteSteps = Box<dyn FnOnce(&mut Context) + Send>;
 pub(crate) struct Contents {
     /// Tasks of other threads, oldest first.
     pub(crate) tasks: Vec<(TaskSource, RemoteSteps)>,
+    /// Events of sockets, oldest first.
+    pub(crate) arrivals: Vec<Arrival>,
     /// Asynchronous jobs whose wakers were called.
     pub(crate) woken_jobs: Vec<JobId>,
     /// Whether somebody asked the loop to end.
@@ -25,7 +28,10 @@ pub(crate) struct Contents {
 
 impl Contents {
     fn is_empty(&self) -> bool {
-        self.tasks.is_empty() && self.woken_jobs.is_empty() && !self.shutdown
+        self.tasks.is_empty()
+            && self.arrivals.is_empty()
+            && self.woken_jobs.is_empty()
+            && !self.shutdown
     }
 }
 
@@ -83,40 +89,5 @@ impl Mailbox {
     /// Nobody panics while holding the lock with the contents half changed, so a poisoned lock is still good.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A way to reach an [`EventLoop`](super::EventLoop) from any thread.
-///
-/// A handle does not keep the loop running; a task that it has queued does, until the task has run.
-#[derive(Clone)]
-pub struct LoopHandle {
-    mailbox: Arc<Mailbox>,
-}
-
-impl LoopHandle {
-    pub(crate) fn new(mailbox: Arc<Mailbox>) -> Self {
-        Self { mailbox }
-    }
-
-    /// [Queues a task](https://html.spec.whatwg.org/#queue-a-task): the loop runs `steps` on its own thread, after
-    /// the tasks that are already queued, and wakes up for it if it waits.
-    ///
-    /// Tasks of a loop that has gone are dropped without being run.
-    pub fn queue_task(
-        &self,
-        source: TaskSource,
-        steps: impl FnOnce(&mut Context) + Send + 'static,
-    ) {
-        self.mailbox
-            .post(|contents| contents.tasks.push((source, Box::new(steps))));
-    }
-
-    /// Asks the loop to end, as Ctrl-C does: no further task runs, every open connection is closed with 1001 (going
-    /// away), and [`EventLoop::run`](super::EventLoop::run) returns once they are closed, or after two seconds.
-    ///
-    /// A script that is running is not interrupted, but the connections close all the same.
-    pub fn request_shutdown(&self) {
-        self.mailbox.post(|contents| contents.shutdown = true);
     }
 }

@@ -26,41 +26,50 @@
 
 mod async_jobs;
 mod globals;
+mod handle;
 mod host;
 mod jobs;
 mod mailbox;
+mod modules;
 mod options;
 mod rejections;
+mod scripts;
 mod state;
 mod tasks;
 mod timers;
-mod wait;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use boa_engine::context::ContextBuilder;
 use boa_engine::{Context, JsResult};
 
+pub use self::handle::LoopHandle;
 pub(crate) use self::host::{EventResult, LoopHost};
-pub use self::mailbox::LoopHandle;
+pub(crate) use self::mailbox::Mailbox;
 pub use self::options::Options;
+pub use self::scripts::{Evaluation, ScriptError, ScriptKind};
 pub use self::state::{KeepAlive, LoopState};
 pub use self::tasks::TaskSource;
 pub use self::timers::TimerKey;
 
 use self::async_jobs::{JobId, RunningJobs};
-use self::wait::Waiter;
+
+/// How many events of sockets are delivered before the loop looks at its timers and other tasks again, so that a flood of
+/// messages does not starve them.
+const ARRIVALS_PER_TURN: usize = 128;
+
+/// How long a loop that shuts down waits for its peers to answer the Close frames.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(2);
 
 /// An agent's event loop. See the [module](self).
 pub struct EventLoop {
     state: Rc<LoopState>,
-    waiter: Waiter,
 }
 
 /// Why [`EventLoop::run`] returned.
@@ -92,18 +101,18 @@ impl EventLoop {
 
     pub(crate) fn with_host(options: Options, host: Rc<dyn LoopHost>) -> io::Result<Self> {
         Ok(Self {
-            state: Rc::new(LoopState::new(options, host)),
-            waiter: Waiter::new()?,
+            state: Rc::new(LoopState::new(options, host)?),
         })
     }
 
-    /// A builder for the loop's context, with the loop's job executor and host hooks in place. More may be set on it,
-    /// but these two must stay.
+    /// A builder for the loop's context, with the loop's job executor, host hooks and module loader in place. More may be
+    /// set on it, and another module loader, but the first two must stay.
     #[must_use]
     pub fn context_builder(&self) -> ContextBuilder {
         ContextBuilder::new()
             .job_executor(self.state.clone())
             .host_hooks(self.state.clone())
+            .module_loader(Self::module_loader())
     }
 
     /// Defines the platform's interfaces and functions on the context's global object.
@@ -118,7 +127,10 @@ impl EventLoop {
     /// A handle by which other threads reach this loop.
     #[must_use]
     pub fn handle(&self) -> LoopHandle {
-        LoopHandle::new(self.state.mailbox.clone())
+        LoopHandle::new(
+            self.state.mailbox.clone(),
+            self.state.network().shared().clone(),
+        )
     }
 
     /// Runs until nothing is left: no task, no timer, no asynchronous job, no open connection, no
@@ -143,7 +155,9 @@ impl EventLoop {
         let mut jobs = RunningJobs::new(&context, &state.mailbox, &state.job_ids);
         loop {
             let mail = state.mailbox.take();
+            state.arrivals.borrow_mut().extend(mail.arrivals);
             if mail.shutdown {
+                self.shut_down();
                 return Ok(Finished::ShutDown);
             }
             for (source, steps) in mail.tasks {
@@ -151,17 +165,40 @@ impl EventLoop {
             }
 
             self.run_tasks(&context);
+            self.deliver_arrivals(&context);
             self.run_due_timers(&context);
             self.run_async_jobs(&mut jobs, mail.woken_jobs, &context);
 
-            if state.has_ready() || !state.mailbox.is_empty() {
-                continue;
-            }
-            if !state.has_pending() && !jobs.keep_loop_alive() {
+            let network = state.network();
+            let next_due = state.timers.next_due();
+            let more_to_do = state.has_ready()
+                || !state.mailbox.is_empty()
+                || next_due.is_some_and(|due| due <= Instant::now());
+            if more_to_do {
+                if network.has_open_sockets() || !jobs.is_empty() {
+                    network.pass_by();
+                }
+            } else if state.has_pending() || jobs.keep_loop_alive() {
+                network.wait(next_due);
+            } else {
                 return Ok(Finished::Idle);
             }
-            self.waiter.wait(&state.mailbox, state.timers.next_due());
         }
+    }
+
+    /// Waits until the connections, which are closing, are closed. Scripts are not told.
+    fn shut_down(&self) {
+        let network = self.state.network();
+        let deadline = Instant::now() + SHUTDOWN_TIME;
+        while network.has_open_sockets() && Instant::now() < deadline {
+            network.wait(Some(deadline));
+            let mail = self.state.mailbox.take();
+            self.state.arrivals.borrow_mut().extend(mail.arrivals);
+        }
+        for arrival in self.state.arrivals.take() {
+            network.open_arrival(arrival);
+        }
+        self.state.clear();
     }
 
     /// Runs the tasks that are queued now; those that they queue have to wait for the next turn.
@@ -172,6 +209,19 @@ impl EventLoop {
             };
             self.state
                 .run_task(task.source, task.steps, &mut context.borrow_mut());
+        }
+    }
+
+    /// Delivers events of sockets: all that have arrived, but no more than [`ARRIVALS_PER_TURN`] at a time.
+    fn deliver_arrivals(&self, context: &RefCell<&mut Context>) {
+        let state = &self.state;
+        for _ in 0..ARRIVALS_PER_TURN {
+            let Some(arrival) = state.arrivals.borrow_mut().pop_front() else {
+                return;
+            };
+            let (id, event) = state.network().open_arrival(arrival);
+            let steps = |context: &mut Context| state.host.deliver_socket_event(id, event, context);
+            state.run_task(TaskSource::WebSocket, steps, &mut context.borrow_mut());
         }
     }
 
@@ -200,7 +250,7 @@ impl EventLoop {
             return;
         }
         // A native's future may use tokio's sockets and timers.
-        let _runtime = self.waiter.enter();
+        let _runtime = self.state.network().enter();
         for id in ready {
             let result = jobs.poll(id);
             // The future borrowed the context as it pleased; what follows makes this a task like any other.

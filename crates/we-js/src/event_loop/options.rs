@@ -1,6 +1,7 @@
 //! What an embedder chooses when it makes an event loop, and what the loop tells it.
 
 use url::{Origin, Url};
+use we_net::Client;
 
 use crate::uncaught::ErrorReporter;
 
@@ -20,6 +21,9 @@ pub struct Options {
     /// The origin that requests carry. Without one, requests carry no `Origin`, as those of a program that is no
     /// browser.
     pub origin: Option<Origin>,
+
+    /// How connections are made: time limits, whom to trust for `wss:`, limits of messages.
+    pub client: Client,
 
     /// Called with each error that no script caught and no listener canceled. The default writes it to `tracing`
     /// (target `we::js`, level ERROR).
@@ -41,6 +45,7 @@ impl Default for Options {
         Self {
             base_url: None,
             origin: None,
+            client: Client::default(),
             error_reporter: ErrorReporter::default(),
             external_memory_step: 64 << 20,
             max_buffer_size: 1536 << 20,

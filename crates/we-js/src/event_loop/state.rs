@@ -1,6 +1,8 @@
 //! [`LoopState`]: what natives see of the event loop that runs them.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +21,7 @@ use super::options::Options;
 use super::rejections::Rejections;
 use super::tasks::{TaskQueue, TaskSource};
 use super::timers::{TimerKey, Timers};
+use crate::network::{Arrival, Network};
 use crate::uncaught::UncaughtError;
 
 /// The part of an event loop that lives beside a context: queues, timers, counters.
@@ -34,6 +37,9 @@ pub struct LoopState {
     pub(super) new_async_jobs: RefCell<Vec<AsyncJob>>,
     pub(super) job_ids: JobIds,
     pub(super) mailbox: Arc<Mailbox>,
+    /// Events of sockets that have been taken from the mailbox and wait for their turn.
+    pub(super) arrivals: RefCell<VecDeque<Arrival>>,
+    network: Network,
     turn: Cell<u64>,
     callback_depth: Cell<usize>,
     holds: Rc<Cell<usize>>,
@@ -41,8 +47,9 @@ pub struct LoopState {
 }
 
 impl LoopState {
-    pub(super) fn new(options: Options, host: Rc<dyn LoopHost>) -> Self {
-        Self {
+    pub(super) fn new(options: Options, host: Rc<dyn LoopHost>) -> io::Result<Self> {
+        let mailbox = Arc::<Mailbox>::default();
+        Ok(Self {
             host,
             options,
             tasks: TaskQueue::default(),
@@ -51,12 +58,14 @@ impl LoopState {
             rejections: Rejections::default(),
             new_async_jobs: RefCell::default(),
             job_ids: JobIds::default(),
-            mailbox: Arc::default(),
+            network: Network::new(mailbox.clone())?,
+            mailbox,
+            arrivals: RefCell::default(),
             turn: Cell::new(0),
             callback_depth: Cell::new(0),
             holds: Rc::default(),
             external_bytes: Cell::new(0),
-        }
+        })
     }
 
     /// The state of the loop that `context` was built for.
@@ -106,6 +115,16 @@ impl LoopState {
     #[must_use]
     pub fn base_url(&self) -> Option<&Url> {
         self.options.base_url.as_ref()
+    }
+
+    /// The agent's connections.
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    #[cfg(test)]
+    pub(crate) fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
     }
 
     /// The options that the loop was made with.
@@ -204,16 +223,21 @@ impl LoopState {
         self.timers.clear();
         self.rejections.clear();
         self.new_async_jobs.take();
+        self.arrivals.take();
     }
 
     /// Whether anything in here is still to run or keeps the loop running.
     pub(super) fn has_pending(&self) -> bool {
-        self.holds.get() > 0 || !self.timers.is_empty() || self.has_ready()
+        self.holds.get() > 0
+            || self.network.has_live_sockets()
+            || !self.timers.is_empty()
+            || self.has_ready()
     }
 
     /// Whether anything in here can run at once.
     pub(super) fn has_ready(&self) -> bool {
         !self.tasks.is_empty()
+            || !self.arrivals.borrow().is_empty()
             || !self.microtasks.is_empty()
             || !self.new_async_jobs.borrow().is_empty()
     }

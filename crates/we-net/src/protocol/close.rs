@@ -1,5 +1,5 @@
-//! Close codes and the bodies of Close frames ([RFC 6455 sections 5.5.1 and 7.4]), as types that cannot
-//! hold what must not stand on the wire.
+//! Close codes and the bodies of Close frames ([RFC 6455 sections 5.5.1 and 7.4]), as types that
+//! cannot hold what must not stand on the wire.
 //!
 //! [RFC 6455 sections 5.5.1 and 7.4]: https://www.rfc-editor.org/rfc/rfc6455#section-7.4
 
@@ -99,7 +99,8 @@ impl fmt::Debug for CloseCode {
 #[error("{0} is not a close code that may be sent")]
 pub struct InvalidCloseCode(pub u16);
 
-/// Why a connection is closed, for people and logs: at most 123 bytes of UTF-8. Dereferences to `str`.
+/// Why a connection is closed, for people and logs: at most 123 bytes of UTF-8. Dereferences to
+/// `str`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CloseReason(Box<str>);
 
@@ -148,7 +149,8 @@ pub struct ReasonTooLong {
     pub len: usize,
 }
 
-/// The body of a Close frame that has one ([section 5.5.1]): a code, and a reason that may be empty.
+/// The body of a Close frame that has one ([section 5.5.1]): a code, and a reason that may be
+/// empty.
 ///
 /// [section 5.5.1]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -172,7 +174,8 @@ impl CloseFrame {
     /// Parses the payload of a Close frame; `None` if it is empty.
     ///
     /// # Errors
-    /// 1002 for a payload of one byte or a code that may not be sent, 1007 for a reason that is not UTF-8.
+    /// 1002 for a payload of one byte or a code that may not be sent, 1007 for a reason that is not
+    /// UTF-8.
     pub fn parse(payload: &[u8]) -> Result<Option<Self>, ConnectionError> {
         if payload.is_empty() {
             return Ok(None);

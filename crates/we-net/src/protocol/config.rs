@@ -1,5 +1,5 @@
-//! What a connection allows its peer, and how long it waits: every limit and timeout in one place, each
-//! with the reason for its default ([RFC 6455 section 10.4]).
+//! What a connection allows its peer, and how long it waits: every limit and timeout in one place,
+//! each with the reason for its default ([RFC 6455 section 10.4]).
 //!
 //! [RFC 6455 section 10.4]: https://www.rfc-editor.org/rfc/rfc6455#section-10.4
 
@@ -16,9 +16,9 @@ pub struct Config {
     pub limits: Limits,
     /// How long to wait for the peer.
     pub timeouts: Timeouts,
-    /// The largest payload of one outgoing frame in bytes: longer messages are cut into fragments of this
-    /// size ([section 5.4](https://www.rfc-editor.org/rfc/rfc6455#section-5.4)). `None` (the default) sends
-    /// each message as one frame, which costs least at both ends.
+    /// The largest payload of one outgoing frame in bytes: longer messages are cut into fragments
+    /// of this size ([section 5.4](https://www.rfc-editor.org/rfc/rfc6455#section-5.4)). `None`
+    /// (the default) sends each message as one frame, which costs least at both ends.
     pub fragment_size: Option<NonZeroUsize>,
 }
 
@@ -43,17 +43,19 @@ impl Config {
 /// What a peer may cost in memory and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest message to accept, in payload bytes after all decoding. A longer one fails the connection
-    /// with 1009 as soon as a frame header shows it. Default 64 MiB, as in most libraries.
+    /// The longest message to accept, in payload bytes after all decoding. A longer one fails the
+    /// connection with 1009 as soon as a frame header shows it. Default 64 MiB, as in most
+    /// libraries.
     pub max_message_size: usize,
-    /// How many small fragments (fewer than [`SMALL_FRAGMENT`](Self::SMALL_FRAGMENT) payload bytes) one message
-    /// may have. Past that the connection fails with 1008: only a peer that wants to keep us busy cuts a message so. Larger
-    /// fragments are not counted, since the message size bounds them. Default 16,384.
+    /// How many small fragments (fewer than [`SMALL_FRAGMENT`](Self::SMALL_FRAGMENT) payload bytes)
+    /// one message may have. Past that the connection fails with 1008: only a peer that wants to
+    /// keep us busy cuts a message so. Larger fragments are not counted, since the message size
+    /// bounds them. Default 16,384.
     pub max_small_fragments: u32,
     /// How many bytes may wait in the outbox, frame headers included, before
-    /// [`Connection::send`](super::Connection::send) refuses more. A single message is accepted at any
-    /// length when nothing waits. Default unlimited, as the `send()` of browsers demands; 16 MiB in
-    /// [`Config::server`].
+    /// [`Connection::send`](super::Connection::send) refuses more. A single message is accepted at
+    /// any length when nothing waits. Default unlimited, as the `send()` of browsers demands; 16
+    /// MiB in [`Config::server`].
     pub max_pending_output: usize,
 }
 
@@ -75,17 +77,19 @@ impl Default for Limits {
 /// How long to wait for a peer. The standard leaves these times open ("a reasonable period").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From our Close frame to the peer's. Runs from the moment when our Close has been written; before that it
-    /// starts anew whenever output makes progress. Default 30 s (Chromium 60 s, Firefox 20 s).
+    /// From our Close frame to the peer's. Runs from the moment when our Close has been written;
+    /// before that it starts anew whenever output makes progress. Default 30 s (Chromium 60 s,
+    /// Firefox 20 s).
     pub closing: Duration,
-    /// From the exchange of Close frames to the end of the TCP connection. Default 2 s, as in Chromium.
+    /// From the exchange of Close frames to the end of the TCP connection. Default 2 s, as in
+    /// Chromium.
     pub tcp_close: Duration,
-    /// From a failure to the end of the connection, in which our Close frame can still reach the peer.
-    /// Default 2 s.
+    /// From a failure to the end of the connection, in which our Close frame can still reach the
+    /// peer. Default 2 s.
     pub failing: Duration,
-    /// How long output may wait without any progress while the connection is open; then the peer is held to
-    /// have stopped reading and the connection fails. `None` waits for ever. Default `None`, 30 s in
-    /// [`Config::server`].
+    /// How long output may wait without any progress while the connection is open; then the peer is
+    /// held to have stopped reading and the connection fails. `None` waits for ever. Default
+    /// `None`, 30 s in [`Config::server`].
     pub stalled_write: Option<Duration>,
 }
 

@@ -1,5 +1,5 @@
-//! Errors: what the peer (or the transport) did, in words for people, and the close code that tells the
-//! peer ([RFC 6455 section 7.1.7]); and why a message was not accepted for sending.
+//! Errors: what the peer (or the transport) did, in words for people, and the close code that tells
+//! the peer ([RFC 6455 section 7.1.7]); and why a message was not accepted for sending.
 //!
 //! [RFC 6455 section 7.1.7]: https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
 
@@ -59,7 +59,8 @@ pub enum ProtocolError {
     /// A Close body of one byte ([5.5.1](https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1)).
     #[error("the peer sent a Close frame with half a close code")]
     CloseBodyTooShort,
-    /// A close code that must not be sent ([7.4](https://www.rfc-editor.org/rfc/rfc6455#section-7.4)).
+    /// A close code that must not be sent
+    /// ([7.4](https://www.rfc-editor.org/rfc/rfc6455#section-7.4)).
     #[error("the peer sent the close code {0}, which must not be sent")]
     InvalidCloseCode(u16),
 }
@@ -111,7 +112,8 @@ pub enum ConnectionError {
     /// [`Timeouts::closing`](super::Timeouts::closing).
     #[error("the peer did not finish the closing handshake in time")]
     ClosingTimeout,
-    /// Output waited for [`Timeouts::stalled_write`](super::Timeouts::stalled_write) without progress.
+    /// Output waited for [`Timeouts::stalled_write`](super::Timeouts::stalled_write) without
+    /// progress.
     #[error("the peer stopped reading")]
     PeerNotReading,
 }
@@ -166,8 +168,8 @@ impl From<io::ErrorKind> for TransportError {
 /// Why a frame was not accepted for sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// The closing handshake has begun (or the connection is failing): no message follows a Close frame
-    /// ([5.5.1](https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1)).
+    /// The closing handshake has begun (or the connection is failing): no message follows a Close
+    /// frame ([5.5.1](https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1)).
     #[error("the connection is closing")]
     Closing,
     /// The connection is over.

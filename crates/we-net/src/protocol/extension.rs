@@ -1,6 +1,6 @@
 //! The hook for a negotiated extension ([RFC 6455 section 9]), shaped for `permessage-deflate`
-//! ([RFC 7692]): it owns reserved bits, transforms whole messages on their way out and streams of frame payload
-//! on their way in.
+//! ([RFC 7692]): it owns reserved bits, transforms whole messages on their way out and streams of
+//! frame payload on their way in.
 //!
 //! [RFC 6455 section 9]: https://www.rfc-editor.org/rfc/rfc6455#section-9
 //! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
@@ -16,15 +16,16 @@ use super::payload::{LimitExceeded, Payload, PayloadSink};
 
 /// An extension that was negotiated in the opening handshake, with its state for one connection.
 ///
-/// For each incoming data message the connection calls [`begin`](Self::begin) with the reserved bits of the first
-/// frame; if that asks for decoding, [`decode`](Self::decode) with each piece of payload as it arrives (across
-/// frames, unmasked), and [`finish`](Self::finish) after the last. Control frames never pass through.
+/// For each incoming data message the connection calls [`begin`](Self::begin) with the reserved
+/// bits of the first frame; if that asks for decoding, [`decode`](Self::decode) with each piece of
+/// payload as it arrives (across frames, unmasked), and [`finish`](Self::finish) after the last.
+/// Control frames never pass through.
 ///
-/// The limit on a message's size is the sink's: it counts decoded bytes while they are decoded, so an
-/// extension cannot be made to inflate more than is allowed.
+/// The limit on a message's size is the sink's: it counts decoded bytes while they are decoded, so
+/// an extension cannot be made to inflate more than is allowed.
 pub trait Extension: Send {
-    /// The reserved bits that the extension owns. It gets them on the first frame of a data message;
-    /// on any other frame they still fail the connection, as bits owned by nobody do.
+    /// The reserved bits that the extension owns. It gets them on the first frame of a data
+    /// message; on any other frame they still fail the connection, as bits owned by nobody do.
     fn reserved_bits(&self) -> Rsv;
 
     /// A data message begins, with these bits (all owned) on its first frame.

@@ -1,8 +1,9 @@
-//! Frame headers: the base framing protocol of [RFC 6455 section 5.2], for the reader and the writer
-//! of a connection and for tools that look at single frames.
+//! Frame headers: the base framing protocol of [RFC 6455 section 5.2], for the reader and the
+//! writer of a connection and for tools that look at single frames.
 //!
-//! [`FrameHeader::parse`] makes every check that a header alone allows, whoever sent it. What depends
-//! on the connection (the role, an open message, negotiated extensions) is checked by the connection.
+//! [`FrameHeader::parse`] makes every check that a header alone allows, whoever sent it. What
+//! depends on the connection (the role, an open message, negotiated extensions) is checked by the
+//! connection.
 //!
 //! [RFC 6455 section 5.2]: https://www.rfc-editor.org/rfc/rfc6455#section-5.2
 
@@ -74,7 +75,8 @@ impl fmt::Display for OpCode {
     }
 }
 
-/// The reserved bits RSV1 to RSV3 of a frame. They are zero unless a negotiated extension owns them.
+/// The reserved bits RSV1 to RSV3 of a frame. They are zero unless a negotiated extension owns
+/// them.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Rsv(u8);
 
@@ -169,8 +171,8 @@ impl FrameHeader {
     ///
     /// # Errors
     /// An offence is reported as soon as the bytes that show it are there: a reserved opcode, a
-    /// fragmented or overlong control frame, a length with its top bit set, and a length that is not
-    /// in the shortest of its three forms.
+    /// fragmented or overlong control frame, a length with its top bit set, and a length that is
+    /// not in the shortest of its three forms.
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
         let Some((&first, rest)) = bytes.split_first() else {
             return Ok(None);
@@ -285,8 +287,8 @@ impl Deref for EncodedHeader {
     }
 }
 
-/// The start of a header whose rest has not arrived, kept inline so that an idle connection holds no
-/// buffer.
+/// The start of a header whose rest has not arrived, kept inline so that an idle connection holds
+/// no buffer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PartialHeader {
     bytes: [u8; FrameHeader::MAX_LEN],

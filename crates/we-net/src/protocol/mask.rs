@@ -1,9 +1,9 @@
 //! Masking of client frames ([RFC 6455 section 5.3]): keys, where they come from, and the loop that
 //! applies them.
 //!
-//! A key must be fresh for every frame and must not be predictable, or a script could choose the bytes
-//! that intermediaries see ([section 10.3]). Keys therefore come from a CSPRNG unless a test asks for
-//! others through [`MaskSource`].
+//! A key must be fresh for every frame and must not be predictable, or a script could choose the
+//! bytes that intermediaries see ([section 10.3]). Keys therefore come from a CSPRNG unless a test
+//! asks for others through [`MaskSource`].
 //!
 //! [RFC 6455 section 5.3]: https://www.rfc-editor.org/rfc/rfc6455#section-5.3
 //! [section 10.3]: https://www.rfc-editor.org/rfc/rfc6455#section-10.3
@@ -25,8 +25,9 @@ impl MaskKey {
         self.0
     }
 
-    /// Masks or unmasks `data` in place (the two are one operation) and returns the key turned so that
-    /// its first byte meets the byte after `data`: a payload may be handled in pieces of any length.
+    /// Masks or unmasks `data` in place (the two are one operation) and returns the key turned so
+    /// that its first byte meets the byte after `data`: a payload may be handled in pieces of any
+    /// length.
     #[must_use = "the key for the bytes that follow"]
     pub fn apply(self, data: &mut [u8]) -> Self {
         const LANE: usize = size_of::<u64>();
@@ -78,8 +79,8 @@ impl MaskSource for RandomMasks {
     }
 }
 
-/// How many bytes are copied before they are masked: small enough to be still in the first-level cache,
-/// so that memory is walked once.
+/// How many bytes are copied before they are masked: small enough to be still in the first-level
+/// cache, so that memory is walked once.
 pub(super) const COPY_BLOCK: usize = 4096;
 
 /// Appends `data` to `out`, masked.
@@ -157,7 +158,8 @@ mod tests {
         let mut source = RandomMasks;
         let keys: std::collections::HashSet<_> =
             (0..100_000).map(|_| source.next_key().to_bytes()).collect();
-        // 100,000 draws from 2^32 collide about once; a counter, a constant or a short cycle would not.
+        // 100,000 draws from 2^32 collide about once; a counter, a constant or a short cycle would
+        // not.
         assert!(keys.len() > 99_980, "{} distinct keys", keys.len());
         for byte in 0..4 {
             let distinct: std::collections::HashSet<_> = keys.iter().map(|key| key[byte]).collect();

@@ -3,7 +3,7 @@
 //! [RFC 6455 section 5.6]: https://www.rfc-editor.org/rfc/rfc6455#section-5.6
 
 use super::frame::OpCode;
-use super::payload::Payload;
+use super::payload::{OwnedBytes, Payload};
 use super::text::Text;
 
 /// Whether a message is text or binary.
@@ -85,12 +85,21 @@ impl Message {
         }
     }
 
-    /// The payload, by pointer.
+    /// The payload: that of a binary message by pointer, text copied.
     #[must_use]
     pub fn into_payload(self) -> Payload {
         match self {
             Self::Text(text) => text.into_payload(),
             Self::Binary(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Message> for OwnedBytes {
+    fn from(message: Message) -> Self {
+        match message {
+            Message::Text(text) => text.into(),
+            Message::Binary(bytes) => bytes.into(),
         }
     }
 }

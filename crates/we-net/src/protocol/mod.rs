@@ -1,9 +1,9 @@
 //! The WebSocket protocol of [RFC 6455] as a value, without I/O.
 //!
 //! [`Connection`] is a deterministic state machine. Bytes and the time go in; events, bytes to
-//! write and the next deadline come out. It owns no socket, thread, task or clock, so whatever moves
-//! bytes can drive it: a TCP or TLS stream, an HTTP/2 stream, a pipe in a test, a fuzzer. A bug is
-//! then a byte string in a test.
+//! write and the next deadline come out. It owns no socket, thread, task or clock, so whatever
+//! moves bytes can drive it: a TCP or TLS stream, an HTTP/2 stream, a pipe in a test, a fuzzer. A
+//! bug is then a byte string in a test.
 //!
 //! The opening handshake is not part of it: a `Connection` starts in the OPEN state.
 //!

@@ -1,6 +1,6 @@
-//! Storage of message payloads: bytes aligned to 64, as a JavaScript engine's array buffers are, so that
-//! a payload becomes an `ArrayBuffer` by pointer; and the append-only sink through which a message is
-//! assembled within its limit.
+//! Storage of message payloads: bytes aligned to 64, as a JavaScript engine's array buffers are, so
+//! that a payload becomes an `ArrayBuffer` by pointer; and the append-only sink through which a
+//! message is assembled within its limit.
 
 use std::fmt;
 use std::ops::Deref;
@@ -9,8 +9,8 @@ use aligned_vec::{AVec, ConstAlign};
 
 use super::mask::{COPY_BLOCK, MaskKey};
 
-/// The vector that a [`Payload`] wraps: aligned to 64 bytes, the type that Boa's `ArrayBuffer` adopts
-/// without a copy.
+/// The vector that a [`Payload`] wraps: aligned to 64 bytes, the type that Boa's `ArrayBuffer`
+/// adopts without a copy.
 pub type AlignedBytes = AVec<u8, ConstAlign<64>>;
 
 /// The bytes of a message or control frame. Dereferences to `[u8]`; an empty one holds no memory.
@@ -34,10 +34,6 @@ impl Payload {
     #[must_use]
     pub fn into_inner(self) -> AlignedBytes {
         self.0
-    }
-
-    pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
-        self.0.as_mut_slice()
     }
 }
 
@@ -136,12 +132,59 @@ impl fmt::Debug for Payload {
 #[error("the message is longer than its limit")]
 pub struct LimitExceeded;
 
-/// Where a message is assembled: bytes can be appended up to a limit, and never changed or taken back.
+/// A vector that a message is assembled in: aligned for binary messages, plain for text (an aligned
+/// block costs the allocator several times as much, and text has no use for it).
+pub(super) trait Buffer: fmt::Debug {
+    fn len(&self) -> usize;
+    fn capacity(&self) -> usize;
+    fn reserve_exact(&mut self, additional: usize);
+    fn append(&mut self, data: &[u8]);
+    /// Cuts off, or fills up with zeros.
+    fn resize(&mut self, len: usize);
+    /// The bytes from `start` on.
+    fn tail_mut(&mut self, start: usize) -> &mut [u8];
+}
+
+macro_rules! impl_buffer {
+    ($($vector:ty),*) => {$(
+        impl Buffer for $vector {
+            fn len(&self) -> usize {
+                self.len()
+            }
+
+            fn capacity(&self) -> usize {
+                self.capacity()
+            }
+
+            fn reserve_exact(&mut self, additional: usize) {
+                self.reserve_exact(additional);
+            }
+
+            fn append(&mut self, data: &[u8]) {
+                self.extend_from_slice(data);
+            }
+
+            fn resize(&mut self, len: usize) {
+                self.resize(len, 0);
+            }
+
+            fn tail_mut(&mut self, start: usize) -> &mut [u8] {
+                &mut self[start..]
+            }
+        }
+    )*};
+}
+
+impl_buffer!(AlignedBytes, Vec<u8>);
+
+/// Where a message is assembled: bytes can be appended up to a limit, and never changed or taken
+/// back.
 ///
-/// Memory grows with what has been appended, by a constant factor, and never by what a peer has declared.
+/// Memory grows with what has been appended, by a constant factor, and never by what a peer has
+/// declared.
 #[derive(Debug)]
 pub struct PayloadSink<'a> {
-    bytes: &'a mut AlignedBytes,
+    bytes: &'a mut dyn Buffer,
     limit: usize,
     expected: Expected,
 }
@@ -156,7 +199,7 @@ pub(super) enum Expected {
 }
 
 impl<'a> PayloadSink<'a> {
-    pub(super) fn new(bytes: &'a mut AlignedBytes, limit: usize, expected: Expected) -> Self {
+    pub(super) fn new(bytes: &'a mut dyn Buffer, limit: usize, expected: Expected) -> Self {
         Self {
             bytes,
             limit,
@@ -176,13 +219,13 @@ impl<'a> PayloadSink<'a> {
     /// [`LimitExceeded`] if it does not fit; then nothing is appended.
     pub fn extend_from_slice(&mut self, data: &[u8]) -> Result<(), LimitExceeded> {
         self.reserve(data.len())?;
-        self.bytes.extend_from_slice(data);
+        self.bytes.append(data);
         Ok(())
     }
 
-    /// Appends up to `room` bytes that `fill` writes into the slice it is given (zeroed, at most `room`
-    /// and at most [`remaining`](Self::remaining) bytes long) and of which it returns the number.
-    /// For decoders that write into a buffer.
+    /// Appends up to `room` bytes that `fill` writes into the slice it is given (zeroed, at most
+    /// `room` and at most [`remaining`](Self::remaining) bytes long) and of which it returns the
+    /// number. For decoders that write into a buffer.
     ///
     /// # Errors
     /// Those of `fill`; then nothing is appended.
@@ -194,10 +237,10 @@ impl<'a> PayloadSink<'a> {
         let room = room.min(self.remaining());
         let start = self.bytes.len();
         self.grow(start + room);
-        self.bytes.resize(start + room, 0);
-        let filled = fill(&mut self.bytes[start..]);
+        self.bytes.resize(start + room);
+        let filled = fill(self.bytes.tail_mut(start));
         let added = filled.as_ref().map_or(0, |&added| added.min(room));
-        self.bytes.truncate(start + added);
+        self.bytes.resize(start + added);
         filled.map(|_| added)
     }
 
@@ -219,8 +262,9 @@ impl<'a> PayloadSink<'a> {
         Ok(())
     }
 
-    /// Makes room for `needed` bytes in all. Growing moves the bytes, so each step takes a multiple of what
-    /// has arrived: four times where the end is declared (and no more than declared), else twice.
+    /// Makes room for `needed` bytes in all. Growing moves the bytes, so each step takes a multiple
+    /// of what has arrived: four times where the end is declared (and no more than declared), else
+    /// twice.
     fn grow(&mut self, needed: usize) {
         if needed <= self.bytes.capacity() {
             return;
@@ -234,14 +278,48 @@ impl<'a> PayloadSink<'a> {
     }
 }
 
-/// Appends `data` unmasked by `key`; returns the key for the bytes after it. Growing is the caller's matter.
-pub(super) fn append_unmasked(bytes: &mut AlignedBytes, data: &[u8], mut key: MaskKey) -> MaskKey {
+/// Appends `data` unmasked by `key`; returns the key for the bytes after it. Growing is the
+/// caller's matter.
+pub(super) fn append_unmasked(bytes: &mut dyn Buffer, data: &[u8], mut key: MaskKey) -> MaskKey {
     for block in data.chunks(COPY_BLOCK) {
         let start = bytes.len();
-        bytes.extend_from_slice(block);
-        key = key.apply(&mut bytes[start..]);
+        bytes.append(block);
+        key = key.apply(bytes.tail_mut(start));
     }
     key
+}
+
+/// The payload of an outgoing message, in the vector that it came in.
+#[derive(Debug)]
+pub(super) enum OwnedBytes {
+    Binary(Payload),
+    Text(Vec<u8>),
+}
+
+impl OwnedBytes {
+    pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
+        match self {
+            Self::Binary(payload) => payload.0.as_mut_slice(),
+            Self::Text(bytes) => bytes,
+        }
+    }
+}
+
+impl Deref for OwnedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Binary(payload) => payload,
+            Self::Text(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Payload> for OwnedBytes {
+    fn from(payload: Payload) -> Self {
+        Self::Binary(payload)
+    }
 }
 
 #[cfg(test)]

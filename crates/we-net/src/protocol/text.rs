@@ -2,16 +2,15 @@
 //! ([RFC 6455 sections 5.6 and 8.1]).
 //!
 //! # Why this module may use `unsafe`
-//! A [`Text`] dereferences to `str` without looking at its bytes again, by the one `unsafe` block of the
-//! module. That is sound because a `Text` is made in only these ways, all below, and its bytes are private and
-//! never handed out mutably:
-//! - from a `str` or `String`, whose bytes are copied;
-//! - from a [`Payload`] that has just been validated as a whole;
-//! - by [`TextAssembler::finish`], which returns one only if `valid == bytes.len()`. `valid` starts at 0 and is
-//!   raised only by [`TextAssembler::validate`], to the end of a prefix that the validator accepted beginning
-//!   at a character boundary (the old `valid`); a concatenation of valid UTF-8 is valid UTF-8. The bytes
-//!   below `valid` never change: outside this module they can be reached only through [`PayloadSink`],
-//!   which appends and truncates no further than to where it began to append.
+//! What has been checked piece by piece is not checked again as a whole: the one `unsafe` block of
+//! the module, in `TextAssembler::finish`, makes a `String` of the assembled bytes as they are. It
+//! is reached only if `valid == bytes.len()`, and the bytes below `valid` are UTF-8:
+//! - `valid` starts at 0 and is raised only by `TextAssembler::validate`, to the end of a prefix
+//!   that the validator accepted beginning at a character boundary (the old `valid`); a
+//!   concatenation of valid UTF-8 is valid UTF-8.
+//! - The bytes below `valid` never change: they are private, and outside this module they can be
+//!   reached only through [`PayloadSink`], which appends, and cuts off no more than what it has
+//!   itself appended since `valid` was last raised.
 //!
 //! [RFC 6455 sections 5.6 and 8.1]: https://www.rfc-editor.org/rfc/rfc6455#section-8.1
 #![allow(unsafe_code)]
@@ -19,11 +18,11 @@
 use std::fmt;
 use std::ops::Deref;
 
-use super::payload::{AlignedBytes, Expected, Payload, PayloadSink, empty};
+use super::payload::{Expected, OwnedBytes, Payload, PayloadSink};
 
-/// A payload that is valid UTF-8. Dereferences to `str`.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct Text(Payload);
+/// A payload that is valid UTF-8. Dereferences to `str`, converts from and to `String` by pointer.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Text(String);
 
 impl Text {
     /// The empty text.
@@ -35,15 +34,19 @@ impl Text {
     /// The text as a string slice.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        debug_assert!(std::str::from_utf8(&self.0).is_ok());
-        // SAFETY: the bytes are valid UTF-8, see the top of the module.
-        unsafe { std::str::from_utf8_unchecked(&self.0) }
+        &self.0
     }
 
-    /// The bytes of the text, by pointer.
+    /// The text as a string, by pointer.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
+    /// The bytes of the text, copied: text is not aligned as payloads are.
     #[must_use]
     pub fn into_payload(self) -> Payload {
-        self.0
+        Payload::from(self.0.into_bytes())
     }
 }
 
@@ -63,20 +66,25 @@ impl AsRef<str> for Text {
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self(Payload::from(text.as_bytes()))
+        Self(text.to_owned())
     }
 }
 
-/// Copies: a `String` is not aligned.
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self::from(text.as_str())
+        Self(text)
     }
 }
 
 impl From<Text> for String {
     fn from(text: Text) -> Self {
-        text.as_str().to_owned()
+        text.0
+    }
+}
+
+impl From<Text> for OwnedBytes {
+    fn from(text: Text) -> Self {
+        Self::Text(text.0.into_bytes())
     }
 }
 
@@ -85,7 +93,7 @@ impl TryFrom<Payload> for Text {
 
     fn try_from(payload: Payload) -> Result<Self, InvalidUtf8> {
         match simdutf8::compat::from_utf8(&payload) {
-            Ok(_) => Ok(Self(payload)),
+            Ok(text) => Ok(Self::from(text)),
             Err(error) => Err(InvalidUtf8 {
                 position: error.valid_up_to(),
             }),
@@ -133,7 +141,7 @@ pub struct InvalidUtf8 {
 /// A text message whose bytes are still arriving.
 #[derive(Debug)]
 pub(super) struct TextAssembler {
-    bytes: AlignedBytes,
+    bytes: Vec<u8>,
     /// The bytes before this index are valid UTF-8 and end at a character boundary.
     valid: usize,
 }
@@ -141,7 +149,7 @@ pub(super) struct TextAssembler {
 impl TextAssembler {
     pub(super) fn new() -> Self {
         Self {
-            bytes: empty(),
+            bytes: Vec::new(),
             valid: 0,
         }
     }
@@ -155,8 +163,9 @@ impl TextAssembler {
         PayloadSink::new(&mut self.bytes, limit, expected)
     }
 
-    /// Checks what has been appended since the last call. A character cut off at the end is no error yet, as
-    /// long as some continuation could complete it: so the first impossible byte is found when it arrives.
+    /// Checks what has been appended since the last call. A character cut off at the end is no
+    /// error yet, as long as some continuation could complete it: so the first impossible byte is
+    /// found when it arrives.
     pub(super) fn validate(&mut self) -> Result<(), InvalidUtf8> {
         // At most three bytes of a cut-off character are looked at again.
         match simdutf8::compat::from_utf8(&self.bytes[self.valid..]) {
@@ -173,11 +182,14 @@ impl TextAssembler {
 
     /// The whole text.
     pub(super) fn finish(mut self) -> Result<Text, InvalidUtf8> {
-        self.validate()?;
+        if self.valid < self.bytes.len() {
+            self.validate()?;
+        }
         if self.valid < self.bytes.len() {
             return Err(self.invalid());
         }
-        Ok(Text(Payload::from_inner(self.bytes)))
+        // SAFETY: all bytes are valid UTF-8, see the top of the module.
+        Ok(Text(unsafe { String::from_utf8_unchecked(self.bytes) }))
     }
 
     fn invalid(&self) -> InvalidUtf8 {

@@ -3,6 +3,7 @@
 //! A script sees none of this: to it all failures look the same, as the
 //! [WHATWG standard](https://websockets.spec.whatwg.org/#feedback-from-the-protocol) demands.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -93,6 +94,13 @@ pub enum ConnectError {
         /// What is wrong with it.
         source: HandshakeError,
     },
+}
+
+impl From<Infallible> for ConnectError {
+    /// For URLs that have been parsed already.
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
 }
 
 /// Seconds as a person writes them.

@@ -1,8 +1,9 @@
 //! Tests of the event loop, and the small bench that they stand on.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod jobs;
+mod modules;
 mod rejections;
 mod tasks;
 mod timers;
@@ -16,6 +17,7 @@ use boa_engine::property::Attribute;
 use boa_engine::{Context, JsArgs, JsError, JsObject, JsValue, NativeFunction, Source, js_string};
 
 use super::{EventLoop, EventResult, Finished, LoopHost, LoopState, Options};
+use crate::network::{SocketEvent, SocketId};
 
 /// What scripts and the fake host have said, in order.
 #[derive(Clone, Default)]
@@ -38,11 +40,11 @@ impl Log {
 /// The first line of an error's text without the position that the engine appends: `Error: text (at file:1:2)`.
 pub(crate) fn headline(text: &str) -> &str {
     let line = text.lines().next().unwrap_or_default();
-    let end = [" (unknown at", " (native"]
-        .iter()
-        .filter_map(|mark| line.find(mark))
-        .min();
-    end.map_or(line, |end| &line[..end])
+    match line.rsplit_once(" (") {
+        Some((text, "native)")) => text,
+        Some((text, place)) if place.contains(':') => text,
+        _ => line,
+    }
 }
 
 /// A host that writes what it is told to a log.
@@ -50,7 +52,11 @@ struct FakeHost {
     log: Log,
     /// Called for each unhandled rejection, as a listener would be.
     on_unhandled: RefCell<Option<JsObject>>,
+    on_socket_event: RefCell<Option<SocketListener>>,
 }
+
+/// What a test does with the events of its sockets.
+pub(crate) type SocketListener = Rc<dyn Fn(SocketId, SocketEvent, &mut Context)>;
 
 impl LoopHost for FakeHost {
     fn report_exception(&self, error: JsError, _context: &mut Context) {
@@ -77,6 +83,13 @@ impl LoopHost for FakeHost {
     fn fire_rejection_handled(&self, _: &JsObject, reason: &JsValue, _: &mut Context) {
         self.log.push(format!("handled: {}", reason.display()));
     }
+
+    fn deliver_socket_event(&self, id: SocketId, event: SocketEvent, context: &mut Context) {
+        let listener = self.on_socket_event.borrow().clone();
+        if let Some(listener) = listener {
+            listener(id, event, context);
+        }
+    }
 }
 
 /// A loop with its context, a `log(..)` function for scripts and the log behind it.
@@ -97,6 +110,7 @@ impl Bench {
         let host = Rc::new(FakeHost {
             log: log.clone(),
             on_unhandled: RefCell::default(),
+            on_socket_event: RefCell::default(),
         });
         let event_loop = EventLoop::with_host(options, host.clone()).unwrap();
         let mut context = event_loop.context_builder().build().unwrap();
@@ -153,6 +167,14 @@ impl Bench {
         self.eval(source);
         assert_eq!(self.run(), Finished::Idle);
         self.log.take()
+    }
+
+    /// Has the events of sockets delivered to `listener`.
+    pub(crate) fn on_socket_event(
+        &self,
+        listener: impl Fn(SocketId, SocketEvent, &mut Context) + 'static,
+    ) {
+        *self.host.on_socket_event.borrow_mut() = Some(Rc::new(listener));
     }
 
     /// Calls the global function `onUnhandled` with each promise whose rejection is unhandled.

@@ -1,5 +1,5 @@
-//! A message under assembly from its fragments ([RFC 6455 section 5.4]): limits, decoding by an extension, and
-//! for text the check of its UTF-8 as it arrives.
+//! A message under assembly from its fragments ([RFC 6455 section 5.4]): limits, decoding by an
+//! extension, and for text the check of its UTF-8 as it arrives.
 //!
 //! [RFC 6455 section 5.4]: https://www.rfc-editor.org/rfc/rfc6455#section-5.4
 
@@ -83,8 +83,9 @@ impl Assembly {
         Ok(())
     }
 
-    /// Appends what has arrived of a frame's payload, unmasked by `mask`; returns the key for what follows.
-    /// `to_come` is the number of bytes from here to the end of the message, if it is declared.
+    /// Appends what has arrived of a frame's payload, unmasked by `mask`; returns the key for what
+    /// follows. `to_come` is the number of bytes from here to the end of the message, if it is
+    /// declared.
     pub(super) fn append(
         &mut self,
         chunk: &[u8],

@@ -1,5 +1,5 @@
-//! How a connection ends ([RFC 6455 section 7]): the closing handshake, failure, and the timers that see both
-//! through when the peer does not.
+//! How a connection ends ([RFC 6455 section 7]): the closing handshake, failure, and the timers
+//! that see both through when the peer does not.
 //!
 //! ```text
 //!            close()                     peer's Close
@@ -9,8 +9,8 @@
 //!     │  offence, fail()   our Close written and EOF                    EOF or timer     │
 //!     └─────────▶ Failing ─────────────────────────────────▶ Terminated ◀───────────────┘
 //! ```
-//! Every state but `Terminated` also leads there at once when the transport breaks or a timer ends, and all but
-//! `Answering` and `Failing` when the peer ends the transport.
+//! Every state but `Terminated` also leads there at once when the transport breaks or a timer ends,
+//! and all but `Answering` and `Failing` when the peer ends the transport.
 //!
 //! [RFC 6455 section 7]: https://www.rfc-editor.org/rfc/rfc6455#section-7
 
@@ -65,8 +65,9 @@ impl Phase {
 
 impl Connection {
     /// Starts the closing handshake
-    /// ([section 7.1.2](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2)): queues a Close frame after the messages
-    /// that were accepted, and waits for the peer's. `None` sends a Close frame without a body.
+    /// ([section 7.1.2](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2)): queues a Close
+    /// frame after the messages that were accepted, and waits for the peer's. `None` sends a Close
+    /// frame without a body.
     ///
     /// Does nothing once a Close frame was sent or received, or the connection has failed.
     pub fn close(&mut self, now: Instant, frame: Option<CloseFrame>) {
@@ -77,10 +78,10 @@ impl Connection {
         }
     }
 
-    /// Fails the connection
-    /// ([section 7.1.7](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7)) for a reason of the caller's: sends this
-    /// Close frame (unless one was sent), ignores all further input, and ends as soon as the peer has been
-    /// told or [`Timeouts::failing`](crate::protocol::Timeouts::failing) is over.
+    /// Fails the connection ([section 7.1.7](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7))
+    /// for a reason of the caller's: sends this Close frame (unless one was sent), ignores all
+    /// further input, and ends as soon as the peer has been told or
+    /// [`Timeouts::failing`](crate::protocol::Timeouts::failing) is over.
     ///
     /// Does nothing once the peer's Close frame was received or the connection has failed.
     pub fn fail(&mut self, now: Instant, frame: CloseFrame) {
@@ -89,8 +90,8 @@ impl Connection {
         }
     }
 
-    /// Ends the connection at once: drops all output, emits [`Event::Closed`], and leaves it to the caller to
-    /// drop the transport.
+    /// Ends the connection at once: drops all output, emits [`Event::Closed`], and leaves it to the
+    /// caller to drop the transport.
     pub fn abort(&mut self) {
         self.terminate(Some(ConnectionError::Aborted));
     }
@@ -123,7 +124,8 @@ impl Connection {
         }
     }
 
-    /// The time is `now`. To be called when [`poll_timeout`](Self::poll_timeout) says; harmless before.
+    /// The time is `now`. To be called when [`poll_timeout`](Self::poll_timeout) says; harmless
+    /// before.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.deadline.is_none_or(|deadline| now < deadline) {
             return;
@@ -139,12 +141,12 @@ impl Connection {
         }
     }
 
-    /// Whether the write half of the transport is to be shut down: our Close frame has been written, nothing
-    /// will follow it, and it is on us to end the TCP connection: as the server
+    /// Whether the write half of the transport is to be shut down: our Close frame has been
+    /// written, nothing will follow it, and it is on us to end the TCP connection: as the server
     /// ([section 7.1.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1)) or after a failure.
     ///
-    /// Go on reading after that, until [`is_terminated`](Self::is_terminated): a socket closed with unread input is
-    /// reset, and a reset can overtake our Close frame.
+    /// Go on reading after that, until [`is_terminated`](Self::is_terminated): a socket closed with
+    /// unread input is reset, and a reset can overtake our Close frame.
     #[must_use]
     pub fn wants_shutdown(&self) -> bool {
         match self.phase {
@@ -243,7 +245,8 @@ impl Connection {
         self.deadline = now.checked_add(after);
     }
 
-    /// The connection is over ([section 7.1.4](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.4)). It was closed
+    /// The connection is over
+    /// ([section 7.1.4](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.4)). It was closed
     /// cleanly if the Close frames were exchanged, that is, if nothing stands in `cut_short`.
     fn terminate(&mut self, cut_short: Option<ConnectionError>) {
         let (peer, error) = match std::mem::replace(&mut self.phase, Phase::Terminated) {

@@ -1,7 +1,7 @@
 //! The connection state machine: [`Connection`], what goes in and what comes out.
 //!
-//! It is cut by direction and by phase: [`read`] turns bytes into messages, [`write`] messages into bytes,
-//! [`closing`] knows how a connection ends. This file is what the caller sees.
+//! It is cut by direction and by phase: `read` turns bytes into messages, `write` messages into
+//! bytes, `closing` knows how a connection ends. This file is what the caller sees.
 
 mod assembly;
 mod closing;
@@ -52,14 +52,15 @@ pub enum State {
 /// What a connection has to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A message arrived. It may come after [`Connection::close`], until the peer's Close frame does.
+    /// A message arrived. It may come after [`Connection::close`], until the peer's Close frame
+    /// does.
     Message(Message),
     /// A Ping arrived. The connection answers it; this is for the caller to know.
     Ping(Payload),
     /// A Pong arrived, answering a Ping or by itself.
     Pong(Payload),
-    /// The peer's Close frame arrived, starting the closing handshake or answering ours. The connection answers
-    /// it; no message follows.
+    /// The peer's Close frame arrived, starting the closing handshake or answering ours. The
+    /// connection answers it; no message follows.
     CloseReceived(Option<CloseFrame>),
     /// The connection is over. Emitted exactly once, as the last event.
     Closed(Closure),
@@ -84,13 +85,13 @@ pub struct Closure {
 /// One WebSocket connection after its opening handshake, without I/O
 /// ([RFC 6455](https://www.rfc-editor.org/rfc/rfc6455)).
 ///
-/// The caller moves bytes and tells the time. It keeps to one rule: after any call that takes the time,
-/// drain what comes out.
+/// The caller moves bytes and tells the time. It keeps to one rule: after any call that takes the
+/// time, drain what comes out.
 ///
-/// 1. [`poll_event`](Self::poll_event) until `None`. (A caller that cannot handle more events stops reading
-///    from the transport, not from here: that is the back-pressure.)
-/// 2. While [`wants_write`](Self::wants_write): write what [`output`](Self::output) shows, report it by
-///    [`output_written`](Self::output_written).
+/// 1. [`poll_event`](Self::poll_event) until `None`. (A caller that cannot handle more events stops
+///    reading from the transport, not from here: that is the back-pressure.)
+/// 2. While [`wants_write`](Self::wants_write): write what [`output`](Self::output) shows, report
+///    it by [`output_written`](Self::output_written).
 /// 3. If [`wants_shutdown`](Self::wants_shutdown): shut down the write half of the transport, once.
 /// 4. If [`is_terminated`](Self::is_terminated): drop the transport.
 /// 5. Wait for input, room to write, or [`poll_timeout`](Self::poll_timeout).
@@ -129,8 +130,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection whose opening handshake has just succeeded. Takes a [`Config`], or an `Arc` of one to
-    /// share it.
+    /// A connection whose opening handshake has just succeeded. Takes a [`Config`], or an `Arc` of
+    /// one to share it.
     #[must_use]
     pub fn new(role: Role, config: impl Into<Arc<Config>>) -> Self {
         let config = config.into();
@@ -146,8 +147,8 @@ impl Connection {
         }
     }
 
-    /// Draws masking keys from `source` instead of the thread's CSPRNG. For tests that must repeat; see
-    /// [`MaskSource`]. A server has no use for it.
+    /// Draws masking keys from `source` instead of the thread's CSPRNG. For tests that must repeat;
+    /// see [`MaskSource`]. A server has no use for it.
     #[must_use]
     pub fn with_mask_source(mut self, source: impl MaskSource + 'static) -> Self {
         self.writer.set_mask_source(Box::new(source));
@@ -175,8 +176,8 @@ impl Connection {
 
     /// Takes bytes from the transport: all of them, whatever they are.
     ///
-    /// The events that they lead to are queued, so a caller reads no more from the transport than it is
-    /// ready to handle.
+    /// The events that they lead to are queued, so a caller reads no more from the transport than
+    /// it is ready to handle.
     pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
         let mut input = bytes;
         while self.phase.is_reading() {
@@ -213,7 +214,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Queues a message for sending by copying it: for small ones, and bytes that lie somewhere else.
+    /// Queues a message for sending by copying it: for small ones, and bytes that lie somewhere
+    /// else.
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -268,11 +270,11 @@ impl Connection {
         self.events.push_back(event);
     }
 
-    /// Fills `slices` with the bytes to write next, in order, for a vectored write; returns how many slices
-    /// it filled, none if there is nothing to write.
+    /// Fills `slices` with the bytes to write next, in order, for a vectored write; returns how
+    /// many slices it filled, none if there is nothing to write.
     ///
-    /// Report what was written by [`output_written`](Self::output_written), before showing output again. Until then,
-    /// bytes shown stay first in line.
+    /// Report what was written by [`output_written`](Self::output_written), before showing output
+    /// again. Until then, bytes shown stay first in line.
     pub fn output<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
         self.writer.output(slices)
     }
@@ -291,22 +293,22 @@ impl Connection {
         self.writer.wants_write()
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout), if nothing happens before. It may change with every
-    /// other call.
+    /// When to call [`handle_timeout`](Self::handle_timeout), if nothing happens before. It may
+    /// change with every other call.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// Whether the connection is over: [`Event::Closed`] has been queued, nothing is left to be written, and the
-    /// transport is to be dropped.
+    /// Whether the connection is over: [`Event::Closed`] has been queued, nothing is left to be
+    /// written, and the transport is to be dropped.
     #[must_use]
     pub fn is_terminated(&self) -> bool {
         matches!(self.phase, Phase::Terminated)
     }
 
-    /// Payload bytes accepted by [`send`](Self::send) that the transport has not taken: exact within frames,
-    /// without framing. When the connection ends it stays at what was never written.
+    /// Payload bytes accepted by [`send`](Self::send) that the transport has not taken: exact
+    /// within frames, without framing. When the connection ends it stays at what was never written.
     #[must_use]
     pub fn buffered_amount(&self) -> u64 {
         self.writer.buffered_amount()

@@ -1,7 +1,9 @@
-//! The outbox: frames that wait to be written, shown to the transport as slices without another copy.
+//! The outbox: frames that wait to be written, shown to the transport as slices without another
+//! copy.
 //!
-//! It has two lanes. Messages and the Close frame leave in the order in which they were queued. Urgent frames
-//! (Ping, Pong) pass them, but only between frames: a frame that has been begun is finished first.
+//! It has two lanes. Messages and the Close frame leave in the order in which they were queued.
+//! Urgent frames (Ping, Pong) pass them, but only between frames: a frame that has been begun is
+//! finished first.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -10,10 +12,10 @@ use std::sync::Arc;
 
 use crate::protocol::frame::EncodedHeader;
 use crate::protocol::mask::{MaskKey, append_masked};
-use crate::protocol::payload::Payload;
+use crate::protocol::payload::OwnedBytes;
 
-/// Small frames are gathered in blocks of about this many bytes, so that a long queue gives back memory
-/// while it is written.
+/// Small frames are gathered in blocks of about this many bytes, so that a long queue gives back
+/// memory while it is written.
 const BLOCK: usize = 64 << 10;
 
 /// What an empty outbox keeps, in bytes for each lane and in entries for each queue: enough for the
@@ -26,9 +28,9 @@ enum Segment {
     /// Small frames, and the headers of large ones.
     Block(Vec<u8>),
     /// The payload of a large frame.
-    Payload(Payload),
+    Payload(OwnedBytes),
     /// The payload of a large fragment.
-    Fragment(Arc<Payload>, Range<usize>),
+    Fragment(Arc<OwnedBytes>, Range<usize>),
 }
 
 impl Segment {
@@ -44,16 +46,17 @@ impl Segment {
 /// The payload of a large frame, masked already if it must be.
 pub(super) enum LargeBody {
     /// The payload of the frame alone.
-    Whole(Payload),
+    Whole(OwnedBytes),
     /// A part of a payload that several frames share.
-    Part(Arc<Payload>, Range<usize>),
+    Part(Arc<OwnedBytes>, Range<usize>),
 }
 
 /// A frame of the message lane.
 struct QueuedFrame {
     /// Its bytes, header included, that have not been written.
     unwritten: usize,
-    /// The part of the buffered amount that it stands for: never more than `unwritten` once it is begun.
+    /// The part of the buffered amount that it stands for: never more than `unwritten` once it is
+    /// begun.
     credit: usize,
 }
 
@@ -74,7 +77,8 @@ pub(super) struct Outbox {
     credit: u64,
     urgent: Vec<u8>,
     urgent_written: usize,
-    /// How much of the urgent lane the transport was shown. What it has written is counted by what it saw.
+    /// How much of the urgent lane the transport was shown. What it has written is counted by what
+    /// it saw.
     urgent_shown: usize,
 }
 
@@ -227,8 +231,9 @@ impl Outbox {
             let taken = n.min(frame.unwritten);
             n -= taken;
             frame.unwritten -= taken;
-            // The header comes first, so what is left of a frame is payload as soon as it is shorter than the
-            // payload. (Where an extension made a payload shorter, the difference is released at once.)
+            // The header comes first, so what is left of a frame is payload as soon as it is
+            // shorter than the payload. (Where an extension made a payload shorter, the difference
+            // is released at once.)
             let credit = frame.credit.min(frame.unwritten);
             self.credit -= (frame.credit - credit) as u64;
             frame.credit = credit;

@@ -1,7 +1,7 @@
 //! The read half: bytes to frames to messages ([RFC 6455 sections 5 and 6.2]).
 //!
-//! Bytes are consumed as they come. Of a header that is cut off, the at most 13 bytes are kept inline;
-//! payload is unmasked while it is copied, once, into the block that becomes the message.
+//! Bytes are consumed as they come. Of a header that is cut off, the at most 13 bytes are kept
+//! inline; payload is unmasked while it is copied, once, into the block that becomes the message.
 //!
 //! [RFC 6455 sections 5 and 6.2]: https://www.rfc-editor.org/rfc/rfc6455#section-6.2
 
@@ -71,7 +71,8 @@ impl Reader {
         }
     }
 
-    /// Reads on in `input` until something has arrived whole; `None` when all of `input` is consumed.
+    /// Reads on in `input` until something has arrived whole; `None` when all of `input` is
+    /// consumed.
     pub(super) fn next(
         &mut self,
         input: &mut &[u8],
@@ -93,7 +94,9 @@ impl Reader {
                 self.read_data(&mut frame, chunk, rules)?
             };
             if frame.remaining > 0 {
+                // The input ends within the frame.
                 self.frame = Some(frame);
+                return Ok(None);
             }
             if complete.is_some() {
                 return Ok(complete);

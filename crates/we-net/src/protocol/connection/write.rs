@@ -15,10 +15,10 @@ use crate::protocol::extension::{Encoded, Extension};
 use crate::protocol::frame::{EncodedHeader, FrameHeader, MAX_CONTROL_PAYLOAD, OpCode, Rsv};
 use crate::protocol::mask::{MaskKey, MaskSource, RandomMasks};
 use crate::protocol::message::{Message, MessageKind, MessageRef};
-use crate::protocol::payload::Payload;
+use crate::protocol::payload::{OwnedBytes, Payload};
 
-/// Payloads up to this length are copied into the outbox beside their header; above it a slice of its own
-/// costs less than the copy.
+/// Payloads up to this length are copied into the outbox beside their header; above it a slice of
+/// its own costs less than the copy.
 const MAX_COPIED: usize = 4096;
 
 /// How many bytes of Pings may wait. A caller that pings a peer which does not read is refused.
@@ -114,7 +114,7 @@ impl Writer {
     pub(super) fn queue(&mut self, message: Message, extension: ExtensionRef<'_>) {
         match self.queue_encoded_or_small(MessageRef::from(&message), extension) {
             Queued::Done => {}
-            Queued::TooLarge => self.queue_plain(message.kind(), message.into_payload()),
+            Queued::TooLarge => self.queue_plain(message.kind(), message),
         }
     }
 
@@ -123,7 +123,8 @@ impl Writer {
         match self.queue_encoded_or_small(message, extension) {
             Queued::Done => {}
             Queued::TooLarge => {
-                self.queue_plain(message.kind(), Payload::from(message.as_bytes()));
+                let payload = Payload::from(message.as_bytes());
+                self.queue_plain(message.kind(), payload);
             }
         }
     }
@@ -136,7 +137,7 @@ impl Writer {
         let (kind, bytes) = (message.kind(), message.as_bytes());
         let encoded = extension.and_then(|extension| extension.encode(kind, bytes));
         if let Some(Encoded { rsv, payload }) = encoded {
-            self.queue_payload(kind.opcode(), rsv, payload, bytes.len());
+            self.queue_payload(kind.opcode(), rsv, payload.into(), bytes.len());
         } else if self.fits_a_small_frame(bytes.len()) {
             self.queue_small(kind, bytes);
         } else {
@@ -145,7 +146,8 @@ impl Writer {
         Queued::Done
     }
 
-    fn queue_plain(&mut self, kind: MessageKind, payload: Payload) {
+    fn queue_plain(&mut self, kind: MessageKind, payload: impl Into<OwnedBytes>) {
+        let payload = payload.into();
         let credit = payload.len();
         self.queue_payload(kind.opcode(), Rsv::NONE, payload, credit);
     }
@@ -160,7 +162,7 @@ impl Writer {
     }
 
     /// Queues a message in one frame or, above the fragment size, in several.
-    fn queue_payload(&mut self, opcode: OpCode, rsv: Rsv, mut payload: Payload, credit: usize) {
+    fn queue_payload(&mut self, opcode: OpCode, rsv: Rsv, mut payload: OwnedBytes, credit: usize) {
         let len = payload.len();
         let size = self.fragment_size.map_or(usize::MAX, NonZeroUsize::get);
         if len <= size {
@@ -175,8 +177,8 @@ impl Writer {
             return;
         }
 
-        // Section 5.4: the first fragment has the opcode (and, RFC 7692 section 6, the extension's bits), the
-        // others are continuations, the last one has FIN.
+        // Section 5.4: the first fragment has the opcode (and, RFC 7692 section 6, the extension's
+        // bits), the others are continuations, the last one has FIN.
         let fragments = payload.as_mut_slice().chunks_mut(size);
         let count = fragments.len();
         let headers: Vec<EncodedHeader> = fragments
@@ -246,8 +248,8 @@ impl Writer {
         self.outbox.push_urgent(&header, payload, key);
     }
 
-    /// The only place where headers are made: the role decides about the mask, and each frame gets a
-    /// key of its own.
+    /// The only place where headers are made: the role decides about the mask, and each frame gets
+    /// a key of its own.
     fn header(
         &mut self,
         fin: bool,
@@ -272,8 +274,9 @@ impl Writer {
 
     /// Fills `slices` with the bytes to write next; returns how many slices it filled.
     pub(super) fn output<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
-        // A Pong is put on the wire as late as possible, so that it answers the newest Ping; and only when the one
-        // before has been written, so that a peer which pings and never reads costs one Pong.
+        // A Pong is put on the wire as late as possible, so that it answers the newest Ping; and
+        // only when the one before has been written, so that a peer which pings and never reads
+        // costs one Pong.
         if self.outbox.urgent_unwritten() == 0
             && let Some(payload) = self.owed_pong.take()
         {

@@ -1,0 +1,253 @@
+//! The channel pair between a `WebSocket` object and its connection: commands out, events in.
+//!
+//! Commands go through a queue of each socket. Pushing one is cheap: it marks the socket as dirty, and whoever drives
+//! the network next wakes its task. Events of all sockets go into the loop's mailbox, so that a turn of the loop takes
+//! everything that has arrived at once.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use we_net::protocol::close::ABNORMAL_CLOSURE;
+use we_net::protocol::{CloseFrame, Closure, Message};
+
+/// Reading from a socket pauses when this many bytes have arrived that no script has been told of yet. A message that is
+/// longer than this on its own is still delivered.
+pub(crate) const RECEIVE_HIGH_WATER: usize = 4 << 20;
+
+/// What an event costs beside its payload, roughly, so that a flood of empty messages is bounded too.
+const EVENT_OVERHEAD: usize = 64;
+
+/// Names a socket; never used twice in one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct SocketId(u64);
+
+impl SocketId {
+    pub(super) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What JavaScript asks of a connection.
+#[derive(Debug)]
+pub(super) enum Command {
+    Send(Message),
+    /// Start the closing handshake.
+    Close(Option<CloseFrame>),
+    /// Fail the connection: nothing more is sent, and it ends at once. While connecting, give up.
+    Fail,
+}
+
+/// What a connection tells JavaScript. [`Closed`](Self::Closed) comes exactly once, last.
+#[derive(Debug)]
+pub(crate) enum SocketEvent {
+    /// The [connection is established](https://websockets.spec.whatwg.org/#eventdef-websocket-open).
+    Open {
+        /// The subprotocol in use, or an empty string.
+        protocol: String,
+        /// The extensions in use, as the server wrote them.
+        extensions: String,
+    },
+    /// A message arrived.
+    Message(Message),
+    /// The closing handshake was started by the peer.
+    Closing,
+    /// The connection is closed, or could not be established.
+    Closed(Closed),
+}
+
+/// How a connection ended, or why there is none.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    /// Whether both Close frames were exchanged.
+    pub(crate) clean: bool,
+    /// The peer's close code, 1005 or 1006.
+    pub(crate) code: u16,
+    /// The peer's reason, maybe empty.
+    pub(crate) reason: String,
+    /// What went wrong, for the operator. Scripts are not told.
+    pub(crate) error: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Closed {
+    /// The end of a connection without the peer's Close frame, or of an attempt at one.
+    pub(super) fn abnormally(error: Option<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            clean: false,
+            code: ABNORMAL_CLOSURE,
+            reason: String::new(),
+            error,
+        }
+    }
+}
+
+impl From<Closure> for Closed {
+    fn from(closure: Closure) -> Self {
+        Self {
+            clean: closure.clean,
+            code: closure.code,
+            reason: closure.reason,
+            error: closure.error.map(Into::into),
+        }
+    }
+}
+
+impl SocketEvent {
+    /// What the event counts towards [`RECEIVE_HIGH_WATER`].
+    fn cost(&self) -> usize {
+        match self {
+            Self::Message(message) => message.len() + EVENT_OVERHEAD,
+            Self::Open { .. } | Self::Closing | Self::Closed(_) => 0,
+        }
+    }
+}
+
+/// An event and the socket that it belongs to, on the way to the loop.
+pub(crate) struct Arrival {
+    channel: Arc<Channel>,
+    event: SocketEvent,
+    cost: usize,
+}
+
+impl Arrival {
+    pub(super) fn new(channel: Arc<Channel>, event: SocketEvent) -> Self {
+        let cost = event.cost();
+        channel.undelivered.fetch_add(cost, Ordering::SeqCst);
+        Self {
+            channel,
+            event,
+            cost,
+        }
+    }
+
+    /// Takes the event out for its delivery. Returns whether the connection waits to read on.
+    pub(super) fn deliver(self) -> (Arc<Channel>, SocketEvent, ReadOn) {
+        let Self {
+            channel,
+            event,
+            cost,
+        } = self;
+        let undelivered = channel.undelivered.fetch_sub(cost, Ordering::SeqCst) - cost;
+        // Half-way down, so that reading does not stop and go with each message.
+        let read_on = undelivered <= RECEIVE_HIGH_WATER / 2
+            && channel.paused.load(Ordering::SeqCst)
+            && channel.paused.swap(false, Ordering::SeqCst);
+        let read_on = if read_on { ReadOn::Yes } else { ReadOn::No };
+        (channel, event, read_on)
+    }
+}
+
+/// Whether a connection that had paused may read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReadOn {
+    Yes,
+    No,
+}
+
+/// The shared half of a socket.
+pub(crate) struct Channel {
+    id: SocketId,
+    commands: Mutex<Commands>,
+    /// Whether this socket is in the list of those whose tasks have to be woken.
+    dirty: AtomicBool,
+    /// The cost of events that have arrived and have not been delivered.
+    undelivered: AtomicUsize,
+    /// Whether the task stopped reading and waits for deliveries.
+    paused: AtomicBool,
+    /// Payload bytes that have reached the network.
+    flushed: AtomicU64,
+}
+
+#[derive(Default)]
+struct Commands {
+    queue: VecDeque<Command>,
+    task: Option<Waker>,
+}
+
+impl Channel {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            id: SocketId::next(),
+            commands: Mutex::default(),
+            dirty: AtomicBool::new(false),
+            undelivered: AtomicUsize::new(0),
+            paused: AtomicBool::new(false),
+            flushed: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn id(&self) -> SocketId {
+        self.id
+    }
+
+    /// Queues a command. The task learns of it when it is [woken](Self::wake).
+    pub(super) fn push(&self, command: Command) {
+        self.lock().queue.push_back(command);
+    }
+
+    /// Marks the socket as dirty. Returns whether it was clean.
+    pub(super) fn mark_dirty(&self) -> bool {
+        !self.dirty.swap(true, Ordering::SeqCst)
+    }
+
+    /// Wakes the task and marks the socket as clean.
+    pub(super) fn wake(&self) {
+        self.dirty.store(false, Ordering::SeqCst);
+        let task = self.lock().task.take();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    /// Takes all queued commands, or, if there are none, has the task woken when there are.
+    pub(super) fn poll_commands(&self, cx: &TaskContext<'_>) -> Poll<VecDeque<Command>> {
+        let mut commands = self.lock();
+        if commands.queue.is_empty() {
+            match &commands.task {
+                Some(task) if task.will_wake(cx.waker()) => {}
+                _ => commands.task = Some(cx.waker().clone()),
+            }
+            Poll::Pending
+        } else {
+            Poll::Ready(mem::take(&mut commands.queue))
+        }
+    }
+
+    /// Whether the task may read: true unless too much waits for delivery. If not, the task will be woken when it may.
+    pub(super) fn may_read(&self) -> bool {
+        if self.undelivered.load(Ordering::SeqCst) < RECEIVE_HIGH_WATER {
+            return true;
+        }
+        self.paused.store(true, Ordering::SeqCst);
+        // The loop may have delivered everything between the two lines above, and seen no pause.
+        self.undelivered.load(Ordering::SeqCst) < RECEIVE_HIGH_WATER / 2
+            && self.paused.swap(false, Ordering::SeqCst)
+    }
+
+    pub(super) fn set_flushed(&self, bytes: u64) {
+        self.flushed.store(bytes, Ordering::Release);
+    }
+
+    pub(super) fn flushed(&self) -> u64 {
+        self.flushed.load(Ordering::Acquire)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::SeqCst)
+    }
+
+    #[cfg(test)]
+    pub(super) fn undelivered(&self) -> usize {
+        self.undelivered.load(Ordering::SeqCst)
+    }
+
+    /// Nothing panics while the lock is held, so a poisoned lock is still good.
+    fn lock(&self) -> MutexGuard<'_, Commands> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

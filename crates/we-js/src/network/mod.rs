@@ -1,0 +1,268 @@
+//! The network half of an agent: connections as tasks, driven by the loop's own thread while it waits.
+//!
+//! [`Network`] owns a tokio runtime. When the loop has nothing to do, its thread drives that runtime in
+//! [`Network::wait`]; when a script runs for long, the [standby](standby) thread does. The loop cannot tell the difference:
+//! between a connection's [task](socket_task) and the loop stands a [channel] pair.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`channel`] | commands, events, their queues, the receive limit |
+//! | [`shared`] | who drives, and which sockets are open |
+//! | [`socket_task`] | the task of a connection |
+//! | [`standby`] | the standby thread |
+//! | [`dial`] | how a connection is established |
+
+mod channel;
+mod dial;
+mod shared;
+mod socket_task;
+mod standby;
+
+#[cfg(test)]
+mod tests;
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use tokio::runtime::{Builder, EnterGuard, Runtime};
+use tracing::Instrument as _;
+use we_net::handshake::WebSocketUrl;
+use we_net::protocol::{CloseFrame, Message};
+use we_net::transport::ConnectError;
+
+pub(crate) use self::channel::{Arrival, Closed, SocketEvent, SocketId};
+pub(crate) use self::dial::Dial;
+pub(crate) use self::shared::Shared;
+
+use self::channel::{Channel, Command, ReadOn};
+use self::standby::Standby;
+use crate::event_loop::{Mailbox, Options};
+
+/// The connections of a loop, and the loop's wait.
+pub(crate) struct Network {
+    /// `None` only while it is dropped.
+    runtime: Option<Arc<Runtime>>,
+    shared: Arc<Shared>,
+    standby: RefCell<Option<Standby>>,
+    /// Sockets whose last event has not been delivered.
+    live: Cell<usize>,
+}
+
+impl Network {
+    pub(crate) fn new(mailbox: Arc<Mailbox>) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self {
+            runtime: Some(Arc::new(runtime)),
+            shared: Shared::new(mailbox),
+            standby: RefCell::default(),
+            live: Cell::new(0),
+        })
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    fn runtime(&self) -> Option<&Arc<Runtime>> {
+        self.runtime.as_ref()
+    }
+
+    /// Opens a socket. Its events come to the loop, the last of them [`SocketEvent::Closed`]; until that has been
+    /// delivered, the socket keeps the loop running.
+    pub(crate) fn connect(&self, dial: impl Dial) -> SocketHandle {
+        let channel = Channel::new();
+        self.live.set(self.live.get() + 1);
+        self.start_standby();
+        if !self.shared.add(&channel) {
+            // The loop goes away: the task will find this and give up before it dials.
+            channel.push(Command::Fail);
+        }
+        // Log lines of a socket carry the span that it was opened in: its URL.
+        let task = socket_task::run(dial, channel.clone(), self.shared.clone()).in_current_span();
+        if let Some(runtime) = self.runtime() {
+            runtime.spawn(task);
+        }
+        SocketHandle {
+            channel,
+            shared: self.shared.clone(),
+        }
+    }
+
+    /// Opens a socket to a URL: [establish a WebSocket connection](https://websockets.spec.whatwg.org/#concept-websocket-establish).
+    ///
+    /// # Errors
+    /// Fails at once, without a socket, for subprotocols that cannot be asked for. Everything else that can go wrong is
+    /// told by [`SocketEvent::Closed`].
+    pub(crate) fn open(
+        &self,
+        url: &WebSocketUrl,
+        subprotocols: impl IntoIterator<Item = String>,
+        options: &Options,
+    ) -> Result<SocketHandle, ConnectError> {
+        let span = tracing::info_span!(target: "we::net", "socket", url = url.as_str());
+        let mut request = options
+            .client
+            .request(url.as_str())?
+            .subprotocols(subprotocols)?;
+        if let Some(origin) = &options.origin {
+            request = request.origin(origin.ascii_serialization())?;
+        }
+        Ok(span.in_scope(|| self.connect(request)))
+    }
+
+    /// The standby thread is started with the first socket: most scripts of a shell have none.
+    fn start_standby(&self) {
+        let mut standby = self.standby.borrow_mut();
+        if standby.is_some() {
+            return;
+        }
+        let Some(runtime) = self.runtime() else {
+            return;
+        };
+        match Standby::start(runtime.clone(), self.shared.clone()) {
+            Ok(started) => *standby = Some(started),
+            // Everything still works, but a long script holds up its connections.
+            Err(error) => {
+                tracing::error!(target: "we::net", %error, "cannot start the standby thread");
+            }
+        }
+    }
+
+    /// Whether a socket lives, so that the loop has to run on.
+    pub(crate) fn has_live_sockets(&self) -> bool {
+        self.live.get() > 0
+    }
+
+    /// Whether a connection is open or being opened.
+    pub(crate) fn has_open_sockets(&self) -> bool {
+        self.shared.has_open_sockets()
+    }
+
+    /// Takes an event out of its envelope, to be delivered now.
+    pub(crate) fn open_arrival(&self, arrival: Arrival) -> (SocketId, SocketEvent) {
+        let (channel, event, read_on) = arrival.deliver();
+        if read_on == ReadOn::Yes {
+            self.shared.nudge(&channel);
+        }
+        if matches!(event, SocketEvent::Closed(_)) {
+            self.live.set(self.live.get() - 1);
+        }
+        (channel.id(), event)
+    }
+
+    /// Waits for mail or for the deadline, whichever comes first, and drives the network meanwhile.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) {
+        let Some(runtime) = self.runtime() else {
+            return;
+        };
+        let shared = &self.shared;
+        shared.loop_arrives();
+        runtime.block_on(async {
+            let arrival = async {
+                // From in here, waking a task is no system call.
+                shared.flush();
+                shared.mailbox.arrival().await;
+            };
+            match deadline {
+                None => arrival.await,
+                Some(deadline) => {
+                    // Which of the two it was, the caller sees for itself.
+                    let _ = tokio::time::timeout_at(deadline.into(), arrival).await;
+                }
+            }
+        });
+        shared.loop_leaves();
+    }
+
+    /// Lets the network make what progress it can without waiting: for a loop that has more to do at once.
+    pub(crate) fn pass_by(&self) {
+        if self.shared.standby_drives() {
+            return;
+        }
+        let Some(runtime) = self.runtime() else {
+            return;
+        };
+        let mut passes = 0;
+        runtime.block_on(poll_fn(|cx| {
+            self.shared.flush();
+            if passes == 1 {
+                return Poll::Ready(());
+            }
+            passes += 1;
+            // Polled again after the tasks that are ready and a look at the sockets.
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }));
+        self.shared.loop_passed_by();
+    }
+
+    /// Lets the current thread use the runtime's sockets and timers.
+    pub(crate) fn enter(&self) -> Option<EnterGuard<'_>> {
+        self.runtime().map(|runtime| runtime.enter())
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        if self.has_open_sockets() {
+            // Not a wait: only so that the peers get their Close frames.
+            self.shared.go_away();
+            self.pass_by();
+        }
+        if let Some(standby) = self.standby.take() {
+            standby.stop(&self.shared);
+        }
+        if let Some(runtime) = self.runtime.take().and_then(Arc::into_inner) {
+            // Not a plain drop, which would wait for a name look-up that hangs.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// JavaScript's side of a socket. Dropping it closes the connection.
+pub(crate) struct SocketHandle {
+    channel: Arc<Channel>,
+    shared: Arc<Shared>,
+}
+
+impl SocketHandle {
+    /// The name under which the socket's events come.
+    pub(crate) fn id(&self) -> SocketId {
+        self.channel.id()
+    }
+
+    /// Sends a message. To be called once the socket is open; ignored when it is closing.
+    pub(crate) fn send(&self, message: Message) {
+        self.shared.push(&self.channel, Command::Send(message));
+    }
+
+    /// [Starts the closing handshake](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2), after the messages that were
+    /// sent. While connecting, gives up the attempt.
+    pub(crate) fn close(&self, frame: Option<CloseFrame>) {
+        self.shared.push(&self.channel, Command::Close(frame));
+    }
+
+    /// [Fails the connection](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7) without another word to the peer.
+    /// While connecting, gives up the attempt.
+    pub(crate) fn fail(&self) {
+        self.shared.push(&self.channel, Command::Fail);
+    }
+
+    /// How many payload bytes of the messages that were sent have reached the network. It only grows, but not past what
+    /// the connection had accepted when it ended.
+    pub(crate) fn flushed_bytes(&self) -> u64 {
+        self.channel.flushed()
+    }
+}
+
+/// <https://websockets.spec.whatwg.org/#garbage-collection>: a socket that nobody refers to any more starts the closing
+/// handshake without a status code. A connection that is closed ignores it.
+impl Drop for SocketHandle {
+    fn drop(&mut self) {
+        self.shared.push(&self.channel, Command::Close(None));
+    }
+}

@@ -1,0 +1,181 @@
+//! The task of one connection: dials, then carries commands from the channel to the connection, and events back. It
+//! never touches JavaScript.
+
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use we_net::protocol::{Closure, Event};
+use we_net::transport::Driver;
+
+use super::channel::{Arrival, Channel, Closed, Command, SocketEvent};
+use super::dial::{Dial, Opened};
+use super::shared::Shared;
+
+/// The whole life of a connection.
+pub(super) async fn run<D: Dial>(dial: D, channel: Arc<Channel>, shared: Arc<Shared>) {
+    // However the task ends, also if it is dropped, it is no longer open.
+    let _open = OpenGuard {
+        channel: &channel,
+        shared: &shared,
+    };
+    let closed = match connect(dial, &channel).await {
+        Ok(opened) => Pump::new(opened, channel.clone(), shared.clone()).await,
+        Err(error) => Closed::abnormally(Some(error)),
+    };
+    if let Some(error) = &closed.error {
+        tracing::warn!(target: "we::net", "{error}");
+    }
+    shared.remove(channel.id());
+    let event = SocketEvent::Closed(closed);
+    let arrival = Arrival::new(channel.clone(), event);
+    shared
+        .mailbox
+        .post(|contents| contents.arrivals.push(arrival));
+}
+
+struct OpenGuard<'a> {
+    channel: &'a Channel,
+    shared: &'a Shared,
+}
+
+impl Drop for OpenGuard<'_> {
+    fn drop(&mut self) {
+        self.shared.remove(self.channel.id());
+    }
+}
+
+/// A connection attempt that JavaScript gave up.
+#[derive(Debug, thiserror::Error)]
+#[error("closed before the connection was established")]
+struct GivenUp;
+
+/// Dials until that succeeds or fails, or JavaScript closes the socket.
+async fn connect<D: Dial>(
+    dial: D,
+    channel: &Channel,
+) -> Result<Opened<D::Stream>, Box<dyn Error + Send + Sync>> {
+    let mut dialing = pin!(dial.dial());
+    poll_fn(|cx| {
+        // A socket that is connecting can only be closed: send() throws.
+        if channel.poll_commands(cx).is_ready() {
+            return Poll::Ready(Err(GivenUp.into()));
+        }
+        dialing.as_mut().poll(cx).map_err(Into::into)
+    })
+    .await
+}
+
+/// An established connection. As a future it ends when the connection is closed.
+struct Pump<S> {
+    driver: Driver<S>,
+    channel: Arc<Channel>,
+    shared: Arc<Shared>,
+    /// Events that have not been posted.
+    arrivals: Vec<Arrival>,
+    /// Payload bytes that the connection has accepted for sending.
+    accepted: u64,
+    closure: Option<Closure>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
+    fn new(opened: Opened<S>, channel: Arc<Channel>, shared: Arc<Shared>) -> Self {
+        let open = SocketEvent::Open {
+            protocol: opened.protocol,
+            extensions: opened.extensions,
+        };
+        Self {
+            driver: opened.driver,
+            arrivals: vec![Arrival::new(channel.clone(), open)],
+            channel,
+            shared,
+            accepted: 0,
+            closure: None,
+        }
+    }
+
+    fn take_commands(&mut self, cx: &TaskContext<'_>) {
+        while let Poll::Ready(commands) = self.channel.poll_commands(cx) {
+            for command in commands {
+                match command {
+                    Command::Send(message) => {
+                        let len = message.len() as u64;
+                        // Refused when the connection is closing: then the bytes stay in bufferedAmount for good.
+                        if self.driver.send(message).is_ok() {
+                            self.accepted += len;
+                        }
+                    }
+                    Command::Close(frame) => self.driver.close(frame),
+                    Command::Fail => self.driver.connection_mut().abort(),
+                }
+            }
+        }
+    }
+
+    /// Moves bytes until nothing moves any more, or too much waits for delivery.
+    fn drive(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        while self.channel.may_read() {
+            match self.driver.poll_event(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Ready(Some(event)) => self.take_event(event),
+            }
+        }
+        // Writing and time go on while reading is paused.
+        let _ = self.driver.poll_flush(cx);
+        while let Some(event) = self.driver.connection_mut().poll_event() {
+            self.take_event(event);
+        }
+        if self.driver.connection().is_terminated() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn take_event(&mut self, event: Event) {
+        let event = match event {
+            Event::Message(message) => SocketEvent::Message(message),
+            Event::CloseReceived(_) => SocketEvent::Closing,
+            Event::Ping(_) | Event::Pong(_) => return,
+            Event::Closed(closure) => {
+                self.closure = Some(closure);
+                return;
+            }
+        };
+        self.arrivals
+            .push(Arrival::new(self.channel.clone(), event));
+    }
+
+    /// Tells the loop what has happened, all at once.
+    fn post(&mut self) {
+        let unwritten = self.driver.connection().buffered_amount();
+        self.channel
+            .set_flushed(self.accepted.saturating_sub(unwritten));
+        if !self.arrivals.is_empty() {
+            let arrivals = mem::take(&mut self.arrivals);
+            self.shared
+                .mailbox
+                .post(|contents| contents.arrivals.extend(arrivals));
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Pump<S> {
+    type Output = Closed;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Closed> {
+        let this = self.get_mut();
+        this.take_commands(cx);
+        let over = this.drive(cx);
+        this.post();
+        over.map(|()| match this.closure.take() {
+            Some(closure) => Closed::from(closure),
+            None => Closed::abnormally(None),
+        })
+    }
+}

@@ -1,0 +1,371 @@
+//! The `WebSocket` interface: <https://websockets.spec.whatwg.org/#the-websocket-interface>
+//!
+//! Three things live here: the interface as a script sees it (this file), what happens on the event loop when
+//! the network has something to say ([`delivery`]), and the registry that keeps a socket alive ([`registry`]).
+//! The connection itself is the network's; a [`SocketHandle`] is all that this module knows of it.
+
+mod buffered_amount;
+mod delivery;
+mod registry;
+
+use std::cell::{Cell, RefCell};
+
+use boa_engine::{
+    Context, JsArgs, JsNativeError, JsResult, JsString, JsValue, js_string, object::JsObject,
+};
+use boa_gc::{Finalize, GcRefCell, Trace};
+use we_net::{
+    Client,
+    client::Request,
+    handshake::{WebSocketUrl, check_subprotocols},
+    protocol::{CloseCode, CloseFrame, CloseReason, Message, Payload},
+    transport::ConnectError,
+};
+
+use self::buffered_amount::BufferedAmount;
+pub(crate) use self::{delivery::deliver, registry::Sockets};
+use crate::{
+    binding::{
+        BufferSource, Definition, IntegerConversion, Interface, NewTarget, This, from_utf8,
+        sequence, to_usv_string, unsigned_integer, usv_string,
+    },
+    dom::{DomException, ErrorName, EventTarget, EventTargetObject, TargetKind, event_handler},
+    event_loop::LoopState,
+    file::Blob,
+    network::SocketHandle,
+};
+
+/// The state of a `WebSocket`.
+#[derive(Trace, Finalize)]
+pub(crate) struct WebSocket {
+    url: JsString,
+    /// The serialized origin of `url`, which its message events carry.
+    origin: JsString,
+    #[unsafe_ignore_trace]
+    ready_state: Cell<ReadyState>,
+    #[unsafe_ignore_trace]
+    binary_type: Cell<BinaryType>,
+    protocol: GcRefCell<JsString>,
+    extensions: GcRefCell<JsString>,
+    #[unsafe_ignore_trace]
+    buffered_amount: BufferedAmount,
+    /// The connection; gone once it is closed.
+    #[unsafe_ignore_trace]
+    connection: RefCell<Option<SocketHandle>>,
+}
+
+/// <https://websockets.spec.whatwg.org/#dom-websocket-readystate>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ReadyState {
+    Connecting = 0,
+    Open = 1,
+    Closing = 2,
+    Closed = 3,
+}
+
+/// <https://websockets.spec.whatwg.org/#dom-websocket-binarytype>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BinaryType {
+    Blob,
+    ArrayBuffer,
+}
+
+impl BinaryType {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Blob => "blob",
+            Self::ArrayBuffer => "arraybuffer",
+        }
+    }
+}
+
+/// The longest close reason, in bytes of UTF-8: what a control frame has room for after the code.
+/// <https://www.rfc-editor.org/rfc/rfc6455#section-5.5>
+const MAX_REASON: usize = 123;
+
+impl Interface for WebSocket {
+    const NAME: &'static str = "WebSocket";
+    type Root = EventTargetObject;
+
+    fn project(root: &EventTargetObject) -> Option<&Self> {
+        if let TargetKind::WebSocket(socket) = &root.kind {
+            Some(socket)
+        } else {
+            None
+        }
+    }
+
+    fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
+        idl.inherits::<EventTarget>()?;
+        idl.constructor(1, construct);
+        idl.readonly("url", |this, _| Ok(this.state().url.clone()));
+
+        // ready state
+        for state in [
+            ReadyState::Connecting,
+            ReadyState::Open,
+            ReadyState::Closing,
+            ReadyState::Closed,
+        ] {
+            let name = match state {
+                ReadyState::Connecting => "CONNECTING",
+                ReadyState::Open => "OPEN",
+                ReadyState::Closing => "CLOSING",
+                ReadyState::Closed => "CLOSED",
+            };
+            idl.constant(name, state as i32);
+        }
+        idl.readonly("readyState", |this, _| {
+            Ok(this.state().ready_state.get() as i32)
+        });
+        idl.readonly("bufferedAmount", buffered_amount);
+
+        // networking
+        event_handler::define(idl, "onopen");
+        event_handler::define(idl, "onerror");
+        event_handler::define(idl, "onclose");
+        idl.readonly("extensions", |this, _| {
+            Ok(this.state().extensions.borrow().clone())
+        });
+        idl.readonly("protocol", |this, _| {
+            Ok(this.state().protocol.borrow().clone())
+        });
+        idl.operation("close", 0, close);
+
+        // messaging
+        event_handler::define(idl, "onmessage");
+        idl.attribute(
+            "binaryType",
+            |this, _| Ok(js_string!(this.state().binary_type.get().as_str())),
+            |this, value, context| {
+                // An enumeration: any other value is ignored.
+                let value = value.to_string(context)?;
+                for binary_type in [BinaryType::Blob, BinaryType::ArrayBuffer] {
+                    if value == js_string!(binary_type.as_str()) {
+                        this.state().binary_type.set(binary_type);
+                    }
+                }
+                Ok(())
+            },
+        );
+        idl.operation("send", 1, send);
+        Ok(())
+    }
+}
+
+/// <https://websockets.spec.whatwg.org/#dom-websocket-websocket>
+fn construct(
+    new_target: &NewTarget<WebSocket>,
+    args: &[JsValue],
+    context: &mut Context,
+) -> JsResult<JsObject> {
+    let url = usv_string(args.get_or_undefined(0), context)?;
+    let protocols = protocols(args.get_or_undefined(1), context)?;
+    let event_loop = LoopState::of(context)?;
+    // 1., 2. Get a URL record, given the API base URL.
+    let url = WebSocketUrl::parse(&url, event_loop.base_url()).map_err(|error| {
+        DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context)
+    })?;
+    // 3., 4.
+    check_subprotocols(&protocols).map_err(|error| {
+        DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context)
+    })?;
+    let options = event_loop.options();
+    let request = request(
+        &options.client,
+        url.clone(),
+        options.origin.as_ref(),
+        protocols,
+    )
+    .map_err(|error| {
+        DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context)
+    })?;
+    // 5. to 7. The handshake runs in parallel; it begins when this task has ended.
+    let socket = WebSocket {
+        url: from_utf8(url.as_str()),
+        origin: from_utf8(&url.origin()),
+        ready_state: Cell::new(ReadyState::Connecting),
+        binary_type: Cell::new(BinaryType::Blob),
+        protocol: GcRefCell::new(js_string!()),
+        extensions: GcRefCell::new(js_string!()),
+        buffered_amount: BufferedAmount::default(),
+        connection: RefCell::new(None),
+    };
+    let object = new_target.create(
+        EventTargetObject::new(TargetKind::WebSocket(socket)),
+        context,
+    )?;
+    let Some(this) = This::<WebSocket>::from_object(object.clone()) else {
+        return Ok(object);
+    };
+    let connection = event_loop.network().connect(request);
+    Sockets::of(context).insert(connection.id(), this.clone());
+    *this.state().connection.borrow_mut() = Some(connection);
+    Ok(object)
+}
+
+/// [Establish a WebSocket connection](https://websockets.spec.whatwg.org/#concept-websocket-establish): the request.
+///
+/// The origin and the subprotocols have been checked, so nothing here fails in fact.
+fn request(
+    client: &Client,
+    url: WebSocketUrl,
+    origin: Option<&url::Origin>,
+    protocols: Vec<String>,
+) -> Result<Request, ConnectError> {
+    let request = client.request(url)?.subprotocols(protocols)?;
+    match origin {
+        Some(origin) => request.origin(origin.ascii_serialization()),
+        None => Ok(request),
+    }
+}
+
+/// `(DOMString or sequence<DOMString>) protocols = []`
+fn protocols(value: &JsValue, context: &mut Context) -> JsResult<Vec<String>> {
+    if value.is_undefined() {
+        return Ok(Vec::new());
+    }
+    // Not a valid token with a lone surrogate either way, so the conversion to UTF-8 may be lossy.
+    let convert =
+        |value: JsValue, context: &mut Context| Ok(to_usv_string(&value.to_string(context)?));
+    match sequence(value, context, convert)? {
+        Some(protocols) => Ok(protocols),
+        None => Ok(vec![convert(value.clone(), context)?]),
+    }
+}
+
+/// <https://websockets.spec.whatwg.org/#dom-websocket-bufferedamount>
+fn buffered_amount(this: &This<WebSocket>, context: &mut Context) -> JsResult<f64> {
+    let turn = LoopState::of(context)?.turn();
+    let state = this.state();
+    let connection = state.connection.borrow();
+    let flushed = connection.as_ref().map(SocketHandle::flushed_bytes);
+    Ok(state.buffered_amount.get(turn, flushed) as f64)
+}
+
+/// <https://websockets.spec.whatwg.org/#dom-websocket-close>
+fn close(this: &This<WebSocket>, args: &[JsValue], context: &mut Context) -> JsResult<JsValue> {
+    let code = match args.get_or_undefined(0) {
+        value if value.is_undefined() => None,
+        value => Some(unsigned_integer(value, 16, IntegerConversion::Clamp, context)? as u16),
+    };
+    let reason = match args.get_or_undefined(1) {
+        value if value.is_undefined() => None,
+        value => Some(usv_string(value, context)?),
+    };
+    // 2. of "validate close code and reason": https://websockets.spec.whatwg.org/#validate-close-code-and-reason
+    if let Some(code) = code
+        && code != 1000
+        && !(3000..=4999).contains(&code)
+    {
+        let message =
+            format!("WebSocket.close: the code must be 1000 or between 3000 and 4999, not {code}");
+        return Err(DomException::error(
+            ErrorName::InvalidAccess,
+            &message,
+            context,
+        ));
+    }
+    // 3.
+    let reason = reason.unwrap_or_default();
+    if reason.len() > MAX_REASON {
+        let message = format!(
+            "WebSocket.close: the reason takes {} bytes in UTF-8, at most {MAX_REASON} are allowed",
+            reason.len()
+        );
+        return Err(DomException::error(ErrorName::Syntax, &message, context));
+    }
+    // A code that was validated is a close code, and a reason of at most 123 bytes a close reason. Without a
+    // code there is no body, whatever the reason.
+    let frame = code
+        .and_then(|code| CloseCode::try_from(code).ok())
+        .and_then(|code| {
+            CloseReason::new(reason)
+                .ok()
+                .map(|reason| CloseFrame { code, reason })
+        });
+    start_closing(this, frame);
+    Ok(JsValue::undefined())
+}
+
+/// [Close the WebSocket](https://websockets.spec.whatwg.org/#close-the-websocket)
+fn start_closing(this: &This<WebSocket>, frame: Option<CloseFrame>) {
+    let state = this.state();
+    let connection = state.connection.borrow();
+    let Some(connection) = &*connection else {
+        return;
+    };
+    match state.ready_state.get() {
+        // 1. Do nothing.
+        ReadyState::Closing | ReadyState::Closed => {}
+        // 2. Fail the connection: what follows comes from the event loop.
+        ReadyState::Connecting => {
+            connection.fail();
+            state.ready_state.set(ReadyState::Closing);
+        }
+        // 3., 4. Start the closing handshake; messages that were sent before go out first.
+        ReadyState::Open => {
+            connection.close(frame);
+            state.ready_state.set(ReadyState::Closing);
+        }
+    }
+}
+
+/// <https://websockets.spec.whatwg.org/#dom-websocket-send>
+fn send(this: &This<WebSocket>, args: &[JsValue], context: &mut Context) -> JsResult<JsValue> {
+    // `(BufferSource or Blob or USVString) data`
+    let data = args.get_or_undefined(0);
+    let blob = This::<Blob>::from_value(data);
+    let buffer = if blob.is_some() {
+        None
+    } else {
+        BufferSource::from_value(data, context)
+    };
+    let text = if blob.is_none() && buffer.is_none() {
+        Some(usv_string(data, context)?)
+    } else {
+        None
+    };
+    let turn = LoopState::of(context)?.turn();
+
+    let state = this.state();
+    // 1.
+    if state.ready_state.get() == ReadyState::Connecting {
+        drop(state);
+        let message = "WebSocket.send: the connection is not open yet; wait for the open event";
+        return Err(DomException::error(
+            ErrorName::InvalidState,
+            message,
+            context,
+        ));
+    }
+    let length = match (&blob, &buffer, &text) {
+        (Some(blob), ..) => blob.state().data().len(),
+        (_, Some(buffer), _) => buffer.len() as u64,
+        (.., Some(text)) => text.len() as u64,
+        _ => 0,
+    };
+    // 2. to 5. The amount grows whether or not the data will go out.
+    let connection = state.connection.borrow();
+    let flushed = connection.as_ref().map(SocketHandle::flushed_bytes);
+    state.buffered_amount.add(turn, flushed, length);
+    let Some(connection) = connection
+        .as_ref()
+        .filter(|_| state.ready_state.get() == ReadyState::Open)
+    else {
+        return Ok(JsValue::undefined());
+    };
+    connection.send(match (blob, buffer, text) {
+        (Some(blob), ..) => match blob.state().data().to_aligned(u64::MAX) {
+            Ok(bytes) => Message::Binary(Payload::from_inner(bytes)),
+            Err(error) => {
+                return Err(JsNativeError::range()
+                    .with_message(error.to_string())
+                    .into());
+            }
+        },
+        (_, Some(buffer), _) => Message::Binary(buffer.with_bytes(|bytes| Payload::from(bytes))),
+        (.., text) => Message::text(text.unwrap_or_default()),
+    });
+    Ok(JsValue::undefined())
+}

@@ -1,0 +1,12 @@
+//! Tests of the protocol core through its public interface: frame vectors, the rules of RFC 6455
+//! one by one, properties over all inputs, and pairs of endpoints in a simulated network.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod closing;
+mod extension;
+mod frames;
+mod properties;
+mod sending;
+mod simulation;
+mod support;
+mod vectors;
