@@ -4,6 +4,7 @@
 mod abort;
 mod base64;
 mod binding;
+mod console;
 mod dom;
 mod encoding;
 pub mod event_loop;
@@ -17,5 +18,6 @@ mod uncaught;
 mod url;
 mod websocket;
 
+pub use console::{ConsoleLevel, ConsolePrinter};
 pub use event_loop::{EventLoop, LoopHandle, Options};
 pub use uncaught::{ErrorReporter, Position, UncaughtError, UncaughtErrorKind};
