@@ -4,6 +4,7 @@
 mod abort;
 mod base64;
 mod binding;
+mod console;
 mod dom;
 mod encoding;
 pub mod event_loop;
@@ -19,5 +20,6 @@ mod websocket;
 
 /// The engine, as this crate uses it: contexts and values of another version do not fit.
 pub use boa_engine;
+pub use console::{ConsoleLevel, ConsolePrinter};
 pub use event_loop::{EventLoop, LoopHandle, Options};
 pub use uncaught::{ErrorReporter, Position, UncaughtError, UncaughtErrorKind};

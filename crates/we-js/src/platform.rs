@@ -11,6 +11,7 @@ use crate::{
     abort::{AbortController, AbortSignal},
     base64,
     binding::{Primordials, define_global, register},
+    console,
     dom::{
         DomException, Event, EventTarget, EventTargetObject, TargetKind, events,
         global_scope::GlobalScope, report,
@@ -117,10 +118,7 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     register::<UrlSearchParams>(context)?;
     base64::install(context)?;
     structured_clone::install(context)?;
-    {
-        use boa_runtime::extensions::RuntimeExtension;
-        boa_runtime::extensions::ConsoleExtension(boa_runtime::DefaultLogger).register(None, context)?;
-    }
+    console::install(context)?;
     define_global::<GlobalScope>(context)?;
     Ok(())
 }

@@ -342,12 +342,23 @@ pub(crate) fn define_function<R: Into<JsValue> + 'static>(
     steps: impl Fn(&[JsValue], &mut Context) -> JsResult<R> + Copy + 'static,
     context: &mut Context,
 ) -> JsResult<()> {
+    let function = namespace_operation("the global object", name, required, steps, context);
+    context.register_global_property(key(name), function, OPERATION)
+}
+
+/// A function that has no receiver: an operation of the global object or of the namespace `namespace`.
+pub(crate) fn namespace_operation<R: Into<JsValue> + 'static>(
+    namespace: &'static str,
+    name: &'static str,
+    required: usize,
+    steps: impl Fn(&[JsValue], &mut Context) -> JsResult<R> + Copy + 'static,
+    context: &Context,
+) -> JsFunction {
     let native = NativeFunction::from_copy_closure(move |_, args, context| {
-        require("the global object", name, required, args)?;
+        require(namespace, name, required, args)?;
         steps(args, context).map(Into::into)
     });
-    let function = function(name, required, native, context);
-    context.register_global_property(key(name), function, OPERATION)
+    function(name, required, native, context)
 }
 
 /// "If the number of arguments is less than the number of required arguments, throw a TypeError."
@@ -376,7 +387,7 @@ pub(super) fn function(
         .build()
 }
 
-pub(super) fn property(value: impl Into<JsValue>, attributes: Attribute) -> PropertyDescriptor {
+pub(crate) fn property(value: impl Into<JsValue>, attributes: Attribute) -> PropertyDescriptor {
     PropertyDescriptor::builder()
         .value(value)
         .writable(attributes.writable())

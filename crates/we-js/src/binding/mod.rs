@@ -37,7 +37,9 @@ mod weak;
 
 pub(crate) use buffer_source::{BufferSource, ViewKind, not_a_buffer_source};
 pub(crate) use convert::*;
-pub(crate) use definition::{Definition, Interface, define_function, define_global, register};
+pub(crate) use definition::{
+    Definition, Interface, define_function, define_global, namespace_operation, property, register,
+};
 pub(crate) use iterable::PairIterable;
 pub(crate) use primordials::Primordials;
 pub(crate) use realm::{Interfaces, prototype_of};

@@ -42,6 +42,15 @@ impl Interfaces {
         }
     }
 
+    /// Whether `object` is the interface prototype object of some interface of the current realm.
+    pub(crate) fn has_prototype(object: &JsObject, context: &Context) -> bool {
+        let slot = context.realm().host_defined();
+        slot.get::<Self>().is_some_and(|interfaces| {
+            let mut entries = interfaces.entries.iter();
+            entries.any(|entry| entry.constructor.prototype() == *object)
+        })
+    }
+
     /// The interface object and prototype of `T` in the current realm.
     ///
     /// Fails with a TypeError when the realm does not have the interface: it was made by a script or an

@@ -3,7 +3,7 @@
 use url::{Origin, Url};
 use we_net::Client;
 
-use crate::uncaught::ErrorReporter;
+use crate::{console::ConsolePrinter, uncaught::ErrorReporter};
 
 /// Settings of an [`EventLoop`](super::EventLoop).
 ///
@@ -29,6 +29,9 @@ pub struct Options {
     /// (target `we::js`, level ERROR).
     pub error_reporter: ErrorReporter,
 
+    /// Receives what scripts print. The default writes to the standard streams.
+    pub console: ConsolePrinter,
+
     /// How many bytes of payload may be handed to scripts before the loop forces a garbage collection. The
     /// collector counts objects but not the bytes that they hold, so without this a script that receives large
     /// messages would grow for a long time before anything is collected. Default: 64 MiB.
@@ -47,6 +50,7 @@ impl Default for Options {
             origin: None,
             client: Client::default(),
             error_reporter: ErrorReporter::default(),
+            console: ConsolePrinter::default(),
             external_memory_step: 64 << 20,
             max_buffer_size: 1536 << 20,
         }

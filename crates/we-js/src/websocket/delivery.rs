@@ -23,10 +23,17 @@ use crate::{
 /// Delivers one event of the connection `id`.
 pub(crate) fn deliver(id: SocketId, event: SocketEvent, context: &mut Context) {
     let sockets = Sockets::of(context);
-    let Some(socket) = sockets.get(id) else { return };
-    let Some(target) = This::<EventTarget>::from_object(socket.object().clone()) else { return };
+    let Some(socket) = sockets.get(id) else {
+        return;
+    };
+    let Some(target) = This::<EventTarget>::from_object(socket.object().clone()) else {
+        return;
+    };
     let result = match event {
-        SocketEvent::Open { protocol, extensions } => opened(&socket, &target, &protocol, &extensions, context),
+        SocketEvent::Open {
+            protocol,
+            extensions,
+        } => opened(&socket, &target, &protocol, &extensions, context),
         SocketEvent::Message(message) => received(&socket, &target, message, context),
         SocketEvent::Closing => {
             closing_started(&socket);
@@ -89,7 +96,14 @@ fn received(
     };
     // 3.
     let detail = EventDetail::Message(MessageEvent::new(data, origin));
-    fire_with::<MessageEvent>(target, js_string!("message"), EventInit::default(), detail, context).map(drop)
+    fire_with::<MessageEvent>(
+        target,
+        js_string!("message"),
+        EventInit::default(),
+        detail,
+        context,
+    )
+    .map(drop)
 }
 
 /// The payload's own block of memory becomes the Blob's or the ArrayBuffer's.
@@ -134,5 +148,12 @@ fn closed(
         code: closure.code,
         reason: from_utf8(&closure.reason),
     });
-    fire_with::<CloseEvent>(target, js_string!("close"), EventInit::default(), detail, context).map(drop)
+    fire_with::<CloseEvent>(
+        target,
+        js_string!("close"),
+        EventInit::default(),
+        detail,
+        context,
+    )
+    .map(drop)
 }

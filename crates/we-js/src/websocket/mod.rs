@@ -10,7 +10,9 @@ mod registry;
 
 use std::cell::{Cell, RefCell};
 
-use boa_engine::{Context, JsArgs, JsNativeError, JsResult, JsString, JsValue, js_string, object::JsObject};
+use boa_engine::{
+    Context, JsArgs, JsNativeError, JsResult, JsString, JsValue, js_string, object::JsObject,
+};
 use boa_gc::{Finalize, GcRefCell, Trace};
 use we_net::{
     Client,
@@ -24,8 +26,8 @@ use self::buffered_amount::BufferedAmount;
 pub(crate) use self::{delivery::deliver, registry::Sockets};
 use crate::{
     binding::{
-        BufferSource, Definition, IntegerConversion, Interface, NewTarget, This, from_utf8, sequence, to_usv_string,
-        unsigned_integer, usv_string,
+        BufferSource, Definition, IntegerConversion, Interface, NewTarget, This, from_utf8,
+        sequence, to_usv_string, unsigned_integer, usv_string,
     },
     dom::{DomException, ErrorName, EventTarget, EventTargetObject, TargetKind, event_handler},
     event_loop::LoopState,
@@ -86,7 +88,11 @@ impl Interface for WebSocket {
     type Root = EventTargetObject;
 
     fn project(root: &EventTargetObject) -> Option<&Self> {
-        if let TargetKind::WebSocket(socket) = &root.kind { Some(socket) } else { None }
+        if let TargetKind::WebSocket(socket) = &root.kind {
+            Some(socket)
+        } else {
+            None
+        }
     }
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
@@ -95,7 +101,12 @@ impl Interface for WebSocket {
         idl.readonly("url", |this, _| Ok(this.state().url.clone()));
 
         // ready state
-        for state in [ReadyState::Connecting, ReadyState::Open, ReadyState::Closing, ReadyState::Closed] {
+        for state in [
+            ReadyState::Connecting,
+            ReadyState::Open,
+            ReadyState::Closing,
+            ReadyState::Closed,
+        ] {
             let name = match state {
                 ReadyState::Connecting => "CONNECTING",
                 ReadyState::Open => "OPEN",
@@ -104,15 +115,21 @@ impl Interface for WebSocket {
             };
             idl.constant(name, state as i32);
         }
-        idl.readonly("readyState", |this, _| Ok(this.state().ready_state.get() as i32));
+        idl.readonly("readyState", |this, _| {
+            Ok(this.state().ready_state.get() as i32)
+        });
         idl.readonly("bufferedAmount", buffered_amount);
 
         // networking
         event_handler::define(idl, "onopen");
         event_handler::define(idl, "onerror");
         event_handler::define(idl, "onclose");
-        idl.readonly("extensions", |this, _| Ok(this.state().extensions.borrow().clone()));
-        idl.readonly("protocol", |this, _| Ok(this.state().protocol.borrow().clone()));
+        idl.readonly("extensions", |this, _| {
+            Ok(this.state().extensions.borrow().clone())
+        });
+        idl.readonly("protocol", |this, _| {
+            Ok(this.state().protocol.borrow().clone())
+        });
         idl.operation("close", 0, close);
 
         // messaging
@@ -137,19 +154,32 @@ impl Interface for WebSocket {
 }
 
 /// <https://websockets.spec.whatwg.org/#dom-websocket-websocket>
-fn construct(new_target: &NewTarget<WebSocket>, args: &[JsValue], context: &mut Context) -> JsResult<JsObject> {
+fn construct(
+    new_target: &NewTarget<WebSocket>,
+    args: &[JsValue],
+    context: &mut Context,
+) -> JsResult<JsObject> {
     let url = usv_string(args.get_or_undefined(0), context)?;
     let protocols = protocols(args.get_or_undefined(1), context)?;
     let event_loop = LoopState::of(context)?;
     // 1., 2. Get a URL record, given the API base URL.
-    let url = WebSocketUrl::parse(&url, event_loop.base_url())
-        .map_err(|error| DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context))?;
+    let url = WebSocketUrl::parse(&url, event_loop.base_url()).map_err(|error| {
+        DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context)
+    })?;
     // 3., 4.
-    check_subprotocols(&protocols)
-        .map_err(|error| DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context))?;
+    check_subprotocols(&protocols).map_err(|error| {
+        DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context)
+    })?;
     let options = event_loop.options();
-    let request = request(&options.client, url.clone(), options.origin.as_ref(), protocols)
-        .map_err(|error| DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context))?;
+    let request = request(
+        &options.client,
+        url.clone(),
+        options.origin.as_ref(),
+        protocols,
+    )
+    .map_err(|error| {
+        DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context)
+    })?;
     // 5. to 7. The handshake runs in parallel; it begins when this task has ended.
     let socket = WebSocket {
         url: from_utf8(url.as_str()),
@@ -161,8 +191,13 @@ fn construct(new_target: &NewTarget<WebSocket>, args: &[JsValue], context: &mut 
         buffered_amount: BufferedAmount::default(),
         connection: RefCell::new(None),
     };
-    let object = new_target.create(EventTargetObject::new(TargetKind::WebSocket(socket)), context)?;
-    let Some(this) = This::<WebSocket>::from_object(object.clone()) else { return Ok(object) };
+    let object = new_target.create(
+        EventTargetObject::new(TargetKind::WebSocket(socket)),
+        context,
+    )?;
+    let Some(this) = This::<WebSocket>::from_object(object.clone()) else {
+        return Ok(object);
+    };
     let connection = event_loop.network().connect(request);
     Sockets::of(context).insert(connection.id(), this.clone());
     *this.state().connection.borrow_mut() = Some(connection);
@@ -191,7 +226,8 @@ fn protocols(value: &JsValue, context: &mut Context) -> JsResult<Vec<String>> {
         return Ok(Vec::new());
     }
     // Not a valid token with a lone surrogate either way, so the conversion to UTF-8 may be lossy.
-    let convert = |value: JsValue, context: &mut Context| Ok(to_usv_string(&value.to_string(context)?));
+    let convert =
+        |value: JsValue, context: &mut Context| Ok(to_usv_string(&value.to_string(context)?));
     match sequence(value, context, convert)? {
         Some(protocols) => Ok(protocols),
         None => Ok(vec![convert(value.clone(), context)?]),
@@ -222,21 +258,32 @@ fn close(this: &This<WebSocket>, args: &[JsValue], context: &mut Context) -> JsR
         && code != 1000
         && !(3000..=4999).contains(&code)
     {
-        let message = format!("WebSocket.close: the code must be 1000 or between 3000 and 4999, not {code}");
-        return Err(DomException::error(ErrorName::InvalidAccess, &message, context));
+        let message =
+            format!("WebSocket.close: the code must be 1000 or between 3000 and 4999, not {code}");
+        return Err(DomException::error(
+            ErrorName::InvalidAccess,
+            &message,
+            context,
+        ));
     }
     // 3.
     let reason = reason.unwrap_or_default();
     if reason.len() > MAX_REASON {
-        let message =
-            format!("WebSocket.close: the reason takes {} bytes in UTF-8, at most {MAX_REASON} are allowed", reason.len());
+        let message = format!(
+            "WebSocket.close: the reason takes {} bytes in UTF-8, at most {MAX_REASON} are allowed",
+            reason.len()
+        );
         return Err(DomException::error(ErrorName::Syntax, &message, context));
     }
     // A code that was validated is a close code, and a reason of at most 123 bytes a close reason. Without a
     // code there is no body, whatever the reason.
     let frame = code
         .and_then(|code| CloseCode::try_from(code).ok())
-        .and_then(|code| CloseReason::new(reason).ok().map(|reason| CloseFrame { code, reason }));
+        .and_then(|code| {
+            CloseReason::new(reason)
+                .ok()
+                .map(|reason| CloseFrame { code, reason })
+        });
     start_closing(this, frame);
     Ok(JsValue::undefined())
 }
@@ -245,7 +292,9 @@ fn close(this: &This<WebSocket>, args: &[JsValue], context: &mut Context) -> JsR
 fn start_closing(this: &This<WebSocket>, frame: Option<CloseFrame>) {
     let state = this.state();
     let connection = state.connection.borrow();
-    let Some(connection) = &*connection else { return };
+    let Some(connection) = &*connection else {
+        return;
+    };
     match state.ready_state.get() {
         // 1. Do nothing.
         ReadyState::Closing | ReadyState::Closed => {}
@@ -267,8 +316,16 @@ fn send(this: &This<WebSocket>, args: &[JsValue], context: &mut Context) -> JsRe
     // `(BufferSource or Blob or USVString) data`
     let data = args.get_or_undefined(0);
     let blob = This::<Blob>::from_value(data);
-    let buffer = if blob.is_some() { None } else { BufferSource::from_value(data, context) };
-    let text = if blob.is_none() && buffer.is_none() { Some(usv_string(data, context)?) } else { None };
+    let buffer = if blob.is_some() {
+        None
+    } else {
+        BufferSource::from_value(data, context)
+    };
+    let text = if blob.is_none() && buffer.is_none() {
+        Some(usv_string(data, context)?)
+    } else {
+        None
+    };
     let turn = LoopState::of(context)?.turn();
 
     let state = this.state();
@@ -276,7 +333,11 @@ fn send(this: &This<WebSocket>, args: &[JsValue], context: &mut Context) -> JsRe
     if state.ready_state.get() == ReadyState::Connecting {
         drop(state);
         let message = "WebSocket.send: the connection is not open yet; wait for the open event";
-        return Err(DomException::error(ErrorName::InvalidState, message, context));
+        return Err(DomException::error(
+            ErrorName::InvalidState,
+            message,
+            context,
+        ));
     }
     let length = match (&blob, &buffer, &text) {
         (Some(blob), ..) => blob.state().data().len(),
@@ -288,13 +349,20 @@ fn send(this: &This<WebSocket>, args: &[JsValue], context: &mut Context) -> JsRe
     let connection = state.connection.borrow();
     let flushed = connection.as_ref().map(SocketHandle::flushed_bytes);
     state.buffered_amount.add(turn, flushed, length);
-    let Some(connection) = connection.as_ref().filter(|_| state.ready_state.get() == ReadyState::Open) else {
+    let Some(connection) = connection
+        .as_ref()
+        .filter(|_| state.ready_state.get() == ReadyState::Open)
+    else {
         return Ok(JsValue::undefined());
     };
     connection.send(match (blob, buffer, text) {
         (Some(blob), ..) => match blob.state().data().to_aligned(u64::MAX) {
             Ok(bytes) => Message::Binary(Payload::from_inner(bytes)),
-            Err(error) => return Err(JsNativeError::range().with_message(error.to_string()).into()),
+            Err(error) => {
+                return Err(JsNativeError::range()
+                    .with_message(error.to_string())
+                    .into());
+            }
         },
         (_, Some(buffer), _) => Message::Binary(buffer.with_bytes(|bytes| Payload::from(bytes))),
         (.., text) => Message::text(text.unwrap_or_default()),
