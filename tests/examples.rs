@@ -6,7 +6,10 @@ use std::process::Command;
 
 #[test]
 fn the_chat_is_held() {
-    let output = Command::new(env!("CARGO")).args(["run", "--quiet", "--example", "chat"]).output().unwrap();
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--example", "chat"])
+        .output()
+        .unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<_> = stdout.lines().collect();
     assert!(output.status.success(), "{stdout}");
@@ -23,5 +26,12 @@ fn the_chat_is_held() {
         ),
         "{stdout}"
     );
-    assert_eq!(lines.iter().filter(|line| line.ends_with("left: 1000 good night)")).count(), 3, "{stdout}");
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|line| line.ends_with("left: 1000 good night)"))
+            .count(),
+        3,
+        "{stdout}"
+    );
 }
