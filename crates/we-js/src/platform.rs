@@ -1,7 +1,11 @@
 //! What ties the platform together in one context: the state that natives find through their `Context`, and
 //! [`install`], which defines every interface and global.
 
-use std::{cell::Cell, rc::Rc, time::Instant};
+use std::{
+    cell::Cell,
+    rc::Rc,
+    time::{Instant, SystemTime},
+};
 
 use boa_engine::{
     Context, JsError, JsResult, JsValue, context::intrinsics::Intrinsics, object::JsObject,
@@ -20,6 +24,7 @@ use crate::{
     event_loop::{EventResult, LoopHost},
     file::Blob,
     network::{SocketEvent, SocketId},
+    performance::Performance,
     structured_clone,
     url::{Url, UrlSearchParams},
     websocket::{self, WebSocket},
@@ -29,6 +34,8 @@ use crate::{
 pub(crate) struct Platform {
     /// <https://w3c.github.io/hr-time/#dfn-time-origin>
     time_origin: Instant,
+    /// The same by the wall clock, in milliseconds since 1970.
+    time_origin_of_wall_clock: f64,
     /// Whether the global object is [in error reporting mode][mode]: an error in an `error` listener does not
     /// fire another event.
     ///
@@ -40,6 +47,9 @@ impl Platform {
     fn new() -> Rc<Self> {
         Rc::new(Self {
             time_origin: Instant::now(),
+            time_origin_of_wall_clock: SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0.0, |time| time.as_secs_f64() * 1000.0),
             reports_error: Cell::new(false),
         })
     }
@@ -50,6 +60,11 @@ impl Platform {
             .get_data::<Rc<Self>>()
             .cloned()
             .unwrap_or_else(Self::new)
+    }
+
+    /// The time origin in milliseconds since 1970: `performance.timeOrigin`.
+    pub(crate) fn time_origin(&self) -> f64 {
+        self.time_origin_of_wall_clock
     }
 
     /// Milliseconds since the time origin, with their fraction: `performance.now()` and `event.timeStamp`.
@@ -111,6 +126,7 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     register::<AbortSignal>(context)?;
     register::<AbortController>(context)?;
     register::<Blob>(context)?;
+    register::<Performance>(context)?;
     register::<WebSocket>(context)?;
     register::<TextEncoder>(context)?;
     register::<TextDecoder>(context)?;
