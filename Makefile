@@ -18,8 +18,8 @@ check: ## Formatting and lints, as CI has them
 fmt: ## Format the sources
 	cargo fmt --all
 
-run: ## Run the chat example against a server of its own
-	cargo run --quiet -- demo
+run: ## Run a chat: a server in Rust and three guests in JavaScript, in one process
+	cargo run --quiet --example chat
 
 echo: ## Start an echo server on ws://127.0.0.1:9001
 	cargo run --quiet -- echo --listen 127.0.0.1:9001

@@ -1,2 +1,44 @@
-//! `we`, the shell.
-fn main() {}
+//! `we`: a shell for scripts that speak WebSocket.
+//!
+//! The command line ([`cli`]) and what each command does: [`script`] runs JavaScript, [`echo`] serves; [`log`] is what
+//! the operator sees of the network. Nothing here is of use to a library; that is in `we-js` and `we-net`.
+
+mod cli;
+mod echo;
+mod log;
+mod script;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+/// The command ended well.
+const SUCCESS: u8 = 0;
+/// A script left an error uncaught, or the command failed. (A wrong command line is 2: clap's own exit code.)
+const FAILURE: u8 = 1;
+/// The user pressed Ctrl-C: 128 + SIGINT, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = match &cli.command {
+        Command::Run(run) if run.script.trace_net => "warn,we::net=trace",
+        Command::Eval(eval) if eval.script.trace_net => "warn,we::net=trace",
+        _ => "warn",
+    };
+    log::start(level);
+    let code = match cli.command {
+        Command::Run(run) => script::run(run),
+        Command::Eval(eval) => script::eval(eval),
+        Command::Echo(options) => echo::serve(&options),
+    };
+    ExitCode::from(code)
+}
+
+/// One line on stderr, in the form that all problems of a user's making have.
+fn complain(problem: impl std::fmt::Display) -> u8 {
+    eprintln!("we: {problem}");
+    FAILURE
+}

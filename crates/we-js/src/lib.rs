@@ -19,6 +19,8 @@ mod uncaught;
 mod url;
 mod websocket;
 
+/// The engine, as this crate uses it: contexts and values of another version do not fit.
+pub use boa_engine;
 pub use console::{ConsoleLevel, ConsolePrinter};
 pub use event_loop::{EventLoop, LoopHandle, Options};
 pub use uncaught::{ErrorReporter, Position, UncaughtError, UncaughtErrorKind};

@@ -1,16 +1,19 @@
 //! The client: from a URL to an open connection.
 //!
-//! Follows <https://websockets.spec.whatwg.org/#concept-websocket-establish> and
-//! [RFC 6455 section 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1): blocked ports are never dialled,
+//! Follows <https://websockets.spec.whatwg.org/#concept-websocket-establish> and [RFC 6455 section
+//! 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1): blocked ports are never dialled,
 //! redirects are not followed, TLS is always verified, and every step has a time limit.
 
+use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::{TlsConnector, TlsStream};
 
 use crate::handshake::{
@@ -18,6 +21,7 @@ use crate::handshake::{
 };
 use crate::protocol::{Config, Connection, Role};
 use crate::socket::{Established, Negotiated, WebSocket};
+use crate::transport::gate::Gate;
 use crate::transport::{ConnectError, Driver, MaybeTls, Resolver, TlsConfig, dial};
 
 /// Connects to `url` with the default settings.
@@ -44,13 +48,15 @@ where
     Client::default().request(url)?.connect().await
 }
 
-/// How long a client waits. Browsers give up as well, so a server that says nothing cannot hold a script for ever.
+/// How long a client waits. Browsers give up as well, so a server that says nothing cannot hold a
+/// script for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectTimeouts {
-    /// From the start until TCP is connected: name look-up and all attempts together. Default 20 s.
+    /// For name look-up and all attempts to connect by TCP together. Waiting until another
+    /// connection to the same address has been opened does not count. Default 20 s.
     pub connect: Duration,
-    /// From then on until the WebSocket is open: TLS and the opening handshake. Default 20 s, as in Firefox (which
-    /// starts to count earlier).
+    /// From then on until the WebSocket is open: TLS and the opening handshake. Default 20 s, as in
+    /// Firefox (which starts to count earlier).
     pub handshake: Duration,
 }
 
@@ -64,12 +70,18 @@ impl Default for ConnectTimeouts {
 }
 
 /// The settings that many connections share. Cheap to clone.
+///
+/// It opens one connection to an address at a time and lets further ones wait until that one is
+/// open or has failed, as [RFC 6455 section
+/// 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1) demands of clients; clones share that
+/// queue. The number of open connections is not limited.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     config: Arc<Config>,
     head_limits: HeadLimits,
     timeouts: ConnectTimeouts,
     resolver: Resolver,
+    gate: Gate,
     /// `None`: the authorities of the web, looked up when the first `wss:` connection is made.
     tls: Option<TlsConfig>,
 }
@@ -170,13 +182,19 @@ pub struct Request {
 }
 
 impl Request {
+    /// Where the connection will lead.
+    pub fn url(&self) -> &WebSocketUrl {
+        &self.url
+    }
+
     /// Sets `Origin`, as a script's request has it.
     pub fn origin(mut self, origin: impl Into<String>) -> Result<Self, ConnectError> {
         self.handshake = self.handshake.with_origin(origin)?;
         Ok(self)
     }
 
-    /// Asks for subprotocols, the preferred one first; the connection fails unless the server chooses one of them.
+    /// Asks for subprotocols, the preferred one first; the connection fails unless the server
+    /// chooses one of them.
     pub fn subprotocols<T: Into<String>>(
         mut self,
         subprotocols: impl IntoIterator<Item = T>,
@@ -198,13 +216,29 @@ impl Request {
         Ok(self.establish().await?.into())
     }
 
-    /// Makes the connection and returns its [`Driver`] instead of a [`WebSocket`]: for an owner with an event loop of
-    /// its own.
+    /// Makes the connection and returns its [`Driver`] instead of a [`WebSocket`]: for an owner
+    /// with an event loop of its own.
     pub async fn establish(self) -> Result<Established<MaybeTls>, ConnectError> {
-        let limit = self.client.timeouts.handshake;
+        let ConnectTimeouts {
+            connect,
+            handshake: limit,
+        } = self.client.timeouts;
         let host = self.url.host_header();
         tracing::debug!(url = %self.url, "connecting");
-        let tcp = self.dial().await?;
+        // https://fetch.spec.whatwg.org/#block-bad-port
+        if self.url.is_bad_port() {
+            return Err(ConnectError::BadPort(self.url.port()));
+        }
+        let started = Instant::now();
+        let addresses = self.in_time(connect, self.look_up()).await?;
+        let left = connect.saturating_sub(started.elapsed());
+        // RFC 6455 section 4.1: while another connection to this address is being opened, wait.
+        // That one has its time limits, so this ends.
+        let _turn = match addresses.first() {
+            Some(address) => Some(self.client.gate.enter(*address).await),
+            None => return Err(ConnectError::NoAddress { host }),
+        };
+        let tcp = self.in_time(left, self.dial(addresses)).await?;
         let peer_addr = tcp.peer_addr().ok();
         let open = async {
             let stream = self.secure(tcp).await?;
@@ -219,7 +253,8 @@ impl Request {
         Ok(established)
     }
 
-    /// Opens the WebSocket on a stream that is there already (a tunnel, a pipe), without time limit.
+    /// Opens the WebSocket on a stream that is there already (a tunnel, a pipe), without time
+    /// limit.
     ///
     /// TLS is the stream's affair: what the URL's scheme says makes no difference here.
     pub async fn on_stream<S: AsyncRead + AsyncWrite + Unpin>(
@@ -245,42 +280,43 @@ impl Request {
         })
     }
 
-    /// Look-up and TCP.
-    async fn dial(&self) -> Result<tokio::net::TcpStream, ConnectError> {
-        // https://fetch.spec.whatwg.org/#block-bad-port
-        if self.url.is_bad_port() {
-            return Err(ConnectError::BadPort(self.url.port()));
-        }
-        let limit = self.client.timeouts.connect;
-        let host = self.url.host_header();
-        let attempt = async {
-            let addresses = self
-                .client
-                .resolver
-                .resolve(self.url.host(), self.url.port())
-                .await
-                .map_err(|source| ConnectError::Resolve {
-                    host: host.clone(),
-                    source,
-                })?;
-            if addresses.is_empty() {
-                return Err(ConnectError::NoAddress { host: host.clone() });
-            }
-            dial(addresses)
-                .await
-                .map_err(|attempts| ConnectError::Dial {
-                    host: host.clone(),
-                    attempts,
-                })
-        };
-        match timeout(limit, attempt).await {
-            Ok(result) => result,
-            Err(_) => Err(ConnectError::ConnectTimeout { host, after: limit }),
-        }
+    /// The addresses of the URL's host.
+    async fn look_up(&self) -> Result<Vec<SocketAddr>, ConnectError> {
+        let host = self.url.host();
+        let name = host.to_string();
+        self.client
+            .resolver
+            .resolve(host, self.url.port())
+            .await
+            .map_err(|source| ConnectError::Resolve { host: name, source })
+    }
+
+    /// TCP.
+    async fn dial(&self, addresses: Vec<SocketAddr>) -> Result<TcpStream, ConnectError> {
+        dial(addresses)
+            .await
+            .map_err(|attempts| ConnectError::Dial {
+                host: self.url.host_header(),
+                attempts,
+            })
+    }
+
+    /// Bounds a step before TCP is connected by what is `left` of its time limit.
+    async fn in_time<T>(
+        &self,
+        left: Duration,
+        step: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        timeout(left, step).await.unwrap_or_else(|_| {
+            Err(ConnectError::ConnectTimeout {
+                host: self.url.host_header(),
+                after: self.client.timeouts.connect,
+            })
+        })
     }
 
     /// TLS, if the URL says so.
-    async fn secure(&self, tcp: tokio::net::TcpStream) -> Result<MaybeTls, ConnectError> {
+    async fn secure(&self, tcp: TcpStream) -> Result<MaybeTls, ConnectError> {
         if !self.url.is_secure() {
             return Ok(MaybeTls::Plain(tcp));
         }

@@ -136,6 +136,11 @@ impl EventLoop {
     /// Runs until nothing is left: no task, no timer, no asynchronous job, no open connection, no
     /// [`KeepAlive`] guard. It may be called again after more script was evaluated.
     ///
+    /// While it waits it drives the loop's tokio runtime, so it cannot be called from inside an `async` function that a tokio
+    /// runtime runs: there it panics. Give the loop a thread of its own.
+    ///
+    /// After a shutdown the loop makes no further connections.
+    ///
     /// Errors of scripts do not end it; they are reported to [`Options::error_reporter`].
     ///
     /// A finalization registry that a script made calls back during the run in which it was made and not in later
@@ -170,16 +175,14 @@ impl EventLoop {
             self.run_async_jobs(&mut jobs, mail.woken_jobs, &context);
 
             let network = state.network();
-            let next_due = state.timers.next_due();
-            let more_to_do = state.has_ready()
-                || !state.mailbox.is_empty()
-                || next_due.is_some_and(|due| due <= Instant::now());
+            let more_to_do =
+                state.has_ready() || !state.mailbox.is_empty() || state.timers.any_due();
             if more_to_do {
                 if network.has_open_sockets() || !jobs.is_empty() {
                     network.pass_by();
                 }
             } else if state.has_pending() || jobs.keep_loop_alive() {
-                network.wait(next_due);
+                network.wait(state.timers.next_due());
             } else {
                 return Ok(Finished::Idle);
             }
@@ -212,7 +215,8 @@ impl EventLoop {
         }
     }
 
-    /// Delivers events of sockets: all that have arrived, but no more than [`ARRIVALS_PER_TURN`] at a time.
+    /// Delivers events of sockets: all that have arrived, but no more than [`ARRIVALS_PER_TURN`] at a time, and none while
+    /// a timer is kept waiting.
     fn deliver_arrivals(&self, context: &RefCell<&mut Context>) {
         let state = &self.state;
         for _ in 0..ARRIVALS_PER_TURN {
@@ -222,6 +226,9 @@ impl EventLoop {
             let (id, event) = state.network().open_arrival(arrival);
             let steps = |context: &mut Context| state.host.deliver_socket_event(id, event, context);
             state.run_task(TaskSource::WebSocket, steps, &mut context.borrow_mut());
+            if state.timers.any_due() {
+                return;
+            }
         }
     }
 
@@ -252,18 +259,14 @@ impl EventLoop {
         // A native's future may use tokio's sockets and timers.
         let _runtime = self.state.network().enter();
         for id in ready {
+            self.state.begin_task(TaskSource::JavaScriptEngine);
+            // The job borrows the context as it pleases, so it must not be borrowed here.
             let result = jobs.poll(id);
-            // The future borrowed the context as it pleased; what follows makes this a task like any other.
-            let report = |context: &mut Context| {
-                if let Some(Err(error)) = result {
-                    self.state.report_exception(error, context);
-                }
-            };
-            self.state.run_task(
-                TaskSource::JavaScriptEngine,
-                report,
-                &mut context.borrow_mut(),
-            );
+            let context = &mut context.borrow_mut();
+            if let Some(Err(error)) = result {
+                self.state.report_exception(error, context);
+            }
+            self.state.end_task(context);
         }
     }
 }
@@ -297,9 +300,11 @@ pub(crate) fn account_external(bytes: usize, context: &Context) {
     }
 }
 
-/// What is still queued may own the loop's state, and script objects with it: it goes with the loop.
+/// What is still queued may own the loop's state, and script objects with it: it goes with the loop. So do the
+/// connections, though the context may live on.
 impl Drop for EventLoop {
     fn drop(&mut self) {
         self.state.clear();
+        self.state.network().abandon();
     }
 }

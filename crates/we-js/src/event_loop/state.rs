@@ -200,9 +200,19 @@ impl LoopState {
         steps: impl FnOnce(&mut Context),
         context: &mut Context,
     ) {
+        self.begin_task(source);
+        steps(context);
+        self.end_task(context);
+    }
+
+    /// What comes before the steps of a task.
+    pub(super) fn begin_task(&self, source: TaskSource) {
         self.turn.set(self.turn.get() + 1);
         tracing::trace!(target: "we::js", turn = self.turn.get(), ?source, "task");
-        steps(context);
+    }
+
+    /// What comes after the steps of a task.
+    pub(super) fn end_task(self: &Rc<Self>, context: &mut Context) {
         self.perform_microtask_checkpoint(context);
         self.timers.leave_task();
         self.collect_external();

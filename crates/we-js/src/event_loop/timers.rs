@@ -21,6 +21,9 @@ const NESTING_LIMIT: u32 = 5;
 /// The least delay of a deeply nested timer, in milliseconds (step 5).
 const NESTED_MINIMUM: i32 = 4;
 
+/// A century: what an engine's job may ask for can be more than a clock can tell.
+const LONGEST_DELAY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// Names one pending timer, and orders timers: by due time, then by age. This is the order that
 /// [run steps after a timeout](https://html.spec.whatwg.org/#run-steps-after-a-timeout) asks for.
 ///
@@ -59,7 +62,7 @@ impl Timers {
         let sequence = self.next_sequence.get();
         self.next_sequence.set(sequence + 1);
         TimerKey {
-            due: Instant::now() + delay,
+            due: Instant::now() + delay.min(LONGEST_DELAY),
             sequence,
         }
     }
@@ -84,6 +87,10 @@ impl Timers {
 
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.queue.borrow().keys().next().map(|key| key.due)
+    }
+
+    pub(super) fn any_due(&self) -> bool {
+        self.next_due().is_some_and(|due| due <= Instant::now())
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -13,6 +13,11 @@ pub(crate) trait Dial: Send + 'static {
     /// Why there is no connection.
     type Error: Error + Send + Sync + 'static;
 
+    /// What is dialled, for the operator to read.
+    fn target(&self) -> String {
+        String::from("connection")
+    }
+
     /// Dials and performs the opening handshake. Dropping the future gives up.
     fn dial(self) -> impl Future<Output = Result<Opened<Self::Stream>, Self::Error>> + Send;
 }
@@ -30,6 +35,10 @@ pub(crate) struct Opened<S> {
 impl Dial for Request {
     type Stream = MaybeTls;
     type Error = ConnectError;
+
+    fn target(&self) -> String {
+        self.url().as_str().to_owned()
+    }
 
     async fn dial(self) -> Result<Opened<MaybeTls>, ConnectError> {
         let established = self.establish().await?;

@@ -200,6 +200,15 @@ impl Network {
         self.shared.loop_passed_by();
     }
 
+    /// Closes every connection with 1001 for a loop that will not run again. Does not wait for the peers' answers.
+    pub(crate) fn abandon(&self) {
+        if self.has_open_sockets() {
+            self.shared.go_away();
+            // The standby drives, or we do.
+            self.pass_by();
+        }
+    }
+
     /// Lets the current thread use the runtime's sockets and timers.
     pub(crate) fn enter(&self) -> Option<EnterGuard<'_>> {
         self.runtime().map(|runtime| runtime.enter())
@@ -208,14 +217,10 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        if self.has_open_sockets() {
-            // Not a wait: only so that the peers get their Close frames.
-            self.shared.go_away();
-            self.pass_by();
-        }
         if let Some(standby) = self.standby.take() {
             standby.stop(&self.shared);
         }
+        self.abandon();
         if let Some(runtime) = self.runtime.take().and_then(Arc::into_inner) {
             // Not a plain drop, which would wait for a name look-up that hangs.
             runtime.shutdown_background();

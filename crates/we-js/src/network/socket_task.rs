@@ -23,12 +23,18 @@ pub(super) async fn run<D: Dial>(dial: D, channel: Arc<Channel>, shared: Arc<Sha
         channel: &channel,
         shared: &shared,
     };
+    let target = dial.target();
     let closed = match connect(dial, &channel).await {
         Ok(opened) => Pump::new(opened, channel.clone(), shared.clone()).await,
         Err(error) => Closed::abnormally(Some(error)),
     };
-    if let Some(error) = &closed.error {
-        tracing::warn!(target: "we::net", "{error}");
+    match &closed.error {
+        // The script's own wish is nothing to warn of.
+        Some(error) if error.is::<GivenUp>() => {
+            tracing::debug!(target: "we::net", "{target}: {error}");
+        }
+        Some(error) => tracing::warn!(target: "we::net", "{target}: {error}"),
+        None => tracing::debug!(target: "we::net", "{target}: closed with {}", closed.code),
     }
     shared.remove(channel.id());
     let event = SocketEvent::Closed(closed);

@@ -1,4 +1,5 @@
-//! The client's half of the opening handshake: the request as bytes, and the check of what comes back.
+//! The client's half of the opening handshake: the request as bytes, and the check of what comes
+//! back.
 //!
 //! Follows <https://www.rfc-editor.org/rfc/rfc6455#section-4.1> and, where that is stricter,
 //! <https://websockets.spec.whatwg.org/#websocket-opening-handshake>.
@@ -13,7 +14,8 @@ use super::headers::{Headers, Lookup};
 use super::url::WebSocketUrl;
 use super::{BASE64, VERSION, accept_value, check_subprotocols};
 
-/// Headers that the handshake writes itself, and those that would give the request a body or end the connection.
+/// Headers that the handshake writes itself, and those that would give the request a body or end
+/// the connection.
 const RESERVED: [&str; 13] = [
     "connection",
     "content-length",
@@ -65,8 +67,9 @@ pub struct ClientHandshake {
 impl ClientHandshake {
     /// A request for `url` with a key drawn from the operating system's random numbers.
     ///
-    /// User name and password of the URL are sent as `Authorization: Basic` at once: the browser's way, to wait for a
-    /// 401, would cost a connection, and they go to no other host than the one that the URL names.
+    /// User name and password of the URL are sent as `Authorization: Basic` at once: the browser's
+    /// way, to wait for a 401, would cost a connection, and they go to no other host than the one
+    /// that the URL names.
     pub fn new(url: &WebSocketUrl) -> Self {
         let mut nonce = [0; 16];
         rand::rng().fill_bytes(&mut nonce);
@@ -92,14 +95,16 @@ impl ClientHandshake {
         }
     }
 
-    /// Uses `nonce` for the key instead of a random one, so that a test or a replay knows the bytes. A real connection
-    /// must not: the key shows that the answer was made for this request and not by a cache.
+    /// Uses `nonce` for the key instead of a random one, so that a test or a replay knows the
+    /// bytes. A real connection must not: the key shows that the answer was made for this request
+    /// and not by a cache.
     pub fn with_nonce(mut self, nonce: [u8; 16]) -> Self {
         self.key = BASE64.encode(nonce);
         self
     }
 
-    /// Asks for `subprotocols`, the preferred one first. The connection then fails unless the server chooses one.
+    /// Asks for `subprotocols`, the preferred one first. The connection then fails unless the
+    /// server chooses one.
     pub fn with_subprotocols<S: Into<String>>(
         mut self,
         subprotocols: impl IntoIterator<Item = S>,
@@ -110,7 +115,8 @@ impl ClientHandshake {
         Ok(self)
     }
 
-    /// Sends `Origin`: where the script that connects comes from, in its serialised form. Others need none.
+    /// Sends `Origin`: where the script that connects comes from, in its serialised form. Others
+    /// need none.
     pub fn with_origin(mut self, origin: impl Into<String>) -> Result<Self, HeaderError> {
         let origin = origin.into();
         // Only the list's own rules are wanted here.
@@ -125,7 +131,8 @@ impl ClientHandshake {
         self
     }
 
-    /// Adds a header, such as `Cookie` or `Authorization`. Those that the handshake itself writes are refused.
+    /// Adds a header, such as `Cookie` or `Authorization`. Those that the handshake itself writes
+    /// are refused.
     pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HeaderError> {
         if is_reserved(name) {
             return Err(HeaderError::Reserved(name.to_owned()));
@@ -206,8 +213,8 @@ pub struct ResponseReader {
 }
 
 impl ResponseReader {
-    /// Takes in bytes from the server; `None` while the answer is not complete. After `Some` or an error this value is
-    /// used up.
+    /// Takes in bytes from the server; `None` while the answer is not complete. After `Some` or an
+    /// error this value is used up.
     ///
     /// Interim responses (100, 103 …) are skipped, as
     /// [RFC 9110 section 15.2](https://www.rfc-editor.org/rfc/rfc9110#section-15.2) demands.

@@ -1,4 +1,5 @@
-//! What can go wrong in an opening handshake, each said in one line for the person who has to act on it.
+//! What can go wrong in an opening handshake, each said in one line for the person who has to act
+//! on it.
 
 use super::extension::ExtensionError;
 

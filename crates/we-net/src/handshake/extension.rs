@@ -1,7 +1,9 @@
-//! The `Sec-WebSocket-Extensions` header: its grammar, read in one pass over the bytes and in bounded memory.
+//! The `Sec-WebSocket-Extensions` header: its grammar, read in one pass over the bytes and in
+//! bounded memory.
 //!
-//! Follows [RFC 6455 section 9.1](https://www.rfc-editor.org/rfc/rfc6455#section-9.1). What an extension's parameters
-//! mean is for the extension itself to say; here a list is only taken apart, and put together again.
+//! Follows [RFC 6455 section 9.1](https://www.rfc-editor.org/rfc/rfc6455#section-9.1). What an
+//! extension's parameters mean is for the extension itself to say; here a list is only taken apart,
+//! and put together again.
 
 use std::fmt;
 
@@ -77,14 +79,17 @@ impl ExtensionHeader {
         &self.name
     }
 
-    /// The parameters in order. Repeated ones are kept: whether that is an error is for the extension to say.
+    /// The parameters in order. Repeated ones are kept: whether that is an error is for the
+    /// extension to say.
     pub fn params(&self) -> &[ExtensionParam] {
         &self.params
     }
 
-    /// Reads the list that the values of all `Sec-WebSocket-Extensions` headers of a message make up together.
+    /// Reads the list that the values of all `Sec-WebSocket-Extensions` headers of a message make
+    /// up together.
     ///
-    /// Empty members are skipped, as in every list of HTTP. Takes time linear in the length of the values.
+    /// Empty members are skipped, as in every list of HTTP. Takes time linear in the length of the
+    /// values.
     pub fn parse_list<'a>(
         values: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Vec<Self>, ExtensionError> {

@@ -1,9 +1,11 @@
-//! Reads the head of an HTTP/1.1 message (first line and header fields) from bytes that arrive piece by piece.
+//! Reads the head of an HTTP/1.1 message (first line and header fields) from bytes that arrive
+//! piece by piece.
 //!
-//! Follows [RFC 9112](https://www.rfc-editor.org/rfc/rfc9112) and takes its strict side: line ends are CRLF, there is
-//! no line folding, no NUL and no CR or LF on its own. Each byte is looked at once as it arrives, so the time is linear
-//! in the length however small the pieces; when the head is complete, `httparse` takes it apart once. What is wrong
-//! shows at a byte that does not depend on how the bytes were cut.
+//! Follows [RFC 9112](https://www.rfc-editor.org/rfc/rfc9112) and takes its strict side: line ends
+//! are CRLF, there is no line folding, no NUL and no CR or LF on its own. Each byte is looked at
+//! once as it arrives, so the time is linear in the length however small the pieces; when the head
+//! is complete, `httparse` takes it apart once. What is wrong shows at a byte that does not depend
+//! on how the bytes were cut.
 
 use super::error::HeadError;
 use super::headers::Headers;
@@ -11,7 +13,8 @@ use super::headers::Headers;
 /// How large the head of a handshake message may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
-    /// Bytes from the first line to the empty line, both included; of all interim responses together. Default 64 KiB.
+    /// Bytes from the first line to the empty line, both included; of all interim responses
+    /// together. Default 64 KiB.
     pub max_bytes: usize,
     /// Header fields. Default 128.
     pub max_headers: usize,
@@ -39,7 +42,8 @@ pub(super) struct HeadReader {
     kind: HeadKind,
     limits: HeadLimits,
     head: Vec<u8>,
-    /// Bytes of earlier heads on the same connection (interim responses), which count against the limit too.
+    /// Bytes of earlier heads on the same connection (interim responses), which count against the
+    /// limit too.
     earlier: usize,
     line: Line,
     /// Header lines so far, the first line not counted.
@@ -83,8 +87,8 @@ impl HeadReader {
         }
     }
 
-    /// Takes in bytes up to the end of the head. Returns how many it took once the head is complete, otherwise `None`
-    /// (then it took all).
+    /// Takes in bytes up to the end of the head. Returns how many it took once the head is
+    /// complete, otherwise `None` (then it took all).
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadError> {
         for (index, byte) in bytes.iter().enumerate() {
             if self.earlier + self.head.len() >= self.limits.max_bytes {
@@ -171,7 +175,8 @@ impl HeadReader {
         Ok(false)
     }
 
-    /// A peer that speaks another protocol is found out at its first bytes, not when a time-out ends the wait.
+    /// A peer that speaks another protocol is found out at its first bytes, not when a time-out
+    /// ends the wait.
     fn check_start(&self) -> Result<(), HeadError> {
         const START: &[u8] = b"HTTP/";
         let seen = self

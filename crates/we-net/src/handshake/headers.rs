@@ -1,7 +1,9 @@
-//! Header fields: an ordered list of them, what a name and a value may hold, and comma-separated lists.
+//! Header fields: an ordered list of them, what a name and a value may hold, and comma-separated
+//! lists.
 //!
-//! Follows [RFC 9110 section 5](https://www.rfc-editor.org/rfc/rfc9110#section-5). A [`Headers`] list is valid by
-//! construction: a name is a token and a value has no control characters, so it can be written out as it stands.
+//! Follows [RFC 9110 section 5](https://www.rfc-editor.org/rfc/rfc9110#section-5). A [`Headers`]
+//! list is valid by construction: a name is a token and a value has no control characters, so it
+//! can be written out as it stands.
 
 use std::fmt;
 
@@ -20,7 +22,8 @@ impl Header {
         &self.name
     }
 
-    /// The value without the white space around it. Mostly ASCII, but any byte from 0x80 on may be in it.
+    /// The value without the white space around it. Mostly ASCII, but any byte from 0x80 on may be
+    /// in it.
     pub fn value(&self) -> &[u8] {
         &self.value
     }
@@ -64,7 +67,8 @@ impl Headers {
 
     /// Adds a field at the end. White space around the value is dropped.
     ///
-    /// Fails if `name` is not a token or `value` has a control character (CR, LF and NUL above all).
+    /// Fails if `name` is not a token or `value` has a control character (CR, LF and NUL above
+    /// all).
     pub fn append(
         &mut self,
         name: impl Into<String>,
@@ -184,7 +188,8 @@ pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// <https://www.rfc-editor.org/rfc/rfc9110#section-5.5>, `field-vchar`, and the white space between them
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-5.5>, `field-vchar`, and the white space between
+/// them
 fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }

@@ -1,13 +1,16 @@
-//! The opening handshake of both roles as values: bytes in, decisions and bytes out, no socket in sight.
+//! The opening handshake of both roles as values: bytes in, decisions and bytes out, no socket in
+//! sight.
 //!
-//! The client side builds a request ([`ClientHandshake`]) and checks the answer ([`ResponseReader`]); the server side
-//! reads a request ([`RequestReader`]), decides ([`OriginPolicy`], [`ServerRequest::accept`], [`Rejection`]) and builds
-//! the answer. Both follow [RFC 6455 section 4](https://www.rfc-editor.org/rfc/rfc6455#section-4); where the
-//! [WHATWG standard](https://websockets.spec.whatwg.org/#websocket-opening-handshake) is stricter, the client is too.
+//! The client side builds a request ([`ClientHandshake`]) and checks the answer
+//! ([`ResponseReader`]); the server side reads a request ([`RequestReader`]), decides
+//! ([`OriginPolicy`], [`ServerRequest::accept`], [`Rejection`]) and builds the answer. Both follow
+//! [RFC 6455 section 4](https://www.rfc-editor.org/rfc/rfc6455#section-4); where the [WHATWG
+//! standard](https://websockets.spec.whatwg.org/#websocket-opening-handshake) is stricter, the
+//! client is too.
 //!
-//! Everything here works on hostile input in bounded memory and linear time: a head is limited by [`HeadLimits`], each
-//! byte of it is looked at a fixed number of times however it is cut into reads, and nothing that could break a line
-//! (CR, LF, NUL) is ever written.
+//! Everything here works on hostile input in bounded memory and linear time: a head is limited by
+//! [`HeadLimits`], each byte of it is looked at a fixed number of times however it is cut into
+//! reads, and nothing that could break a line (CR, LF, NUL) is ever written.
 
 mod client;
 mod error;
@@ -15,6 +18,7 @@ mod extension;
 mod head;
 mod headers;
 mod origin;
+mod rejection;
 mod server;
 mod url;
 
@@ -27,9 +31,8 @@ pub use extension::{ExtensionError, ExtensionHeader, ExtensionParam};
 pub use head::HeadLimits;
 pub use headers::{Header, Headers, is_token};
 pub use origin::OriginPolicy;
-pub use server::{
-    AcceptError, AcceptResponse, Rejection, RejectionReason, RequestReader, ServerRequest,
-};
+pub use rejection::{Rejection, RejectionReason};
+pub use server::{AcceptError, AcceptResponse, RequestReader, ServerRequest};
 pub use url::{UrlError, WebSocketUrl, is_bad_port};
 
 use base64::Engine as _;
@@ -43,8 +46,8 @@ pub(crate) const VERSION: &str = "13";
 /// <https://www.rfc-editor.org/rfc/rfc6455#section-1.3>
 const ACCEPT_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Computes the `Sec-WebSocket-Accept` value that answers `key` (the header's text, not the decoded nonce).
-/// <https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2> step 5.4
+/// Computes the `Sec-WebSocket-Accept` value that answers `key` (the header's text, not the decoded
+/// nonce). <https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2> step 5.4
 pub(crate) fn accept_value(key: &str) -> String {
     let mut hash = Sha1::new();
     hash.update(key.as_bytes());
@@ -54,9 +57,9 @@ pub(crate) fn accept_value(key: &str) -> String {
 
 /// Checks the subprotocols a client is about to ask for.
 ///
-/// Each must be a token and none may occur twice. Case does not make two names different here, although the names are
-/// compared exactly later on: this is what browsers and the web platform tests agree on.
-/// <https://www.rfc-editor.org/rfc/rfc6455#section-4.1> (client requirements, 10)
+/// Each must be a token and none may occur twice. Case does not make two names different here,
+/// although the names are compared exactly later on: this is what browsers and the web platform
+/// tests agree on. <https://www.rfc-editor.org/rfc/rfc6455#section-4.1> (client requirements, 10)
 pub fn check_subprotocols<S: AsRef<str>>(subprotocols: &[S]) -> Result<(), SubprotocolError> {
     let mut seen = std::collections::HashSet::with_capacity(subprotocols.len());
     for name in subprotocols {

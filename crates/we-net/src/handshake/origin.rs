@@ -1,23 +1,27 @@
-//! Which origins a server lets in: what keeps other people's web pages from talking to it in a visitor's name.
+//! Which origins a server lets in: what keeps other people's web pages from talking to it in a
+//! visitor's name.
 //!
-//! Follows <https://www.rfc-editor.org/rfc/rfc6455#section-10.2>. A browser always sends `Origin`; a program that is
-//! not a browser may send none, or any, so this is no authentication.
+//! Follows <https://www.rfc-editor.org/rfc/rfc6455#section-10.2>. A browser always sends `Origin`;
+//! a program that is not a browser may send none, or any, so this is no authentication.
 
 use std::borrow::Cow;
 
 use url::{Origin, Url};
 
-/// Decides about the `Origin` header of a request. A request without one does not come from a web page and passes.
+/// Decides about the `Origin` header of a request. A request without one does not come from a web
+/// page and passes.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum OriginPolicy {
-    /// The origin's host and port are those of the request's `Host` header; the scheme does not matter, since TLS may
-    /// end in front of the server. The default.
+    /// The origin's host and port are those of the request's `Host` header; the scheme does not
+    /// matter, since TLS may end in front of the server. The default.
     #[default]
     SameHost,
-    /// The origin is one of these, in serialised form (`https://example.com`, without a path; or `null`).
+    /// The origin is one of these, in serialised form (`https://example.com`, without a path; or
+    /// `null`).
     AllowList(Vec<String>),
-    /// Any web page may connect. Only for servers that offer nothing that depends on who or where the visitor is.
+    /// Any web page may connect. Only for servers that offer nothing that depends on who or where
+    /// the visitor is.
     Any,
 }
 

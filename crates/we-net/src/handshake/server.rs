@@ -1,8 +1,8 @@
 //! The server's half of the opening handshake: the check of a request, and the answer as bytes.
 //!
-//! Follows <https://www.rfc-editor.org/rfc/rfc6455#section-4.2>. A request that is not a proper handshake is answered
-//! with the status that tells its sender why ([`Rejection`]); what a server thinks of a proper one (its origin, its path,
-//! its subprotocols) is for the caller to say.
+//! Follows <https://www.rfc-editor.org/rfc/rfc6455#section-4.2>. A request that is not a proper
+//! handshake is answered with the status that tells its sender why ([`Rejection`]); what a server
+//! thinks of a proper one (its origin, its path, its subprotocols) is for the caller to say.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -10,10 +10,11 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use url::Url;
 
 use super::client::is_reserved;
-use super::error::{HeadError, HeaderError};
-use super::extension::{ExtensionError, ExtensionHeader};
+use super::error::HeaderError;
+use super::extension::ExtensionHeader;
 use super::head::{HeadKind, HeadLimits, HeadReader, RequestHead};
 use super::headers::{Headers, Lookup, is_token};
+use super::rejection::{Rejection, RejectionReason};
 use super::{VERSION, accept_value};
 
 /// Waits for a client's request and checks it.
@@ -57,90 +58,9 @@ pub struct ServerRequest {
     pub extensions: Vec<ExtensionHeader>,
     /// All headers of the request.
     pub headers: Headers,
-    /// Bytes that arrived after the request. A client should have waited for the answer, but they are its first frames.
+    /// Bytes that arrived after the request. A client should have waited for the answer, but they
+    /// are its first frames.
     pub leftover: Vec<u8>,
-}
-
-/// A request that is not accepted, and the answer that says so.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("answered {status}: {reason}")]
-pub struct Rejection {
-    status: u16,
-    reason: RejectionReason,
-    headers: Headers,
-}
-
-/// Why a request is not accepted. The text goes to the client.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RejectionReason {
-    /// The request is not usable HTTP (400, 431, 505).
-    #[error("this request cannot be used: {0}")]
-    Head(HeadError),
-    /// The version is HTTP/1.0 (505).
-    #[error("a WebSocket is opened with HTTP/1.1")]
-    HttpVersion,
-    /// The method is not GET (405).
-    #[error("a WebSocket is opened with GET")]
-    Method,
-    /// The request target is neither a path nor an absolute http URL (400).
-    #[error("the request target must be a path")]
-    Target,
-    /// `Host` is missing, repeated or malformed (400).
-    #[error("there must be one Host header with a host and perhaps a port")]
-    Host,
-    /// `Upgrade` does not list `websocket`: the sender does not want a WebSocket (426).
-    #[error("this is a WebSocket server; connect to it with a ws: or wss: URL")]
-    Upgrade,
-    /// `Connection` does not list `Upgrade` (400).
-    #[error("the Connection header must list `Upgrade`")]
-    Connection,
-    /// `Sec-WebSocket-Key` is missing, repeated or not the base64 form of 16 bytes (400).
-    #[error("there must be one Sec-WebSocket-Key header with 16 bytes in base64")]
-    Key,
-    /// `Sec-WebSocket-Version` is missing or not 13 (426).
-    #[error("this server speaks version 13 of WebSocket")]
-    Version,
-    /// The request has a body (400).
-    #[error("a WebSocket handshake has no body")]
-    Body,
-    /// `Origin` is repeated or not text (400).
-    #[error("there must not be more than one Origin header")]
-    OriginHeader,
-    /// `Sec-WebSocket-Protocol` lists something that is no token, or a name twice (400).
-    #[error("Sec-WebSocket-Protocol must list different names")]
-    Subprotocols,
-    /// `Sec-WebSocket-Extensions` does not follow its grammar (400).
-    #[error("the Sec-WebSocket-Extensions header cannot be read: {0}")]
-    Extensions(ExtensionError),
-    /// The origin may not connect (403).
-    #[error("this origin may not connect")]
-    Origin,
-    /// What the caller of [`Rejection::new`] says.
-    #[error("{0}")]
-    Other(String),
-}
-
-impl RejectionReason {
-    fn status(&self) -> u16 {
-        match self {
-            Self::Head(HeadError::TooLong { .. } | HeadError::TooManyHeaders { .. }) => 431,
-            Self::Head(HeadError::Version) | Self::HttpVersion => 505,
-            Self::Method => 405,
-            Self::Upgrade | Self::Version => 426,
-            Self::Origin => 403,
-            Self::Head(_)
-            | Self::Target
-            | Self::Host
-            | Self::Connection
-            | Self::Key
-            | Self::Body
-            | Self::OriginHeader
-            | Self::Subprotocols
-            | Self::Extensions(_)
-            | Self::Other(_) => 400,
-        }
-    }
 }
 
 impl RequestReader {
@@ -152,8 +72,9 @@ impl RequestReader {
         }
     }
 
-    /// Takes in bytes from the client; `None` while the request is not complete. After `Some` or an error this value is
-    /// used up; the error's bytes are what to answer before closing the connection.
+    /// Takes in bytes from the client; `None` while the request is not complete. After `Some` or an
+    /// error this value is used up; the error's bytes are what to answer before closing the
+    /// connection.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<ServerRequest>, Rejection> {
         let Some(taken) = self.head.receive(bytes).map_err(RejectionReason::Head)? else {
             return Ok(None);
@@ -250,7 +171,8 @@ impl ServerRequest {
         }
     }
 
-    /// The first of the client's subprotocols that is among `spoken`: the client's preference decides.
+    /// The first of the client's subprotocols that is among `spoken`: the client's preference
+    /// decides.
     pub fn choose_subprotocol<S: AsRef<str>>(&self, spoken: &[S]) -> Option<&str> {
         self.subprotocols
             .iter()
@@ -337,105 +259,8 @@ impl AcceptResponse<'_> {
     }
 }
 
-impl From<RejectionReason> for Rejection {
-    fn from(reason: RejectionReason) -> Self {
-        Self {
-            status: reason.status(),
-            reason,
-            headers: Headers::new(),
-        }
-    }
-}
-
-impl Rejection {
-    /// Rejects with a status of the caller's choice, such as 401, 404 or 503, and a line of text for the client.
-    ///
-    /// A status outside 300 to 599 would not reject anything and becomes 500.
-    pub fn new(status: u16, text: impl Into<String>) -> Self {
-        let status = if (300..=599).contains(&status) {
-            status
-        } else {
-            500
-        };
-        Self {
-            status,
-            reason: RejectionReason::Other(text.into()),
-            headers: Headers::new(),
-        }
-    }
-
-    /// Adds a header, such as `WWW-Authenticate` or `Retry-After`. Those that the answer itself has are refused.
-    pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HeaderError> {
-        if is_reserved(name) || name.eq_ignore_ascii_case("content-type") {
-            return Err(HeaderError::Reserved(name.to_owned()));
-        }
-        self.headers.append(name, value)?;
-        Ok(self)
-    }
-
-    /// The status of the answer.
-    pub fn status(&self) -> u16 {
-        self.status
-    }
-
-    /// Why the request is not accepted.
-    pub fn reason(&self) -> &RejectionReason {
-        &self.reason
-    }
-
-    /// The answer as it goes over the wire. The connection is closed after it.
-    ///
-    /// <https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2> and, for 426, section 4.4
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let body = format!("{}\n", self.reason);
-        let extra = match self.status {
-            405 => "Allow: GET\r\n",
-            426 => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
-            _ => "",
-        };
-        let connection = if self.status == 426 {
-            "Upgrade, close"
-        } else {
-            "close"
-        };
-        let mut out = format!(
-            "HTTP/1.1 {} {}\r\nConnection: {connection}\r\n{extra}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n",
-            self.status,
-            reason_phrase(self.status),
-            body.len()
-        )
-        .into_bytes();
-        self.headers.write_to(&mut out);
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(body.as_bytes());
-        out
-    }
-}
-
-fn reason_phrase(status: u16) -> &'static str {
-    match status {
-        301 => "Moved Permanently",
-        302 => "Found",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        426 => "Upgrade Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        503 => "Service Unavailable",
-        505 => "HTTP Version Not Supported",
-        _ => "Rejected",
-    }
-}
-
-/// Path and query of a request target in origin form or, as RFC 6455 wants it too, in absolute form.
-/// <https://www.rfc-editor.org/rfc/rfc6455#section-3>, `resource-name`
+/// Path and query of a request target in origin form or, as RFC 6455 wants it too, in absolute
+/// form. <https://www.rfc-editor.org/rfc/rfc6455#section-3>, `resource-name`
 fn resource_of(target: &str) -> Option<String> {
     if !target
         .bytes()
@@ -469,7 +294,8 @@ fn host_of(value: &[u8]) -> Option<String> {
     Some(host)
 }
 
-/// Base64 whose last character may have stray bits: the very example of RFC 6455 section 4.1 has them.
+/// Base64 whose last character may have stray bits: the very example of RFC 6455 section 4.1 has
+/// them.
 const FORGIVING_BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),

@@ -1,4 +1,5 @@
-//! Runs the vectors of `fixtures/handshakes/`, whole and cut at every byte, and what cannot be said in a vector.
+//! Runs the vectors of `fixtures/handshakes/`, whole and cut at every byte, and what cannot be said
+//! in a vector.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
@@ -102,7 +103,8 @@ fn unescape(text: &str) -> Vec<u8> {
     out
 }
 
-/// Hands `bytes` to `receive` in two pieces; what follows the head in the second piece is left to `leftover`.
+/// Hands `bytes` to `receive` in two pieces; what follows the head in the second piece is left to
+/// `leftover`.
 fn in_pieces<T, E>(
     bytes: &[u8],
     cuts: &[usize],

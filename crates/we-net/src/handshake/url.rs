@@ -1,7 +1,8 @@
 //! WebSocket URLs as the WHATWG constructor reads them, and what the handshake needs from one.
 //!
-//! Follows <https://websockets.spec.whatwg.org/#dom-websocket-websocket> (`http:` and `https:` are taken as `ws:` and
-//! `wss:`, a fragment is refused) on top of the URL standard's parser, and fetch's list of ports that are never dialled.
+//! Follows <https://websockets.spec.whatwg.org/#dom-websocket-websocket> (`http:` and `https:` are
+//! taken as `ws:` and `wss:`, a fragment is refused) on top of the URL standard's parser, and
+//! fetch's list of ports that are never dialled.
 
 use std::fmt;
 use std::str::FromStr;
@@ -72,7 +73,8 @@ impl WebSocketUrl {
 
     /// The host: a domain (in ASCII form) or an IP address.
     pub fn host(&self) -> Host<&str> {
-        // The URL parser gives every URL of a special scheme a host; the other arm only spares a panic.
+        // The URL parser gives every URL of a special scheme a host; the other arm only spares a
+        // panic.
         self.url.host().unwrap_or(Host::Domain(""))
     }
 
@@ -101,7 +103,8 @@ impl WebSocketUrl {
         }
     }
 
-    /// The URL's own origin, such as `wss://example.com:8443`; not the origin of the script that connects.
+    /// The URL's own origin, such as `wss://example.com:8443`; not the origin of the script that
+    /// connects.
     pub fn origin(&self) -> String {
         self.url.origin().ascii_serialization()
     }
@@ -211,7 +214,8 @@ impl fmt::Display for WebSocketUrl {
     }
 }
 
-/// Whether fetch refuses to dial `port`, because a protocol lives there that could mistake a request for its own.
+/// Whether fetch refuses to dial `port`, because a protocol lives there that could mistake a
+/// request for its own.
 ///
 /// <https://fetch.spec.whatwg.org/#port-blocking>
 pub fn is_bad_port(port: u16) -> bool {

@@ -1,8 +1,10 @@
-//! A listener: accepts TCP connections, speaks TLS if told to, upgrades, and hands each WebSocket to a handler.
+//! A listener: accepts TCP connections, speaks TLS if told to, upgrades, and hands each WebSocket
+//! to a handler.
 //!
-//! It keeps its head above water: the number of connections is bounded (more wait in the operating system's queue),
-//! running out of file descriptors pauses it instead of making it spin, and [`ServerHandle::shutdown`] ends everything
-//! in order: no new connections, Close 1001 to the open ones, and a time after which those that linger are dropped.
+//! It keeps its head above water: the number of connections is bounded (more wait in the operating
+//! system's queue), running out of file descriptors pauses it instead of making it spin, and
+//! [`ServerHandle::shutdown`] ends everything in order: no new connections, Close 1001 to the open
+//! ones, and a time after which those that linger are dropped.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -74,7 +76,8 @@ enum Phase {
     Draining(Duration),
 }
 
-/// Connections to be closed on shutdown. Weak: a handler that drops its socket drops the connection.
+/// Connections to be closed on shutdown. Weak: a handler that drops its socket drops the
+/// connection.
 type OpenSockets = Mutex<HashMap<u64, Weak<Shared<MaybeTls>>>>;
 
 impl Default for ServerBuilder {
@@ -101,8 +104,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how many connections there may be at a time, those in their handshake included; at least one. Further ones
-    /// wait until one ends.
+    /// Sets how many connections there may be at a time, those in their handshake included; at
+    /// least one. Further ones wait until one ends.
     pub fn max_connections(mut self, limit: usize) -> Self {
         self.max_connections = limit.max(1);
         self
@@ -122,9 +125,9 @@ impl ServerBuilder {
 }
 
 impl ServerHandle {
-    /// Tells the server to end: it stops accepting, closes all connections with 1001 and returns from
-    /// [`Server::serve`] when their handlers have returned, or after `drain` at the latest. Handlers that run then are
-    /// dropped with their connections. Further calls change nothing.
+    /// Tells the server to end: it stops accepting, closes all connections with 1001 and returns
+    /// from [`Server::serve`] when their handlers have returned, or after `drain` at the latest.
+    /// Handlers that run then are dropped with their connections. Further calls change nothing.
     pub fn shutdown(&self, drain: Duration) {
         self.shutdown.send_if_modified(|phase| {
             let first = *phase == Phase::Serving;
@@ -168,8 +171,9 @@ impl Server {
         }
     }
 
-    /// Serves until the [`handle`](Self::handle) says otherwise. Each connection runs `handler` in a task of its own and
-    /// is over when that returns; a handler that panics takes only its own connection with it.
+    /// Serves until the [`handle`](Self::handle) says otherwise. Each connection runs `handler` in
+    /// a task of its own and is over when that returns; a handler that panics takes only its own
+    /// connection with it.
     ///
     /// Dropping the future drops all connections at once.
     pub async fn serve<H, F>(self, handler: H)
@@ -330,8 +334,8 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-/// A connection that went away before it was accepted is no reason to wait; being out of file descriptors or memory is:
-/// the error would come again at once, and again.
+/// A connection that went away before it was accepted is no reason to wait; being out of file
+/// descriptors or memory is: the error would come again at once, and again.
 async fn pause_after(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     if matches!(
@@ -342,4 +346,25 @@ async fn pause_after(error: &io::Error) {
     }
     tracing::warn!(%error, "cannot accept a connection; trying again in a moment");
     sleep(ACCEPT_PAUSE).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn accept_pauses_only_for_errors_that_stay() {
+        for (error, pause) in [
+            (io::ErrorKind::ConnectionAborted.into(), Duration::ZERO),
+            // EMFILE: no file descriptor is left.
+            (io::Error::from_raw_os_error(24), ACCEPT_PAUSE),
+            (io::ErrorKind::OutOfMemory.into(), ACCEPT_PAUSE),
+        ] {
+            let before = Instant::now();
+            pause_after(&error).await;
+            assert_eq!(before.elapsed(), pause, "{error}");
+        }
+    }
 }

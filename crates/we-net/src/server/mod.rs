@@ -1,8 +1,10 @@
-//! The server: upgrades of streams ([`Acceptor`]), and a listener that hands connections to a handler ([`Server`]).
+//! The server: upgrades of streams ([`Acceptor`]), and a listener that hands connections to a
+//! handler ([`Server`]).
 //!
-//! Follows [RFC 6455 section 4.2](https://www.rfc-editor.org/rfc/rfc6455#section-4.2). What it does not follow blindly
-//! is its clients: the request is bounded in size and time, the `Origin` is checked, and a client that does not read or
-//! does not close is dropped after a while (see [`Config::server`]).
+//! Follows [RFC 6455 section 4.2](https://www.rfc-editor.org/rfc/rfc6455#section-4.2). What it does
+//! not follow blindly is its clients: the request is bounded in size and time, the `Origin` is
+//! checked, and a client that does not read or does not close is dropped after a while (see
+//! [`Config::server`]).
 
 mod listen;
 
@@ -24,7 +26,8 @@ use crate::protocol::{Config, Connection, Role};
 use crate::socket::{Established, Negotiated, WebSocket};
 use crate::transport::Driver;
 
-/// How much of a rejected client's input is read and dropped, so that it gets the answer before a reset.
+/// How much of a rejected client's input is read and dropped, so that it gets the answer before a
+/// reset.
 const MAX_DISCARDED: usize = 64 * 1024;
 
 /// Why a stream did not become a WebSocket.
@@ -51,7 +54,8 @@ pub enum UpgradeError {
 /// What a request must pass besides the rules of the protocol.
 type Check = dyn Fn(&ServerRequest) -> Result<(), Rejection> + Send + Sync;
 
-/// Turns streams into WebSockets: the settings for the server's half of the opening handshake. Cheap to clone.
+/// Turns streams into WebSockets: the settings for the server's half of the opening handshake.
+/// Cheap to clone.
 ///
 /// ```
 /// use we_net::handshake::{OriginPolicy, Rejection};
@@ -93,8 +97,8 @@ pub struct Acceptor {
 pub struct AcceptorBuilder(Acceptor);
 
 impl Default for Acceptor {
-    /// Any path, no subprotocol, web pages only of the same host, the limits of [`Config::server`], and 10 s for the
-    /// request.
+    /// Any path, no subprotocol, web pages only of the same host, the limits of [`Config::server`],
+    /// and 10 s for the request.
     fn default() -> Self {
         Self {
             config: Arc::new(Config::server()),
@@ -113,8 +117,8 @@ impl Acceptor {
         AcceptorBuilder::default()
     }
 
-    /// Reads the request from `stream` and answers it. A request that is not accepted is answered with the status that
-    /// says why, and the stream is closed.
+    /// Reads the request from `stream` and answers it. A request that is not accepted is answered
+    /// with the status that says why, and the stream is closed.
     ///
     /// Not cancel-safe: dropping the future drops the stream.
     pub async fn accept<S>(&self, stream: S) -> Result<WebSocket<S>, UpgradeError>
@@ -152,7 +156,8 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let request = read_request(stream, self.head_limits).await?;
-        // https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2 step 4: origin, resource, subprotocol.
+        // https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2 step 4: origin, resource,
+        // subprotocol.
         if !self
             .origins
             .allows(request.origin.as_deref(), &request.host)
@@ -215,8 +220,9 @@ impl AcceptorBuilder {
         self
     }
 
-    /// Sets the subprotocols that the server speaks. Of those, the client's favourite is chosen; if the client asks for
-    /// others only, none is, and a client that keeps to the web's rules gives up.
+    /// Sets the subprotocols that the server speaks. Of those, the client's favourite is chosen; if
+    /// the client asks for others only, none is, and a client that keeps to the web's rules gives
+    /// up.
     pub fn subprotocols<T: Into<String>>(
         mut self,
         subprotocols: impl IntoIterator<Item = T>,
@@ -231,7 +237,8 @@ impl AcceptorBuilder {
         self
     }
 
-    /// Sets what else a request must pass: its path, its cookies. What is returned as an error is the answer.
+    /// Sets what else a request must pass: its path, its cookies. What is returned as an error is
+    /// the answer.
     pub fn check(
         mut self,
         check: impl Fn(&ServerRequest) -> Result<(), Rejection> + Send + Sync + 'static,
@@ -280,8 +287,8 @@ async fn read_request<S: AsyncRead + Unpin>(
     }
 }
 
-/// Writes the rejection and waits for the client to close: with unread input a close would be a reset, and the reset
-/// could overtake the answer.
+/// Writes the rejection and waits for the client to close: with unread input a close would be a
+/// reset, and the reset could overtake the answer.
 async fn reject<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     rejection: &Rejection,

@@ -1,8 +1,8 @@
 //! Dialling: a TCP connection to the first of several addresses that answers ("Happy Eyeballs").
 //!
-//! Follows [RFC 8305](https://www.rfc-editor.org/rfc/rfc8305) on a list that is already sorted by preference, as the
-//! operating system's look-up returns it: the families take turns (section 4), and each attempt gets a quarter of a
-//! second before the next one starts beside it (section 5).
+//! Follows [RFC 8305](https://www.rfc-editor.org/rfc/rfc8305) on a list that is already sorted by
+//! preference, as the operating system's look-up returns it: the families take turns (section 4),
+//! and each attempt gets a quarter of a second before the next one starts beside it (section 5).
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -18,10 +18,11 @@ use tokio::time::{Instant, sleep_until};
 /// How long an attempt goes on alone: the value that RFC 8305 section 8 recommends.
 pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Connects to the first of `addresses` that answers, with `TCP_NODELAY` set: a message is not to wait for the next.
+/// Connects to the first of `addresses` that answers, with `TCP_NODELAY` set: a message is not to
+/// wait for the next.
 ///
-/// The next attempt starts when one has failed, or is still under way after [`ATTEMPT_DELAY`]; when one succeeds the
-/// others are dropped. There is no time limit over all: the caller sets one.
+/// The next attempt starts when one has failed, or is still under way after [`ATTEMPT_DELAY`]; when
+/// one succeeds the others are dropped. There is no time limit over all: the caller sets one.
 ///
 /// # Errors
 /// If no address answers, every address with its error, in the order in which they failed.
@@ -57,7 +58,8 @@ pub async fn dial(
     }
 }
 
-/// Lets the address families take turns, beginning with that of the first address; otherwise keeps the order.
+/// Lets the address families take turns, beginning with that of the first address; otherwise keeps
+/// the order.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8305#section-4>, with a First Address Family Count of 1
 pub fn interleave(addresses: impl IntoIterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {

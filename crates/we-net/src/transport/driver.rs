@@ -1,17 +1,20 @@
 //! The [`Driver`]: moves bytes and time between a stream and the protocol's [`Connection`].
 //!
-//! It is a set of poll functions and nothing more: no task, no queue, no lock. Whoever owns it decides where it runs
-//! (a task of its own, a thread's event loop) and how commands get to it. It keeps to the one rule of a `Connection`
-//! (mutate, then drain), so its owner cannot get that wrong.
+//! It is a set of poll functions and nothing more: no task, no queue, no lock. Whoever owns it
+//! decides where it runs (a task of its own, a thread's event loop) and how commands get to it. It
+//! keeps to the one rule of a `Connection` (mutate, then drain), so its owner cannot get that
+//! wrong.
 //!
-//! - Reading: into a buffer that all connections of a thread share, so an idle connection holds none. Nothing is read
-//!   while an event waits to be taken: a slow owner slows the peer down.
-//! - Writing: once no event is left to take, everything that has been queued meanwhile goes out in one gathered write.
+//! - Reading: into a buffer that all connections of a thread share, so an idle connection holds
+//!   none. Nothing is read while an event waits to be taken: a slow owner slows the peer down.
+//! - Writing: once no event is left to take, everything that has been queued meanwhile goes out in
+//!   one gathered write.
 //! - Time: one timer, which exists only while the connection has a deadline.
-//! - Ending: the write half is shut down when the `Connection` asks for it, reading goes on until the peer has ended
-//!   its half too (a socket closed with unread input resets the connection, and the reset can overtake our Close frame),
-//!   then the stream is dropped.
-//! - Fairness: one poll does a bounded amount of work and then wakes itself; events count against tokio's budget.
+//! - Ending: the write half is shut down when the `Connection` asks for it, reading goes on until
+//!   the peer has ended its half too (a socket closed with unread input resets the connection, and
+//!   the reset can overtake our Close frame), then the stream is dropped.
+//! - Fairness: one poll does a bounded amount of work and then wakes itself; events count against
+//!   tokio's budget.
 
 use std::cell::Cell;
 use std::fmt;
@@ -26,7 +29,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::protocol::{CloseFrame, Connection, Event, Message, Refusal, SendError};
 
-/// Bytes of the buffer that the connections of a thread read into: as much as a socket usually has ready.
+/// Bytes of the buffer that the connections of a thread read into: as much as a socket usually has
+/// ready.
 const SCRATCH: usize = 64 * 1024;
 
 /// Reads, and writes, in one poll before other tasks get their turn.
@@ -36,15 +40,16 @@ const TURNS: usize = 16;
 const SLICES: usize = 64;
 
 thread_local! {
-    /// Taken out while in use: a stream that itself drives a connection then gets a buffer of its own.
+    /// Taken out while in use: a stream that itself drives a connection then gets a buffer of its
+    /// own.
     static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
 
 /// A WebSocket connection on a stream.
 ///
-/// All functions with a [`Context`] must be polled by the owner's one task (or with one waker that wakes all that
-/// care). Dropping a future that polls a driver loses nothing: the state is in the driver. Dropping the driver drops the
-/// stream without a closing handshake.
+/// All functions with a [`Context`] must be polled by the owner's one task (or with one waker that
+/// wakes all that care). Dropping a future that polls a driver loses nothing: the state is in the
+/// driver. Dropping the driver drops the stream without a closing handshake.
 ///
 /// ```
 /// use we_net::protocol::{Config, Connection, Event, Message, Role};
@@ -125,8 +130,8 @@ impl<S> Driver<S> {
         &self.connection
     }
 
-    /// The state machine, for changing it. Then call one of the poll functions, which do what follows from the change.
-    /// Use [`now`] where it wants the time.
+    /// The state machine, for changing it. Then call one of the poll functions, which do what
+    /// follows from the change. Use [`now`] where it wants the time.
     pub fn connection_mut(&mut self) -> &mut Connection {
         &mut self.connection
     }
@@ -146,21 +151,24 @@ impl<S> Driver<S> {
         self.connection.ping(now(), payload)
     }
 
-    /// Starts the closing handshake. See [`Connection::close`]; the Close frame goes out with the next poll.
+    /// Starts the closing handshake. See [`Connection::close`]; the Close frame goes out with the
+    /// next poll.
     pub fn close(&mut self, frame: Option<CloseFrame>) {
         self.connection.close(now(), frame);
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
-    /// The next event; `None` after [`Event::Closed`]. Writes what is queued and minds the deadlines while it waits, so
-    /// this is the one function that must be polled again whenever it wakes.
+    /// The next event; `None` after [`Event::Closed`]. Writes what is queued and minds the
+    /// deadlines while it waits, so this is the one function that must be polled again whenever it
+    /// wakes.
     ///
-    /// While events are ready nothing is written: an owner that answers each event has its answers gathered into one
-    /// write. Polls after `None` return `None`.
+    /// While events are ready nothing is written: an owner that answers each event has its answers
+    /// gathered into one write. Polls after `None` return `None`.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         let budget = ready!(coop::poll_proceed(cx));
         for _ in 0..TURNS {
+            self.drop_if_over();
             if let Some(event) = self.connection.poll_event() {
                 budget.made_progress();
                 return Poll::Ready(Some(event));
@@ -168,20 +176,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if self.stream.is_none() {
                 return Poll::Ready(None);
             }
-            // Blocked output does not keep us from reading: the peer may be waiting for us to read first.
+            // Blocked output does not keep us from reading: the peer may be waiting for us to read
+            // first.
             let _ = self.poll_flush(cx);
             if self.stream.is_some() && self.poll_read(cx).is_pending() {
                 return Poll::Pending;
             }
         }
-        // The peer sends much that makes no event (fragments, input after a failure): let others have their turn.
+        // The peer sends much that makes no event (fragments, input after a failure): let others
+        // have their turn.
         budget.made_progress();
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Writes what is queued; ready when nothing is left, or the connection is over (then the events tell why). Minds
-    /// the deadlines too.
+    /// Writes what is queued; ready when nothing is left, or the connection is over (then the
+    /// events tell why). Minds the deadlines too.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let written = match self.poll_output(cx) {
             Poll::Ready(Err(error)) => {
@@ -193,12 +203,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             Poll::Pending => Poll::Pending,
         };
         self.poll_timer(cx);
-        if self.connection.is_terminated() {
-            self.stream = None;
-            self.timer = None;
-            return Poll::Ready(());
+        self.drop_if_over();
+        if self.stream.is_none() {
+            Poll::Ready(())
+        } else {
+            written
         }
-        written
     }
 
     /// [`poll_event`](Self::poll_event) as a future. Cancel-safe.
@@ -262,7 +272,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 self.connection.receive(now(), read.filled())
             }
             Poll::Ready(Ok(())) => self.end_input(),
-            // TLS without its closing alert. A connection cut short shows by the Close frame that is missing.
+            // TLS without its closing alert. A connection cut short shows by the Close frame that
+            // is missing.
             Poll::Ready(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => self.end_input(),
             Poll::Ready(Err(_)) | Poll::Pending => {}
         }
@@ -286,12 +297,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
+    /// Lets go of the stream as soon as the connection is over, though events may still wait to be
+    /// taken.
+    fn drop_if_over(&mut self) {
+        if self.connection.is_terminated() {
+            self.stream = None;
+            self.timer = None;
+        }
+    }
+
     fn end_input(&mut self) {
         self.input = Input::Ended;
         self.connection.receive_eof(now());
     }
 
-    /// Tells the connection when its deadline has come. Leaves a timer behind that wakes at the next one.
+    /// Tells the connection when its deadline has come. Leaves a timer behind that wakes at the
+    /// next one.
     fn poll_timer(&mut self, cx: &mut Context<'_>) {
         while let Some(deadline) = self.connection.poll_timeout() {
             let deadline = Instant::from_std(deadline);
@@ -325,3 +346,6 @@ impl<S> fmt::Debug for Driver<S> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! Name look-up: the host of a URL to the addresses to dial.
 //!
-//! Follows <https://fetch.spec.whatwg.org/#resolve-an-origin>: an address stands for itself, `localhost` and the names
-//! under it are the loopback addresses whatever a name server says, and everything else is the operating system's.
+//! Follows <https://fetch.spec.whatwg.org/#resolve-an-origin>: an address stands for itself,
+//! `localhost` and the names under it are the loopback addresses whatever a name server says, and
+//! everything else is the operating system's.
 
 use std::fmt;
 use std::future::Future;
@@ -17,7 +18,8 @@ pub type Lookup<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> +
 
 /// Turns names into addresses. Implement it to use a name service of your own.
 pub trait Resolve: Send + Sync + 'static {
-    /// Looks up `host`, a domain in ASCII form. Returns the addresses in the order of preference, each with `port`.
+    /// Looks up `host`, a domain in ASCII form. Returns the addresses in the order of preference,
+    /// each with `port`.
     fn resolve<'a>(&'a self, host: &'a str, port: u16) -> Lookup<'a>;
 }
 
@@ -39,8 +41,8 @@ impl Resolver {
         Self::default()
     }
 
-    /// Sends every name to these addresses, `localhost` too; the port of the URL is ignored. For tests, and for
-    /// tunnels that end at a known place.
+    /// Sends every name to these addresses, `localhost` too; the port of the URL is ignored. For
+    /// tests, and for tunnels that end at a known place.
     pub fn fixed(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         Self(Source::Fixed(addresses.into_iter().collect()))
     }

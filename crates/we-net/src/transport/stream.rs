@@ -18,7 +18,8 @@ pub enum MaybeTls<S = TcpStream> {
 }
 
 impl<S> MaybeTls<S> {
-    /// The stream underneath, whose bytes may be those of TLS: for asking about addresses and options.
+    /// The stream underneath, whose bytes may be those of TLS: for asking about addresses and
+    /// options.
     pub fn get_ref(&self) -> &S {
         match self {
             Self::Plain(stream) => stream,

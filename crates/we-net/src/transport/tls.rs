@@ -1,7 +1,9 @@
-//! TLS of both roles by rustls: which authorities are trusted, and the one switch that trusts everybody.
+//! TLS of both roles by rustls: which authorities are trusted, and the one switch that trusts
+//! everybody.
 //!
-//! The cryptography is *ring*, named explicitly: whatever the embedding program has made the default of its process,
-//! connections here behave the same. ALPN offers `http/1.1`, the protocol that the opening handshake speaks.
+//! The cryptography is *ring*, named explicitly: whatever the embedding program has made the
+//! default of its process, connections here behave the same. ALPN offers `http/1.1`, the protocol
+//! that the opening handshake speaks.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -76,8 +78,8 @@ impl TlsConfig {
         Self::trusting(roots)
     }
 
-    /// Trusts whoever answers: no certificate is checked, and anyone on the way can read and change everything.
-    /// For experiments on one's own machine. Never to be reached from a script.
+    /// Trusts whoever answers: no certificate is checked, and anyone on the way can read and change
+    /// everything. For experiments on one's own machine. Never to be reached from a script.
     pub fn dangerous_accept_any_certificate() -> Result<Self, TlsConfigError> {
         let provider = provider();
         let verifier = AcceptAnyCertificate {
@@ -122,8 +124,8 @@ impl fmt::Debug for TlsConfig {
 }
 
 impl TlsServerConfig {
-    /// Proves itself by the certificate chain in `chain_pem` (its own certificate first) and the private key in
-    /// `key_pem`. Clients are not asked for certificates.
+    /// Proves itself by the certificate chain in `chain_pem` (its own certificate first) and the
+    /// private key in `key_pem`. Clients are not asked for certificates.
     pub fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, TlsConfigError> {
         let chain = certificates(chain_pem)?;
         let key = PrivateKeyDer::from_pem_slice(key_pem)?;
@@ -168,8 +170,9 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsConfigErr
     Ok(certificates)
 }
 
-/// The verifier behind [`TlsConfig::dangerous_accept_any_certificate`]. It still checks that the peer holds the key of
-/// the certificate that it shows, so that a broken peer is not taken for a working one.
+/// The verifier behind [`TlsConfig::dangerous_accept_any_certificate`]. It still checks that the
+/// peer holds the key of the certificate that it shows, so that a broken peer is not taken for a
+/// working one.
 #[derive(Debug)]
 struct AcceptAnyCertificate {
     algorithms: WebPkiSupportedAlgorithms,

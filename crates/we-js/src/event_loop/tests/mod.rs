@@ -40,9 +40,11 @@ impl Log {
 /// The first line of an error's text without the position that the engine appends: `Error: text (at file:1:2)`.
 pub(crate) fn headline(text: &str) -> &str {
     let line = text.lines().next().unwrap_or_default();
-    match line.rsplit_once(" (") {
-        Some((text, "native)")) => text,
-        Some((text, place)) if place.contains(':') => text,
+    match line
+        .strip_suffix(')')
+        .and_then(|line| line.rsplit_once(" ("))
+    {
+        Some((text, place)) if place == "native" || place.contains(':') => text,
         _ => line,
     }
 }
@@ -148,6 +150,10 @@ impl Bench {
         self.context
             .register_global_property(js_string!(name), function, Attribute::all())
             .unwrap();
+    }
+
+    pub(crate) fn into_parts(self) -> (Context, EventLoop) {
+        (self.context, self.event_loop)
     }
 
     pub(crate) fn state(&self) -> Rc<LoopState> {

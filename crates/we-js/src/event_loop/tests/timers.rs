@@ -92,9 +92,13 @@ fn deeply_nested_timers_wait_four_milliseconds() {
 fn a_timer_set_outside_timers_is_not_nested() {
     let mut bench = Bench::new();
     bench.log_of("(function nest(level) { if (level < 12) setTimeout(nest, 0, level + 1) })(0)");
-    let start = Instant::now();
-    bench.log_of("setTimeout(() => {}, 0)");
-    assert!(start.elapsed() < Duration::from_millis(4) || cfg!(not(target_os = "linux")));
+    // A nested timer would take 4 ms each time; a machine under load may take long, but not each time.
+    let is_prompt = (0..50).any(|_| {
+        let start = Instant::now();
+        bench.log_of("setTimeout(() => {}, 0)");
+        start.elapsed() < Duration::from_millis(4)
+    });
+    assert!(is_prompt);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use we_net::protocol::{Event, Message};
 
@@ -67,7 +68,7 @@ fn messages_sent_by_a_busy_script_leave_at_once() {
                 compute_until(text, || arrived.load(Ordering::SeqCst) == count);
             }
             let sent = ("first".len() + "second".len()) as u64;
-            assert_eq!(socket.flushed_bytes(), sent);
+            compute_until("they are counted", || socket.flushed_bytes() == sent);
             socket.close(None);
         }
     });
@@ -102,36 +103,36 @@ fn a_shutdown_request_closes_connections_of_a_busy_script() {
 
 #[test]
 fn the_loop_takes_the_network_back_from_the_standby() {
-    const ROUNDS: usize = 200;
+    const ROUNDS: usize = 20;
     let mut bench = Bench::new();
     let (address, peer) = Peer::spawn(Peer::echo);
-    let (rounds, in_place) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let in_place = Cell::new(0);
+    let deadline = Instant::now() + Duration::from_secs(20);
     let shared = bench.state().network().shared().clone();
-    let _slot = connect(&bench, Tcp(address), {
-        let in_place = in_place.clone();
-        move |slot, event, _| {
-            let socket = slot.borrow();
-            let socket = socket.as_ref().unwrap();
-            match event {
-                SocketEvent::Open { .. } => {
-                    compute_until("the standby takes over", || shared.standby_drives());
-                    socket.send("ping".into());
-                }
-                SocketEvent::Message(_) if rounds.get() < ROUNDS => {
-                    rounds.set(rounds.get() + 1);
-                    if !shared.standby_drives() {
-                        in_place.set(in_place.get() + 1);
-                    }
-                    socket.send("ping".into());
-                }
-                SocketEvent::Message(_) => socket.close(None),
-                _ => {}
+    let _slot = connect(&bench, Tcp(address), move |slot, event, _| {
+        let socket = slot.borrow();
+        let socket = socket.as_ref().unwrap();
+        match event {
+            SocketEvent::Open { .. } => {
+                compute_until("the standby takes over", || shared.standby_drives());
+                socket.send("ping".into());
             }
+            SocketEvent::Message(_) => {
+                // On a machine under load the standby may step in at times, but not every time.
+                if !shared.standby_drives() {
+                    in_place.set(in_place.get() + 1);
+                }
+                if in_place.get() == ROUNDS {
+                    socket.close(None);
+                } else {
+                    assert!(Instant::now() < deadline, "{} in place", in_place.get());
+                    socket.send("ping".into());
+                }
+            }
+            SocketEvent::Closing | SocketEvent::Closed(_) => {}
         }
     });
     assert_eq!(bench.run(), Finished::Idle);
-    // A machine under load may make the standby step in at times, but not always.
-    assert!(in_place.get() > ROUNDS / 4, "{} in place", in_place.get());
     peer.join().unwrap();
 }
 

@@ -4,7 +4,9 @@
 
 mod busy;
 mod life;
+mod measure;
 mod peer;
+mod whole;
 
 use std::cell::RefCell;
 use std::io;

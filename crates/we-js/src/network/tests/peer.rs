@@ -95,18 +95,28 @@ impl Peer {
         }
     }
 
-    /// The Close frame of the client: its code, or `None` if it has no body. Ends the connection.
+    /// The code of the client's Close frame, or `None` if it has no body. Answers it and sees the connection end well.
     #[track_caller]
     pub(crate) fn expect_close(&mut self) -> Option<u16> {
-        let mut code = None;
+        let code = self.expect_close_code();
         while let Some(event) = self.next() {
-            match event {
-                Event::CloseReceived(frame) => code = Some(frame.map(|frame| frame.code.get())),
-                Event::Closed(closure) => assert!(closure.clean, "{closure:?}"),
+            if let Event::Closed(closure) = event {
+                assert!(closure.clean, "{closure:?}");
+            }
+        }
+        code
+    }
+
+    /// The code of the client's Close frame, or `None` if it has no body.
+    #[track_caller]
+    pub(crate) fn expect_close_code(&mut self) -> Option<u16> {
+        loop {
+            match self.next().expect("no Close frame") {
+                Event::CloseReceived(frame) => return frame.map(|frame| frame.code.get()),
+                Event::Closed(closure) => panic!("no Close frame: {closure:?}"),
                 _ => {}
             }
         }
-        code.expect("no Close frame")
     }
 
     fn flush(&mut self) {

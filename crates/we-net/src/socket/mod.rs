@@ -1,27 +1,30 @@
-//! [`WebSocket`]: an open connection as a Rust program uses it, whole or split into a sending and a receiving half.
+//! [`WebSocket`]: an open connection as a Rust program uses it, whole or split into a sending and a
+//! receiving half.
 //!
-//! Both halves share one [`Driver`] behind a mutex that is never held across an await. They may be awaited by different
-//! tasks: the driver sees one waker, which wakes them both, so neither can lose a wake-up to the other.
+//! Both halves share one [`Driver`] behind a mutex that is never held across an await. They may be
+//! awaited by different tasks: the driver sees one waker, which wakes them both, so neither can
+//! lose a wake-up to the other.
 //!
-//! All methods are cancel-safe, as each says of itself: dropping a future (in `select!`, by a timeout) neither loses a
-//! message that has arrived nor cuts one that is being sent.
+//! All methods are cancel-safe, as each says of itself: dropping a future (in `select!`, by a
+//! timeout) neither loses a message that has arrived nor cuts one that is being sent.
+
+mod shared;
 
 use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub(crate) use self::shared::Shared;
+use self::shared::{Inner, Receiver, Side};
 use crate::handshake::Headers;
 use crate::protocol::{
     CloseFrame, Closure, ConnectionError, Event, Message, Refusal, SendError, State,
 };
 use crate::transport::{Driver, MaybeTls};
-
-/// Payload bytes that may wait to be written before `send` and `feed` wait too.
-const HIGH_WATER: u64 = 64 * 1024;
 
 /// What both ends agreed on in the opening handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +34,8 @@ pub struct Negotiated {
     pub resource: String,
     /// The subprotocol in use, if any.
     pub subprotocol: Option<String>,
-    /// The extensions in use, as the `Sec-WebSocket-Extensions` header of the answer lists them; mostly empty.
+    /// The extensions in use, as the `Sec-WebSocket-Extensions` header of the answer lists them;
+    /// mostly empty.
     pub extensions: String,
     /// The headers of the peer's half of the handshake.
     pub headers: Headers,
@@ -39,8 +43,8 @@ pub struct Negotiated {
     pub peer_addr: Option<SocketAddr>,
 }
 
-/// A connection whose opening handshake has just succeeded, for an owner that drives it itself. Otherwise turn it into
-/// a [`WebSocket`] with `into()`.
+/// A connection whose opening handshake has just succeeded, for an owner that drives it itself.
+/// Otherwise turn it into a [`WebSocket`] with `into()`.
 #[derive(Debug)]
 pub struct Established<S> {
     /// Moves the bytes.
@@ -51,9 +55,10 @@ pub struct Established<S> {
 
 /// An open WebSocket.
 ///
-/// Something must be awaited for anything to happen: pings are answered, and queued output is written, while one of the
-/// methods runs; usually that is [`next`](Self::next). Dropping it drops the connection without a closing handshake; the
-/// peer sees 1006. Call [`close`](Self::close) to end it properly.
+/// Something must be awaited for anything to happen: pings are answered, and queued output is
+/// written, while one of the methods runs; usually that is [`next`](Self::next). Dropping it drops
+/// the connection without a closing handshake; the peer sees 1006. Call [`close`](Self::close) to
+/// end it properly.
 pub struct WebSocket<S = MaybeTls> {
     sender: WebSocketSender<S>,
     receiver: WebSocketReceiver<S>,
@@ -65,8 +70,9 @@ pub struct WebSocketSender<S = MaybeTls> {
     shared: Arc<Shared<S>>,
 }
 
-/// The receiving half of a [`WebSocket`]. It also keeps the connection alive: while it is awaited, pings are answered and
-/// deadlines minded. When it is dropped, the sending half discards what arrives.
+/// The receiving half of a [`WebSocket`]. It also keeps the connection alive: while it is awaited,
+/// pings are answered and deadlines minded. When it is dropped, the sending half discards what
+/// arrives.
 pub struct WebSocketReceiver<S = MaybeTls> {
     shared: Arc<Shared<S>>,
 }
@@ -175,11 +181,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.sender.ping(payload).await
     }
 
-    /// Ends the connection: messages queued before still go out, messages that arrive are dropped, and it returns when
-    /// the connection is over, with how it ended. `None` sends a Close frame without a code.
+    /// Ends the connection: messages queued before still go out, messages that arrive are dropped,
+    /// and it returns when the connection is over, with how it ended. `None` sends a Close frame
+    /// without a code.
     ///
-    /// It takes no longer than [`Timeouts`](crate::protocol::Timeouts) say, whatever the peer does. Cancel-safe: once it
-    /// has been polled the closing handshake goes on with whatever method is awaited next.
+    /// It takes no longer than [`Timeouts`](crate::protocol::Timeouts) say, whatever the peer does.
+    /// Cancel-safe: once it has been polled the closing handshake goes on with whatever method is
+    /// awaited next.
     pub async fn close(&mut self, frame: impl Into<Option<CloseFrame>>) -> Closure {
         self.sender.shared.lock().driver.close(frame.into());
         while self.receiver.next_event().await.is_some() {}
@@ -197,12 +205,18 @@ impl<S> WebSocketSender<S> {
     pub fn state(&self) -> State {
         self.shared.lock().driver.connection().state()
     }
+
+    /// How the connection ended, once it has and its end has been received.
+    pub fn closure(&self) -> Option<Closure> {
+        self.shared.lock().closure.clone()
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSender<S> {
-    /// Sends a message: waits while more than 64 KiB of output wait (the peer reads slowly), then queues it and writes
-    /// as much as the stream takes at once. What the stream does not take is written while something else is awaited
-    /// on the socket: [`flush`](Self::flush), the next `send`, or the receiving half's `next`.
+    /// Sends a message: waits while more than 64 KiB of output wait (the peer reads slowly), then
+    /// queues it and writes as much as the stream takes at once. What the stream does not take is
+    /// written while something else is awaited on the socket: [`flush`](Self::flush), the next
+    /// `send`, or the receiving half's `next`.
     ///
     /// Cancel-safe: the message is then queued as a whole or not at all.
     ///
@@ -214,8 +228,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSender<S> {
         Ok(())
     }
 
-    /// Queues a message like [`send`](Self::send), but leaves the writing to what is awaited next: many small messages
-    /// then go out in one write. Cancel-safe as `send` is.
+    /// Queues a message like [`send`](Self::send), but leaves the writing to what is awaited next:
+    /// many small messages then go out in one write. Cancel-safe as `send` is.
     ///
     /// # Errors
     /// When the connection is closing or closed; the message is in the error.
@@ -229,12 +243,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSender<S> {
         .await
     }
 
-    /// Waits until all output has been handed to the stream, or the connection is over. Cancel-safe.
+    /// Waits until all output has been handed to the stream, or the connection is over.
+    /// Cancel-safe.
     pub async fn flush(&mut self) {
         poll_fn(|cx| self.shared.poll(Side::Sender, cx, Inner::poll_flush)).await;
     }
 
-    /// Sends a Ping with at most 125 bytes of payload. The peer's answer is an [`Event::Pong`]. Cancel-safe.
+    /// Sends a Ping with at most 125 bytes of payload. The peer's answer is an [`Event::Pong`].
+    /// Cancel-safe.
     ///
     /// # Errors
     /// When the connection is closing or closed, the payload is too long, or too many Pings wait.
@@ -244,9 +260,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSender<S> {
         Ok(())
     }
 
-    /// Starts the closing handshake and waits until the Close frame has been written. `None` sends it without a code.
-    /// The receiving half gets what the peer still has to say, and then the end; if it has been dropped, this waits for
-    /// the end of the connection itself. Cancel-safe: the Close frame is queued when it is first polled.
+    /// Starts the closing handshake and waits until the Close frame has been written. `None` sends
+    /// it without a code. The receiving half gets what the peer still has to say, and then the end;
+    /// if it has been dropped, this waits for the end of the connection itself. Cancel-safe: the
+    /// Close frame is queued when it is first polled.
     pub async fn close(&mut self, frame: impl Into<Option<CloseFrame>>) {
         self.shared.lock().driver.close(frame.into());
         // The deadline that closing sets is for the receiving half to mind.
@@ -275,7 +292,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketReceiver<S> {
     /// The next message; `None` after a clean close. Cancel-safe.
     ///
     /// # Errors
-    /// Once, if the connection was lost or failed instead of being closed; after that it returns `None`.
+    /// Once, if the connection was lost or failed instead of being closed; after that it returns
+    /// `None`.
     pub async fn next(&mut self) -> Result<Option<Message>, ConnectionError> {
         while let Some(event) = self.next_event().await {
             match event {
@@ -289,8 +307,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketReceiver<S> {
         Ok(None)
     }
 
-    /// The next event: also Pings (which are answered already), Pongs and the steps of the closing handshake. `None` when
-    /// the connection is over. Cancel-safe.
+    /// The next event: also Pings (which are answered already), Pongs and the steps of the closing
+    /// handshake. `None` when the connection is over. Cancel-safe.
     pub async fn next_event(&mut self) -> Option<Event> {
         poll_fn(|cx| self.shared.poll(Side::Receiver, cx, Inner::poll_event)).await
     }
@@ -300,201 +318,6 @@ impl<S> Drop for WebSocketReceiver<S> {
     fn drop(&mut self) {
         self.shared.lock().receiver = Receiver::Gone;
         self.shared.wakers.wake_side(Side::Sender);
-    }
-}
-
-/// What both halves share.
-pub(crate) struct Shared<S> {
-    inner: Mutex<Inner<S>>,
-    wakers: Arc<Wakers>,
-    /// The driver's one waker: `wakers` in another form.
-    waker: Waker,
-}
-
-struct Inner<S> {
-    driver: Driver<S>,
-    closure: Option<Closure>,
-    receiver: Receiver,
-}
-
-/// Whether anybody takes the events.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Receiver {
-    Present,
-    Gone,
-}
-
-#[derive(Clone, Copy)]
-enum Side {
-    Sender,
-    Receiver,
-}
-
-impl<S> Shared<S> {
-    fn new(driver: Driver<S>) -> Self {
-        let wakers = Arc::new(Wakers::default());
-        Self {
-            inner: Mutex::new(Inner {
-                driver,
-                closure: None,
-                receiver: Receiver::Present,
-            }),
-            waker: Waker::from(Arc::clone(&wakers)),
-            wakers,
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner<S>> {
-        // A panic elsewhere leaves the state machine as valid as it was.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Polls for one half, whose task is woken whenever the driver wants to be polled again.
-    fn poll<T>(
-        &self,
-        side: Side,
-        cx: &mut Context<'_>,
-        poll: impl FnOnce(&mut Inner<S>, &mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
-        self.wakers.register(side, cx.waker());
-        let mut inner = self.lock();
-        let result = poll(&mut inner, &mut Context::from_waker(&self.waker));
-        let ended = inner.driver.connection().is_terminated();
-        drop(inner);
-        if ended {
-            // Whichever half found out, the other one has something to learn.
-            self.wakers.wake_side(side.other());
-        }
-        result
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
-    /// Starts the closing handshake from outside of both halves, which then go on with it.
-    pub(crate) fn close(&self, frame: CloseFrame) {
-        let mut inner = self.lock();
-        inner.driver.close(Some(frame));
-        let _ = inner
-            .driver
-            .poll_flush(&mut Context::from_waker(&self.waker));
-        drop(inner);
-        self.wakers.wake_all();
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        let event = ready!(self.driver.poll_event(cx));
-        if let Some(Event::Closed(closure)) = &event {
-            self.closure = Some(closure.clone());
-        }
-        Poll::Ready(event)
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.receiver == Receiver::Gone {
-            // Nobody takes the events: they are dropped, so that pings are answered and the end is noticed.
-            while let Poll::Ready(Some(_)) = self.poll_event(cx) {}
-        }
-        self.driver.poll_flush(cx)
-    }
-
-    fn poll_feed(
-        &mut self,
-        cx: &mut Context<'_>,
-        message: &mut Option<Message>,
-    ) -> Poll<Result<(), SendError>> {
-        if self.is_congested() && self.poll_flush(cx).is_pending() && self.is_congested() {
-            return Poll::Pending;
-        }
-        while let Some(next) = message.take() {
-            match self.driver.send(next) {
-                Err(SendError {
-                    refusal: Refusal::Full,
-                    message: refused,
-                }) => {
-                    *message = Some(refused);
-                    // When nothing waits any more, a message of any size is accepted.
-                    ready!(self.poll_flush(cx));
-                }
-                result => return Poll::Ready(result),
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Whether a message has to wait. One that will be refused has not.
-    fn is_congested(&self) -> bool {
-        let connection = self.driver.connection();
-        connection.state() == State::Open && connection.buffered_amount() > HIGH_WATER
-    }
-
-    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(self.poll_flush(cx));
-        match self.receiver {
-            Receiver::Present => Poll::Ready(()),
-            Receiver::Gone if self.driver.connection().is_terminated() => Poll::Ready(()),
-            Receiver::Gone => Poll::Pending,
-        }
-    }
-}
-
-/// The wakers of both halves' tasks, as one.
-#[derive(Default)]
-struct Wakers {
-    slots: Mutex<[Option<Waker>; 2]>,
-}
-
-impl Wakers {
-    fn register(&self, side: Side, waker: &Waker) {
-        let mut slots = self.lock();
-        match side.slot(&mut slots) {
-            Some(present) => present.clone_from(waker),
-            empty => *empty = Some(waker.clone()),
-        }
-    }
-
-    fn wake_side(&self, side: Side) {
-        let waker = side.slot(&mut self.lock()).take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    fn wake_all(&self) {
-        self.wake_side(Side::Sender);
-        self.wake_side(Side::Receiver);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, [Option<Waker>; 2]> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Wake for Wakers {
-    fn wake(self: Arc<Self>) {
-        self.wake_all();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.wake_all();
-    }
-}
-
-impl Side {
-    fn other(self) -> Self {
-        match self {
-            Self::Sender => Self::Receiver,
-            Self::Receiver => Self::Sender,
-        }
-    }
-
-    fn slot(self, slots: &mut [Option<Waker>; 2]) -> &mut Option<Waker> {
-        let [sender, receiver] = slots;
-        match self {
-            Self::Sender => sender,
-            Self::Receiver => receiver,
-        }
     }
 }
 
@@ -520,5 +343,40 @@ impl<S> fmt::Debug for WebSocketReceiver<S> {
         f.debug_struct("WebSocketReceiver")
             .field("closure", &self.closure())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::protocol::{Config, Connection, Role};
+
+    #[tokio::test]
+    async fn a_failed_write_of_the_sender_wakes_the_receiver() {
+        // Of this stream, the read half waits for ever and the write half is broken.
+        let (input, _silent) = tokio::io::duplex(64);
+        let (output, gone) = tokio::io::duplex(64);
+        drop(gone);
+        let stream = tokio::io::join(input, output);
+        let socket = WebSocket::from(Established {
+            driver: Driver::new(stream, Connection::new(Role::Client, Config::default())),
+            negotiated: Negotiated {
+                resource: "/".into(),
+                subprotocol: None,
+                extensions: String::new(),
+                headers: Headers::new(),
+                peer_addr: None,
+            },
+        });
+        let (mut sender, mut receiver) = socket.split();
+        let receiving = tokio::spawn(async move { receiver.next().await });
+        tokio::task::yield_now().await;
+        sender.send("x").await.unwrap();
+        let end = tokio::time::timeout(std::time::Duration::from_secs(10), receiving).await;
+        assert!(matches!(
+            end.unwrap().unwrap(),
+            Err(ConnectionError::Transport(_))
+        ));
     }
 }

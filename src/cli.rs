@@ -1,0 +1,114 @@
+//! The command line.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use url::Url;
+
+/// Runs scripts that speak WebSocket, and serves them.
+#[derive(Debug, Parser)]
+#[command(name = "we", version, about, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a script until it has nothing left to do
+    Run(Run),
+    /// Run the code given on the command line
+    Eval(Eval),
+    /// Serve WebSockets that send every message back
+    Echo(Echo),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) script: ScriptOptions,
+
+    /// Take FILE for a module. A name that ends in .mjs is one without this
+    #[arg(long)]
+    pub(crate) module: bool,
+
+    /// The script; `-` reads it from standard input
+    pub(crate) file: OsString,
+
+    /// What the script finds in `scriptArgs`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) args: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Eval {
+    #[command(flatten)]
+    pub(crate) script: ScriptOptions,
+
+    /// Take CODE for a module: `import` and top-level `await` work
+    #[arg(long)]
+    pub(crate) module: bool,
+
+    /// The JavaScript to run
+    pub(crate) code: String,
+
+    /// What the script finds in `scriptArgs`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) args: Vec<String>,
+}
+
+/// What the operator decides about a script. None of it can be reached from the script.
+#[derive(Debug, Args)]
+pub(crate) struct ScriptOptions {
+    /// The URL that the script believes it came from: relative URLs are resolved against it, and its origin is
+    /// sent as `Origin`
+    #[arg(long, value_name = "URL")]
+    pub(crate) location: Option<Url>,
+
+    /// Trust the certificates in this PEM file too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Vec<PathBuf>,
+
+    /// Do not verify the certificates of servers. For tests only: anybody can listen in
+    #[arg(long)]
+    pub(crate) insecure: bool,
+
+    /// Give the script a function gc() that collects garbage
+    #[arg(long)]
+    pub(crate) expose_gc: bool,
+
+    /// Tell on stderr what the network does
+    #[arg(long)]
+    pub(crate) trace_net: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Echo {
+    /// The address to listen at; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9001")]
+    pub(crate) listen: SocketAddr,
+
+    /// Serve wss: with a certificate for localhost made for this run, or with --cert and --key
+    #[arg(long)]
+    pub(crate) tls: bool,
+
+    /// The certificate chain, a PEM file
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "key"])]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// The certificate's private key, a PEM file
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "cert"])]
+    pub(crate) key: Option<PathBuf>,
+
+    /// Write the certificate that was made to this file, for `we run --ca FILE`
+    #[arg(long, value_name = "FILE", requires = "tls", conflicts_with = "cert")]
+    pub(crate) save_cert: Option<PathBuf>,
+
+    /// A subprotocol that the server speaks; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) subprotocol: Vec<String>,
+
+    /// Accept web pages of this origin only; may be given several times. Without it all are accepted
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) origin: Vec<String>,
+}

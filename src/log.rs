@@ -1,0 +1,41 @@
+//! What the operator sees: the libraries' `tracing` events as lines on stderr.
+//!
+//! A warning or an error looks as a complaint of the shell itself does, `we: what happened`; details, which
+//! `--trace-net` or the environment variable `WE_LOG` turns on, carry their level.
+
+use std::{fmt, io::IsTerminal};
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    registry::LookupSpan,
+};
+
+/// Starts to listen, at the levels of `WE_LOG` (in the form `we=debug`), or else of `default`.
+pub(crate) fn start(default: &str) {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_env("WE_LOG").unwrap_or_else(|_| EnvFilter::new(default)))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .event_format(Lines)
+        .init();
+}
+
+struct Lines;
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        writer.write_str("we: ")?;
+        let level = *event.metadata().level();
+        if level > Level::WARN {
+            write!(writer, "[{}] ", level.as_str().to_ascii_lowercase())?;
+        }
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}

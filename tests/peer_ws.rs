@@ -1,0 +1,83 @@
+//! Against an implementation that nobody here wrote: the `ws` package of npm, as server and as client.
+//!
+//! `WE_PEERS` names a folder in which `npm install ws` has run; CI sets it. Without it these tests say so and pass.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use common::{script, wait, we};
+
+/// A program of fixtures/peers under Node.js, or `None` if there is nothing to run it with.
+fn peer(name: &str, args: &[&str]) -> Option<Child> {
+    let Some(folder) = std::env::var_os("WE_PEERS").map(PathBuf::from) else {
+        assert!(std::env::var_os("CI").is_none(), "CI must set WE_PEERS");
+        eprintln!("skipped: WE_PEERS is not set (a folder in which `npm install ws` has run)");
+        return None;
+    };
+    let program: PathBuf = [env!("CARGO_MANIFEST_DIR"), "fixtures", "peers", name].iter().collect();
+    let child = Command::new("node")
+        .arg(program)
+        .args(args)
+        .env("NODE_PATH", folder.join("node_modules"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    Some(child)
+}
+
+/// A child that does not outlive the test.
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_script_talks_to_a_ws_server() {
+    let Some(mut server) = peer("ws_server.cjs", &[]) else { return };
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let _server = Guard(server);
+    let port = lines.next().unwrap().unwrap();
+    let output = we(&["run", &script("peer.js"), &format!("ws://127.0.0.1:{port}")]);
+    assert_eq!(
+        output.lines(),
+        [
+            "/echo open:chat  text ü€😀 65536 [1,2,3]/3 [9,9,9,9]/16777216 [98,108,111,98]/4 true 3000 enough",
+            "/fragments open: one two three [1,2,3]/3 true 1005 ",
+            "/bye open: true 4002 server says bye",
+            "/terminate open: error false 1006 ",
+        ],
+        "{output:?}"
+    );
+    let seen: Vec<String> = lines.by_ref().map(Result::unwrap).take(3).collect();
+    assert_eq!(seen, ["close 3000 enough", "pong between", "close 1005 "]);
+}
+
+#[test]
+fn a_ws_client_talks_to_our_server() {
+    let mut echo = Command::new(env!("CARGO_BIN_EXE_we"))
+        .args(["echo", "--listen", "127.0.0.1:0", "--subprotocol", "chat"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(echo.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let _echo = Guard(echo);
+    let url = line.trim().strip_prefix("listening on ").unwrap();
+    let Some(mut client) = peer("ws_client.cjs", &[url]) else { return };
+    let lines = BufReader::new(client.stdout.take().unwrap()).lines();
+    let mut client = Guard(client);
+    let lines: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(lines, [r#"open chat """#, "pong ping", "close 14 3001 read all"]);
+    assert!(wait(&mut client.0).unwrap().success());
+}
