@@ -141,6 +141,8 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use crate::testing::cases;
 
     #[test]
@@ -172,5 +174,67 @@ mod tests {
                 "25,true,DataCloneError: m,string,20",
             ),
         ]);
+    }
+
+    /// Calls everything that the platform defines on everything that it might not expect.
+    #[test]
+    fn hostile_receivers_and_arguments_throw_and_do_not_panic() {
+        let script = r#"
+            const thrower = { valueOf() { throw 1 }, toString() { throw 2 }, [Symbol.iterator]() { throw 3 } };
+            const traps = new Proxy({}, { get() { throw 4 }, ownKeys() { throw 5 }, getPrototypeOf() { throw 6 } });
+            const { proxy: revoked, revoke } = Proxy.revocable({}, {}); revoke();
+            const detached = new ArrayBuffer(8), ofDetached = new Uint8Array(detached); detached.transfer();
+            const shrunk = new ArrayBuffer(8, { maxByteLength: 8 }), outOfBounds = new DataView(shrunk, 4, 4); shrunk.resize(1);
+            const endless = { [Symbol.iterator]: () => ({ next: () => ({ get done() { throw 7 } }) }) };
+            const controller = new AbortController();
+            const values = [
+                undefined, null, true, -1, 1.5, 2 ** 53, NaN, 1n, '', 'a', '\ud800', 'x:/', Symbol(), {}, [], [[]], [['a', 'b']],
+                () => { throw 8 }, class {}, thrower, traps, revoked, detached, ofDetached, shrunk, outOfBounds, endless,
+                new SharedArrayBuffer(4), new Uint8Array(new SharedArrayBuffer(4)), globalThis, Object.create(null),
+                { signal: controller.signal, transfer: [ofDetached.buffer], stream: true, fatal: true },
+                new Blob(['x']), new URL('x:/y'), new URLSearchParams('a=b'), new URLSearchParams('a=b').keys(), new EventTarget(),
+                new Event('x'), new CustomEvent('x'), controller, controller.signal, new TextEncoder(), new TextDecoder(),
+                new DOMException(), performance,
+            ];
+            let calls = 0;
+            const attempt = f => { calls++; try { const r = f(); if (r instanceof Promise) r.catch(() => {}) } catch {} };
+            const skipped = ['setTimeout', 'setInterval', 'reportError', 'queueMicrotask', 'error', 'rejection'];
+            const members = new Set();
+            const interfaces = Object.getOwnPropertyNames(globalThis).filter(name =>
+                typeof globalThis[name] === 'function' && !skipped.includes(name) && !builtIns.includes(name));
+            for (const name of interfaces) {
+                const f = globalThis[name];
+                for (const object of [f, f.prototype]) {
+                    for (const key of object ? Reflect.ownKeys(object) : []) {
+                        const { get, set, value } = Object.getOwnPropertyDescriptor(object, key);
+                        for (const member of [get, set, value]) if (typeof member === 'function' && member !== f) members.add(member);
+                    }
+                }
+                if (f.prototype) {
+                    for (const a of values) { attempt(() => new f(a)); for (const b of values) attempt(() => new f(a, b)) }
+                } else {
+                    members.add(f);
+                }
+            }
+            for (const member of members) {
+                for (const receiver of values) {
+                    attempt(() => member.call(receiver));
+                    for (const argument of values) attempt(() => member.call(receiver, argument, values[calls % values.length]));
+                }
+            }
+            calls > 100000
+        "#;
+        // What the language itself brings is not ours to test.
+        let mut bare = boa_engine::Context::default();
+        let built_ins = "JSON.stringify(Object.getOwnPropertyNames(globalThis))";
+        let built_ins = bare
+            .eval(boa_engine::Source::from_bytes(built_ins))
+            .unwrap();
+        let built_ins = built_ins
+            .to_string(&mut bare)
+            .unwrap()
+            .to_std_string_lossy();
+        let script = format!("const builtIns = {built_ins}; {script}");
+        assert_eq!(crate::testing::eval(&script).as_deref(), Ok("true"));
     }
 }
