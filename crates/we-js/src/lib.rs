@@ -10,6 +10,7 @@ mod encoding;
 pub mod event_loop;
 mod file;
 mod network;
+mod performance;
 mod platform;
 mod structured_clone;
 #[cfg(test)]

@@ -1,7 +1,11 @@
 //! What ties the platform together in one context: the state that natives find through their `Context`, and
 //! [`install`], which defines every interface and global.
 
-use std::{cell::Cell, rc::Rc, time::Instant};
+use std::{
+    cell::Cell,
+    rc::Rc,
+    time::{Instant, SystemTime},
+};
 
 use boa_engine::{
     Context, JsError, JsResult, JsValue, context::intrinsics::Intrinsics, object::JsObject,
@@ -20,6 +24,7 @@ use crate::{
     event_loop::{EventResult, LoopHost},
     file::Blob,
     network::{SocketEvent, SocketId},
+    performance::Performance,
     structured_clone,
     url::{Url, UrlSearchParams},
     websocket::{self, WebSocket},
@@ -29,6 +34,8 @@ use crate::{
 pub(crate) struct Platform {
     /// <https://w3c.github.io/hr-time/#dfn-time-origin>
     time_origin: Instant,
+    /// The same by the wall clock, in milliseconds since 1970.
+    time_origin_of_wall_clock: f64,
     /// Whether the global object is [in error reporting mode][mode]: an error in an `error` listener does not
     /// fire another event.
     ///
@@ -40,6 +47,9 @@ impl Platform {
     fn new() -> Rc<Self> {
         Rc::new(Self {
             time_origin: Instant::now(),
+            time_origin_of_wall_clock: SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0.0, |time| time.as_secs_f64() * 1000.0),
             reports_error: Cell::new(false),
         })
     }
@@ -50,6 +60,11 @@ impl Platform {
             .get_data::<Rc<Self>>()
             .cloned()
             .unwrap_or_else(Self::new)
+    }
+
+    /// The time origin in milliseconds since 1970: `performance.timeOrigin`.
+    pub(crate) fn time_origin(&self) -> f64 {
+        self.time_origin_of_wall_clock
     }
 
     /// Milliseconds since the time origin, with their fraction: `performance.now()` and `event.timeStamp`.
@@ -111,6 +126,7 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
     register::<AbortSignal>(context)?;
     register::<AbortController>(context)?;
     register::<Blob>(context)?;
+    register::<Performance>(context)?;
     register::<WebSocket>(context)?;
     register::<TextEncoder>(context)?;
     register::<TextDecoder>(context)?;
@@ -125,6 +141,8 @@ pub(crate) fn install(context: &mut Context) -> JsResult<()> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use crate::testing::cases;
 
     #[test]
@@ -156,5 +174,67 @@ mod tests {
                 "25,true,DataCloneError: m,string,20",
             ),
         ]);
+    }
+
+    /// Calls everything that the platform defines on everything that it might not expect.
+    #[test]
+    fn hostile_receivers_and_arguments_throw_and_do_not_panic() {
+        let script = r#"
+            const thrower = { valueOf() { throw 1 }, toString() { throw 2 }, [Symbol.iterator]() { throw 3 } };
+            const traps = new Proxy({}, { get() { throw 4 }, ownKeys() { throw 5 }, getPrototypeOf() { throw 6 } });
+            const { proxy: revoked, revoke } = Proxy.revocable({}, {}); revoke();
+            const detached = new ArrayBuffer(8), ofDetached = new Uint8Array(detached); detached.transfer();
+            const shrunk = new ArrayBuffer(8, { maxByteLength: 8 }), outOfBounds = new DataView(shrunk, 4, 4); shrunk.resize(1);
+            const endless = { [Symbol.iterator]: () => ({ next: () => ({ get done() { throw 7 } }) }) };
+            const controller = new AbortController();
+            const values = [
+                undefined, null, true, -1, 1.5, 2 ** 53, NaN, 1n, '', 'a', '\ud800', 'x:/', Symbol(), {}, [], [[]], [['a', 'b']],
+                () => { throw 8 }, class {}, thrower, traps, revoked, detached, ofDetached, shrunk, outOfBounds, endless,
+                new SharedArrayBuffer(4), new Uint8Array(new SharedArrayBuffer(4)), globalThis, Object.create(null),
+                { signal: controller.signal, transfer: [ofDetached.buffer], stream: true, fatal: true },
+                new Blob(['x']), new URL('x:/y'), new URLSearchParams('a=b'), new URLSearchParams('a=b').keys(), new EventTarget(),
+                new Event('x'), new CustomEvent('x'), controller, controller.signal, new TextEncoder(), new TextDecoder(),
+                new DOMException(), performance,
+            ];
+            let calls = 0;
+            const attempt = f => { calls++; try { const r = f(); if (r instanceof Promise) r.catch(() => {}) } catch {} };
+            const skipped = ['setTimeout', 'setInterval', 'reportError', 'queueMicrotask', 'error', 'rejection'];
+            const members = new Set();
+            const interfaces = Object.getOwnPropertyNames(globalThis).filter(name =>
+                typeof globalThis[name] === 'function' && !skipped.includes(name) && !builtIns.includes(name));
+            for (const name of interfaces) {
+                const f = globalThis[name];
+                for (const object of [f, f.prototype]) {
+                    for (const key of object ? Reflect.ownKeys(object) : []) {
+                        const { get, set, value } = Object.getOwnPropertyDescriptor(object, key);
+                        for (const member of [get, set, value]) if (typeof member === 'function' && member !== f) members.add(member);
+                    }
+                }
+                if (f.prototype) {
+                    for (const a of values) { attempt(() => new f(a)); for (const b of values) attempt(() => new f(a, b)) }
+                } else {
+                    members.add(f);
+                }
+            }
+            for (const member of members) {
+                for (const receiver of values) {
+                    attempt(() => member.call(receiver));
+                    for (const argument of values) attempt(() => member.call(receiver, argument, values[calls % values.length]));
+                }
+            }
+            calls > 100000
+        "#;
+        // What the language itself brings is not ours to test.
+        let mut bare = boa_engine::Context::default();
+        let built_ins = "JSON.stringify(Object.getOwnPropertyNames(globalThis))";
+        let built_ins = bare
+            .eval(boa_engine::Source::from_bytes(built_ins))
+            .unwrap();
+        let built_ins = built_ins
+            .to_string(&mut bare)
+            .unwrap()
+            .to_std_string_lossy();
+        let script = format!("const builtIns = {built_ins}; {script}");
+        assert_eq!(crate::testing::eval(&script).as_deref(), Ok("true"));
     }
 }

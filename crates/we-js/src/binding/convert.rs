@@ -4,6 +4,8 @@
 //! A conversion may run script (`toString`, `valueOf`, getters, iterators), so all arguments are
 //! converted before any state is borrowed.
 
+use std::collections::HashMap;
+
 use boa_engine::{
     Context, JsNativeError, JsResult, JsString, JsSymbol, JsValue, js_string, object::JsObject,
 };
@@ -234,6 +236,7 @@ pub(crate) fn usv_string_record(
 ) -> JsResult<Vec<(String, String)>> {
     let descriptor_of = Primordials::get(context, |it| &it.object_get_own_property_descriptor)?;
     let mut record: Vec<(String, String)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     // 3.
     let keys = object.own_property_keys(context)?;
     // 4.
@@ -255,7 +258,9 @@ pub(crate) fn usv_string_record(
         let name = usv_string(&JsValue::from(&key), context)?;
         let value = object.get(key, context)?;
         let value = usv_string(&value, context)?;
-        match record.iter_mut().find(|(other, _)| *other == name) {
+        // Names that differ in lone surrogates only are the same by now: the last value counts.
+        let place = *places.entry(name.clone()).or_insert(record.len());
+        match record.get_mut(place) {
             Some((_, before)) => *before = value,
             None => record.push((name, value)),
         }

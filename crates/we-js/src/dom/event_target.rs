@@ -16,6 +16,7 @@ use super::{
 use crate::{
     abort::{self, AbortSignal},
     binding::{Definition, Dictionary, Interface, NewTarget, This},
+    performance::Performance,
     websocket::WebSocket,
 };
 
@@ -47,6 +48,7 @@ pub(crate) enum TargetKind {
     /// The global object.
     Global(GlobalScope),
     AbortSignal(AbortSignal),
+    Performance(Performance),
     WebSocket(WebSocket),
 }
 

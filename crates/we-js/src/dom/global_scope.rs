@@ -7,7 +7,10 @@ use boa_gc::{Finalize, Trace};
 use super::{
     EventTarget, EventTargetObject, TargetKind, event_handler, report::report_exception_value,
 };
-use crate::binding::{Definition, Interface};
+use crate::{
+    binding::{Definition, Interface},
+    performance,
+};
 
 /// What the global object of a script is besides an event target.
 #[derive(Trace, Finalize)]
@@ -29,6 +32,7 @@ impl Interface for GlobalScope {
         idl.inherits::<EventTarget>()?;
         let global = idl.context().global_object();
         idl.property(js_string!("self"), global, Attribute::all());
+        performance::define_attribute(idl);
         event_handler::define(idl, "onerror");
         event_handler::define(idl, "onunhandledrejection");
         event_handler::define(idl, "onrejectionhandled");

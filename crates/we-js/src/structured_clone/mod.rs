@@ -1,6 +1,6 @@
 //! Structured clone: <https://html.spec.whatwg.org/multipage/structured-data.html>
 //!
-//! A value is [serialized](serialize) to a [`Record`], which refers to no JavaScript and can be sent to
+//! A value is [serialized](serialize) to a [`Record`](record::Record), which refers to no JavaScript and can be sent to
 //! another thread, and [deserialized](deserialize) from it in whatever context is current there. Neither
 //! direction recurses: how deeply a value is nested does not matter to the native stack.
 
@@ -15,7 +15,6 @@ mod tests;
 use boa_engine::{Context, JsArgs, JsError, JsNativeError, JsResult, object::JsObject};
 
 pub(crate) use deserialize::deserialize;
-pub(crate) use record::Record;
 pub(crate) use serialize::serialize;
 
 use crate::{

@@ -4,8 +4,7 @@ use std::cell::RefCell;
 
 use ::url::{Url as Record, quirks};
 use boa_engine::{
-    Context, JsArgs, JsData, JsNativeError, JsResult, JsString, JsValue, js_string,
-    object::JsObject,
+    Context, JsArgs, JsData, JsNativeError, JsResult, JsString, JsValue, object::JsObject,
 };
 use boa_gc::{Finalize, GcRefCell, Trace};
 

@@ -1,0 +1,135 @@
+//! `Performance`: <https://w3c.github.io/hr-time/#sec-performance>
+
+use boa_engine::{
+    Context, JsData, JsResult, JsValue, js_string,
+    object::{JsObject, ObjectInitializer},
+    property::{Attribute, PropertyDescriptor},
+};
+use boa_gc::{Finalize, Trace};
+
+use crate::{
+    binding::{self, Definition, Interface},
+    dom::{EventTarget, EventTargetObject, TargetKind, global_scope::GlobalScope},
+    platform::Platform,
+};
+
+/// A `Performance` has no state: its clock is the platform's.
+#[derive(Trace, Finalize)]
+pub(crate) struct Performance;
+
+impl Interface for Performance {
+    const NAME: &'static str = "Performance";
+    type Root = EventTargetObject;
+
+    fn project(root: &EventTargetObject) -> Option<&Self> {
+        if let TargetKind::Performance(performance) = &root.kind {
+            Some(performance)
+        } else {
+            None
+        }
+    }
+
+    fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
+        idl.inherits::<EventTarget>()?;
+        idl.operation("now", 0, |_, _, context| Ok(Platform::of(context).now()));
+        idl.readonly("timeOrigin", |_, context| {
+            Ok(Platform::of(context).time_origin())
+        });
+        // https://w3c.github.io/hr-time/#dom-performance-tojson
+        idl.operation("toJSON", 0, |_, _, context| {
+            let time_origin = Platform::of(context).time_origin();
+            Ok(ObjectInitializer::new(context)
+                .property(js_string!("timeOrigin"), time_origin, Attribute::all())
+                .build())
+        });
+        Ok(())
+    }
+}
+
+/// The realm's only `Performance`, from when a script first asked for it.
+#[derive(Trace, Finalize, JsData)]
+struct SameObject(JsObject);
+
+/// `[Replaceable] readonly attribute Performance performance`
+pub(crate) fn define_attribute(idl: &mut Definition<'_, GlobalScope>) {
+    idl.attribute(
+        "performance",
+        |_, context| performance(context),
+        // https://webidl.spec.whatwg.org/#Replaceable
+        |this, value, context| {
+            let replacement = PropertyDescriptor::builder()
+                .value(value.clone())
+                .writable(true)
+                .enumerable(true)
+                .configurable(true);
+            this.object().define_property_or_throw(
+                js_string!("performance"),
+                replacement,
+                context,
+            )?;
+            Ok(())
+        },
+    );
+}
+
+fn performance(context: &mut Context) -> JsResult<JsValue> {
+    let known = context
+        .realm()
+        .host_defined()
+        .get::<SameObject>()
+        .map(|same| same.0.clone());
+    if let Some(object) = known {
+        return Ok(object.into());
+    }
+    let root = EventTargetObject::new(TargetKind::Performance(Performance));
+    let object = binding::create::<Performance>(root, context)?
+        .object()
+        .clone();
+    let realm = context.realm().clone();
+    realm.host_defined_mut().insert(SameObject(object.clone()));
+    Ok(object.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::cases;
+
+    #[test]
+    fn now_is_monotonic_and_counts_from_the_time_origin() {
+        cases(&[
+            (
+                "const a = performance.now(), b = performance.now(); [typeof a, 0 < a, a <= b, Number.isInteger(a)].join()",
+                "number,true,true,false",
+            ),
+            (
+                "Math.abs(performance.timeOrigin + performance.now() - Date.now()) < 1000",
+                "true",
+            ),
+            (
+                "const e = new Event('x').timeStamp; e <= performance.now() && performance.now() - e < 1000",
+                "true",
+            ),
+            (
+                "JSON.stringify(performance) === `{\"timeOrigin\":${performance.timeOrigin}}`",
+                "true",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn it_is_one_replaceable_event_target() {
+        cases(&[
+            (
+                "[performance === self.performance, performance instanceof EventTarget, String(performance)].join()",
+                "true,true,[object Performance]",
+            ),
+            ("error(() => new Performance())", "TypeError"),
+            ("error(() => (0, performance.now)())", "TypeError"),
+            ("performance = 1; performance", "1"),
+            (
+                "const d = Object.getOwnPropertyDescriptor(globalThis, 'performance'); [d.get.name, typeof d.set, d.enumerable].join()",
+                "get performance,function,true",
+            ),
+        ]);
+    }
+}
