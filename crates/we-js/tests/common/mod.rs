@@ -23,11 +23,7 @@ pub struct Outcome {
 
 /// Runs `script` until nothing is pending.
 pub fn run(script: &str) -> Outcome {
-    run_with(script, Options::default(), |_| {})
-}
-
-/// The same with options, and with a last step of preparation.
-pub fn run_with(script: &str, mut options: Options, prepare: impl FnOnce(&mut Context)) -> Outcome {
+    let mut options = Options::default();
     let uncaught = Rc::new(RefCell::new(Vec::new()));
     let reports = uncaught.clone();
     options.error_reporter = ErrorReporter::new(move |error| {
@@ -47,7 +43,6 @@ pub fn run_with(script: &str, mut options: Options, prepare: impl FnOnce(&mut Co
     context
         .register_global_callable(js_string!("log"), 0, NativeFunction::from_fn_ptr(log))
         .unwrap();
-    prepare(&mut context);
     if let Err(error) = context.eval(Source::from_bytes(script)) {
         panic!("the script threw {error}");
     }
