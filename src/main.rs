@@ -8,7 +8,7 @@ mod echo;
 mod log;
 mod script;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 
@@ -37,8 +37,13 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Writes to stderr. Where that cannot be written to there is nobody to tell.
+fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
 /// One line on stderr, in the form that all problems of a user's making have.
 fn complain(problem: impl std::fmt::Display) -> u8 {
-    eprintln!("we: {problem}");
+    say(format_args!("we: {problem}"));
     FAILURE
 }

@@ -16,7 +16,7 @@ use we_net::{Client, transport::TlsConfig};
 use crate::{
     FAILURE, INTERRUPTED, SUCCESS,
     cli::{Eval, Run, ScriptOptions},
-    complain,
+    complain, say,
 };
 
 /// The stack of the thread that scripts run on. The engine's parser takes some 20 KiB for each level of nesting;
@@ -46,10 +46,12 @@ pub(crate) fn run(command: Run) -> u8 {
         ScriptKind::of_file(&path)
     };
     let text = if path == Path::new("-") {
-        let mut text = String::new();
-        if let Err(error) = std::io::stdin().lock().read_to_string(&mut text) {
+        let mut bytes = Vec::new();
+        if let Err(error) = std::io::stdin().lock().read_to_end(&mut bytes) {
             return complain(format_args!("cannot read standard input: {error}"));
         }
+        // As the text of a file is decoded.
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         Text::Given {
             text,
             name: "[stdin]",
@@ -155,7 +157,7 @@ fn options(chosen: &ScriptOptions, failed: &Rc<Cell<bool>>) -> Result<Options, S
     let failed = failed.clone();
     options.error_reporter = ErrorReporter::new(move |error| {
         failed.set(true);
-        eprintln!("{error}");
+        say(error);
     });
     Ok(options)
 }
@@ -216,6 +218,7 @@ fn shut_down_on_ctrl_c(event_loop: &EventLoop) {
         runtime.block_on(async {
             tokio::signal::ctrl_c().await?;
             handle.request_shutdown();
+            say("we: closing connections; press Ctrl-C again to stop at once");
             tokio::signal::ctrl_c().await?;
             std::process::exit(INTERRUPTED.into());
         })

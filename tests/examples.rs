@@ -2,14 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 #[test]
 fn the_chat_is_held() {
-    let output = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "--example", "chat"])
-        .output()
-        .unwrap();
+    // `cargo test` has built it, beside the shell.
+    let example = Path::new(env!("CARGO_BIN_EXE_we"))
+        .with_file_name("examples")
+        .join("chat");
+    assert!(example.exists(), "build it first: cargo build --examples");
+    let output = Command::new(example).output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<_> = stdout.lines().collect();
     assert!(output.status.success(), "{stdout}");

@@ -199,13 +199,21 @@ fn modules_import_each_other_and_know_their_url() {
 fn a_location_gives_relative_urls_and_an_origin() {
     let server = Server::start(Scheme::Ws);
     let location = server.url("/page/index.html").replacen("ws", "http", 1);
-    let code = "const ws = new WebSocket('../echo'); console.log(ws.url === scriptArgs[0]); ws.onopen = () => ws.close()";
-    let output = we(&["eval", "--location", &location, code, &server.url("/echo")]);
-    assert_eq!(
-        (output.stdout.as_str(), output.code),
-        ("true\n", Some(0)),
-        "{output:?}"
-    );
+    let origin = server.url("").replacen("ws", "http", 1);
+    // `/origin` sends the Origin that the request had.
+    let code = "const ws = new WebSocket('../origin'); console.log(ws.url === scriptArgs[0]); \
+                ws.onmessage = ({ data }) => { console.log(data); ws.close() }";
+    let output = we(&[
+        "eval",
+        "--location",
+        &location,
+        code,
+        &server.url("/origin"),
+    ]);
+    assert_eq!(output.lines(), ["true", &origin], "{output:?}");
+    let code = "new WebSocket(scriptArgs[0]).onmessage = ({ data, target }) => { console.log(data); target.close() }";
+    let output = we(&["eval", code, &server.url("/origin")]);
+    assert_eq!(output.lines(), ["none"], "{output:?}");
 }
 
 #[test]
@@ -364,16 +372,11 @@ fn ctrl_c_closes_open_sockets_with_1001() {
 #[test]
 fn an_open_socket_keeps_the_shell_and_nothing_else_does() {
     let server = Server::start(Scheme::Ws);
-    let output = we(&[
-        "eval",
-        "new WebSocket(scriptArgs[0]); console.log('started')",
-        &server.url("/deliver/3"),
-    ]);
-    assert_eq!(
-        (output.stdout.as_str(), output.code),
-        ("started\n", Some(0)),
-        "{output:?}"
-    );
+    // Nothing in the script waits for the server, which ends the connection after its 300 messages.
+    let code = "new WebSocket(scriptArgs[0]).onclose = ({ code }) => console.log('closed', code); console.log('started')";
+    let output = we(&["eval", code, &server.url("/deliver/300")]);
+    assert_eq!(output.lines(), ["started", "closed 1000"], "{output:?}");
+    assert_eq!(output.code, Some(0), "{output:?}");
     let output = we(&[
         "eval",
         "new EventTarget; new Promise(() => {}); console.log('nothing pending')",
@@ -383,4 +386,53 @@ fn an_open_socket_keeps_the_shell_and_nothing_else_does() {
         ("nothing pending\n", Some(0)),
         "{output:?}"
     );
+}
+
+#[test]
+fn values_that_cannot_be_shown_are_reported_all_the_same() {
+    let deep =
+        "let a = {}; for (let i = 0; i < 20000; i++) a = { a }; a.toString = () => { throw 1 }; ";
+    for code in [
+        "throw a",
+        "reportError(a)",
+        "Promise.reject(a)",
+        "let o = Object.create(null); o.a = a; throw o",
+    ] {
+        let output = we(&[
+            "eval",
+            &format!("setTimeout(() => console.log('goes on')); {deep}{code}"),
+        ]);
+        assert_eq!(output.code, Some(1), "{code}: {output:?}");
+        assert!(
+            output.stdout == "goes on\n" && output.stderr.contains("cannot be made a string"),
+            "{code}: {output:?}"
+        );
+    }
+    let file = Scratch::new("number.js", "function f() {\n  throw 1;\n}\nf();\n");
+    let output = we(&["run", file.path()]);
+    assert!(
+        output.stderr.starts_with("Uncaught 1\n") && output.stderr.contains("number.js:2:"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn stderr_that_cannot_be_written_to_changes_no_exit_code() {
+    let full = || {
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
+    for (args, code) in [
+        (&["eval", "throw new Error('x')"][..], 1),
+        (&["run", "no-such-file.js"], 1),
+    ] {
+        let status = Command::new(env!("CARGO_BIN_EXE_we"))
+            .args(args)
+            .stderr(full())
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(code), "{args:?}");
+    }
 }

@@ -139,6 +139,7 @@ pub enum Scheme {
 /// - `/drop` ends the TCP connection at the first message;
 /// - `/deliver/N` sends N numbered messages and closes with 1000;
 /// - `/pings` sends ten pings, one after the answer to the other, then echoes; see [`Server::pings`];
+/// - `/origin` sends the Origin that the request had, or `none`;
 /// - `/hold` reads and says nothing; the reason and code that the client closes with are [`Server::closes`].
 pub struct Server {
     runtime: Option<Runtime>,
@@ -267,6 +268,16 @@ async fn behave(mut socket: WebSocket, seen: Arc<Seen>) {
                 }
             }
             socket.close(CloseFrame::from(CloseCode::NORMAL)).await;
+        }
+        Some("origin") => {
+            let headers = &socket.negotiated().headers;
+            let origin = headers
+                .single("origin")
+                .map(|origin| String::from_utf8_lossy(origin).into_owned());
+            let _ = socket
+                .send(origin.unwrap_or_else(|| "none".to_owned()))
+                .await;
+            let _ = socket.next().await;
         }
         Some("pings") => pings(socket, seen).await,
         Some("hold") => {

@@ -341,3 +341,27 @@ fn dom_exceptions_have_names_codes_and_a_stack() {
         ],
     );
 }
+
+#[test]
+fn a_replaced_stack_accessor_runs_in_no_exception_of_the_platform() {
+    expect(
+        "let reads = 0; const c = new AbortController;
+         Object.defineProperty(Error.prototype, 'stack', { get() { reads++; c.abort('inner'); throw 1 }, configurable: true });
+         c.signal.onabort = () => log('abort');
+         try { new WebSocket('x:') } catch (e) { log(e.name) }
+         c.abort(); log(c.signal.reason.name, reads);",
+        &["SyntaxError", "abort", "AbortError 0"],
+    );
+}
+
+#[test]
+fn undefined_stands_for_the_default_of_an_optional_argument() {
+    expect_values(
+        "const m = new MessageEvent('m', { data: 1 }); m.initMessageEvent('n', false, false, undefined, undefined, undefined, undefined, undefined);
+         const c = new CustomEvent('c', { detail: 1 }); c.initCustomEvent('d', false, false, undefined);",
+        &[
+            ("[m.data === null, m.source === null, m.origin === '', m.ports.length]", "true,true,true,0"),
+            ("c.detail === null", "true"),
+        ],
+    );
+}

@@ -3,32 +3,16 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
 use std::{
-    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
 use boa_engine::{JsString, Source, js_string, property::Attribute};
+use common::echo_server;
 use we_js::{EventLoop, Options};
-use we_net::server::{Server, echo};
-
-/// An echo server on a thread of its own; it ends with the process.
-fn echo_server() -> String {
-    let (send, receive) = mpsc::channel();
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let server = Server::builder().bind("127.0.0.1:0").await.unwrap();
-            send.send(server.url()).unwrap();
-            server.serve(echo).await;
-        });
-    });
-    receive.recv().unwrap()
-}
 
 fn entries(folder: &str) -> usize {
     std::fs::read_dir(folder).unwrap().count()
@@ -99,6 +83,6 @@ fn sockets_leave_no_descriptors_no_threads_and_no_objects() {
     // The first run makes what is made once.
     run(50);
     let (descriptors, threads) = (entries("/proc/self/fd"), entries("/proc/self/task"));
-    assert_eq!(run(3000), "3000 closed, 0 alive");
+    assert_eq!(run(10_000), "10000 closed, 0 alive");
     settles_at(descriptors, threads);
 }

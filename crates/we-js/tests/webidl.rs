@@ -194,3 +194,24 @@ fn integers_are_converted_by_their_type() {
         ],
     );
 }
+
+#[test]
+fn the_prototype_of_new_target_is_read_between_the_conversions_and_the_steps() {
+    let setup = "
+        const N = function () {}.bind();
+        Object.defineProperty(N, 'prototype', { get() { throw new RangeError } });
+    ";
+    expect_values(
+        setup,
+        &[
+            (
+                "Reflect.construct(WebSocket, ['not a scheme:'], N)",
+                "threw RangeError",
+            ),
+            (
+                "Reflect.construct(WebSocket, [Symbol()], N)",
+                "threw TypeError",
+            ),
+        ],
+    );
+}

@@ -270,6 +270,10 @@ pub(super) fn signal_abort(
     }
     // 2.
     let reason = reason_or_abort_error(reason, context)?;
+    // Making the reason runs no script; were that ever to change, the first abort would still be the only one.
+    if signal.state().is_aborted() {
+        return Ok(());
+    }
     *signal.state().reason.borrow_mut() = Some(reason.clone());
     // 3., 4.
     let mut to_abort = Vec::new();

@@ -121,6 +121,12 @@ impl<T: Interface> NewTarget<T> {
     ///
     /// [spec]: https://webidl.spec.whatwg.org/#internally-create-a-new-object-implementing-the-interface
     pub(crate) fn create(&self, root: T::Root, context: &mut Context) -> JsResult<JsObject> {
+        self.prepare(context)?.create(root, context)
+    }
+
+    /// The first half of [`create`](Self::create), which may run script: for constructor steps that can fail, which come
+    /// between the two.
+    pub(crate) fn prepare(&self, context: &mut Context) -> JsResult<NewObject<T>> {
         let prototype = match self
             .object
             .get(js_string!("prototype"), context)?
@@ -129,7 +135,23 @@ impl<T: Interface> NewTarget<T> {
             Some(prototype) => prototype,
             None => prototype_of::<T>(context)?,
         };
-        instantiate::<T>(prototype, root, context)
+        Ok(NewObject {
+            prototype,
+            interface: PhantomData,
+        })
+    }
+}
+
+/// An object about to be made, its prototype known.
+pub(crate) struct NewObject<T: Interface> {
+    prototype: JsObject,
+    interface: PhantomData<T>,
+}
+
+impl<T: Interface> NewObject<T> {
+    /// Makes it.
+    pub(crate) fn create(self, root: T::Root, context: &mut Context) -> JsResult<JsObject> {
+        instantiate::<T>(self.prototype, root, context)
     }
 }
 

@@ -170,9 +170,10 @@ fn message_ports(value: &JsValue, context: &mut Context) -> JsResult<JsObject> {
 
 /// `MessageEventSource?`: a window, a port or a service worker. None of them exists here but the global object.
 fn message_event_source(value: &JsValue) -> JsResult<JsValue> {
-    if value.is_null_or_undefined()
-        || This::<EventTarget>::from_value(value).is_some_and(|t| t.state().is_global())
-    {
+    if value.is_null_or_undefined() {
+        return Ok(JsValue::null());
+    }
+    if This::<EventTarget>::from_value(value).is_some_and(|target| target.state().is_global()) {
         return Ok(value.clone());
     }
     Err(type_error("source: not a MessageEventSource"))
@@ -187,7 +188,7 @@ fn init_message_event(
     let kind = args.get_or_undefined(0).to_string(context)?;
     let bubbles = args.get_or_undefined(1).to_boolean();
     let cancelable = args.get_or_undefined(2).to_boolean();
-    let data = args.get(3).cloned().unwrap_or(JsValue::null());
+    let data = or_null(args.get(3));
     let mut string = |index: usize| match args.get(index) {
         Some(value) if !value.is_undefined() => value.to_string(context),
         _ => Ok(js_string!()),
@@ -339,7 +340,7 @@ impl Interface for CustomEvent {
             let kind = args.get_or_undefined(0).to_string(context)?;
             let bubbles = args.get_or_undefined(1).to_boolean();
             let cancelable = args.get_or_undefined(2).to_boolean();
-            let detail = args.get(3).cloned().unwrap_or(JsValue::null());
+            let detail = or_null(args.get(3));
             if let Some(event) = This::<Event>::from_object(this.object().clone())
                 && event::initialize(&event, kind, bubbles, cancelable)
             {
@@ -348,6 +349,14 @@ impl Interface for CustomEvent {
             Ok(JsValue::undefined())
         });
         Ok(())
+    }
+}
+
+/// An optional argument whose default is null: `undefined` stands for it too.
+fn or_null(value: Option<&JsValue>) -> JsValue {
+    match value {
+        Some(value) if !value.is_undefined() => value.clone(),
+        _ => JsValue::null(),
     }
 }
 

@@ -6,7 +6,7 @@ use boa_engine::{
 };
 use boa_gc::{Finalize, Trace};
 
-use crate::binding::{self, Definition, Interface, NewTarget};
+use crate::binding::{self, Definition, Interface, NewTarget, Primordials};
 
 /// The state of a `DOMException`.
 #[derive(Trace, Finalize, JsData)]
@@ -147,9 +147,10 @@ impl Interface for DomException {
     /// taken here, becomes a property of the exception's own.
     fn initialize(object: &JsObject, context: &mut Context) -> JsResult<()> {
         let error = context.intrinsics().constructors().error().constructor();
-        let stack = error
-            .construct(&[], None, context)?
-            .get(js_string!("stack"), context)?;
+        let error = error.construct(&[], None, context)?;
+        // The accessor as it was made: a script may have replaced it.
+        let get_stack = Primordials::get(context, |it| &it.error_stack)?;
+        let stack = get_stack.call(&error.into(), &[], context)?;
         if !stack.is_undefined() {
             let descriptor = PropertyDescriptor::builder()
                 .value(stack)

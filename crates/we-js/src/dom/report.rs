@@ -32,8 +32,13 @@ pub(crate) fn report_exception(error: JsError, context: &mut Context) {
         };
         return tell_embedder(&error, context);
     }
+    // A thrown value that is no object has no stack of its own, but the engine knows where it was thrown.
+    let stack = match error.as_opaque() {
+        Some(value) if !value.is_object() => engine_stack(&error),
+        _ => String::new(),
+    };
     match error.into_opaque(context) {
-        Ok(value) => report_exception_value(value, context),
+        Ok(value) => report_value(value, stack, context),
         Err(error) => {
             tracing::error!(target: "we::js", %error, "an uncaught error that has no value")
         }
@@ -42,8 +47,17 @@ pub(crate) fn report_exception(error: JsError, context: &mut Context) {
 
 /// The same for a value, as `reportError(value)` has it.
 pub(crate) fn report_exception_value(value: JsValue, context: &mut Context) {
+    report_value(value, String::new(), context);
+}
+
+/// `stack` is where the value was thrown, for a value that cannot tell that itself.
+fn report_value(value: JsValue, stack: String, context: &mut Context) {
     // 2. Extract error.
-    let uncaught = describe(UncaughtErrorKind::Exception, &value, context);
+    let mut uncaught = describe(UncaughtErrorKind::Exception, &value, context);
+    if uncaught.stack.is_empty() {
+        uncaught.position = stack.lines().find_map(position_in);
+        uncaught.stack = stack;
+    }
     // 6. "If global is not in error reporting mode"
     let platform = Platform::of(context);
     let mut not_handled = true;
@@ -149,6 +163,8 @@ pub(crate) fn describe(
     }
     let message = match value.to_string(context) {
         Ok(text) => text.to_std_string_lossy(),
+        // The engine's own way to show an object walks through all of it.
+        Err(_) if value.is_object() => "an object that cannot be made a string".to_owned(),
         Err(_) => value.display().to_string(),
     };
     let position = stack.lines().find_map(position_in);
@@ -158,6 +174,13 @@ pub(crate) fn describe(
         stack,
         position,
     }
+}
+
+/// The stack that the engine shows with an error.
+fn engine_stack(error: &JsError) -> String {
+    let text = error.to_string();
+    let lines = text.lines().filter(|line| line.starts_with("    at "));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The position that a line of the engine's stack names: `    at name (source:line:column)`.

@@ -193,13 +193,15 @@ impl EventLoop {
     fn shut_down(&self) {
         let network = self.state.network();
         let deadline = Instant::now() + SHUTDOWN_TIME;
-        while network.has_open_sockets() && Instant::now() < deadline {
-            network.wait(Some(deadline));
-            let mail = self.state.mailbox.take();
-            self.state.arrivals.borrow_mut().extend(mail.arrivals);
-        }
         for arrival in self.state.arrivals.take() {
             network.open_arrival(arrival);
+        }
+        while network.has_open_sockets() && Instant::now() < deadline {
+            network.wait(Some(deadline));
+            // No script is told, but a connection that had paused has to read on, to the peer's Close frame.
+            for arrival in self.state.mailbox.take().arrivals {
+                network.open_arrival(arrival);
+            }
         }
         self.state.clear();
     }

@@ -1,7 +1,7 @@
 //! Unhandled promise rejections: <https://html.spec.whatwg.org/#unhandled-promise-rejections>.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 
 use boa_engine::builtins::promise::{OperationType, PromiseState};
@@ -23,6 +23,9 @@ pub(super) struct Rejections {
 
     /// The lists that queued tasks will go through, one after the other, each promise with the number of its list.
     being_notified: RefCell<VecDeque<(u64, JsObject)>>,
+
+    /// The promises of both lists that have not been withdrawn from them.
+    listed: RefCell<HashSet<JsObject>>,
     next_list: Cell<u64>,
 
     /// The [outstanding rejected promises weak set](https://html.spec.whatwg.org/#outstanding-rejected-promises-weak-set),
@@ -34,41 +37,38 @@ impl Rejections {
     pub(super) fn clear(&self) {
         self.about_to_be_notified.take();
         self.being_notified.take();
+        self.listed.take();
         self.outstanding.take();
     }
 
     /// Takes a promise out of the lists of those that no event has been fired for. Returns whether it was there.
     fn withdraw(&self, promise: &JsObject) -> bool {
-        // From the back: a promise is usually handled soon after it was rejected.
-        let mut about = self.about_to_be_notified.borrow_mut();
-        if let Some(index) = about.iter().rposition(|listed| listed == promise) {
-            about.remove(index);
-            return true;
-        }
-        let mut being = self.being_notified.borrow_mut();
-        if let Some(index) = being.iter().rposition(|(_, listed)| listed == promise) {
-            being.remove(index);
-            return true;
-        }
-        false
+        self.listed.borrow_mut().remove(promise)
     }
 
-    /// The next promise of a list. It stays in the list, so that [`withdraw`](Self::withdraw) finds it.
+    /// The next promise of a list. It counts as listed until it is [finished](Self::finish).
     fn next_of(&self, list: u64) -> Option<JsObject> {
-        match self.being_notified.borrow().front() {
-            Some((number, promise)) if *number == list => Some(promise.clone()),
-            _ => None,
-        }
-    }
-
-    /// Takes the promise from the front of the lists unless it has been withdrawn. Returns whether it was there.
-    fn finish(&self, promise: &JsObject) -> bool {
         let mut being = self.being_notified.borrow_mut();
-        let listed = being.front().is_some_and(|(_, front)| front == promise);
-        if listed {
+        let listed = self.listed.borrow();
+        while let Some((number, promise)) = being.front() {
+            if *number != list {
+                return None;
+            }
+            if listed.contains(promise) {
+                return Some(promise.clone());
+            }
             being.pop_front();
         }
-        listed
+        None
+    }
+
+    /// Takes the promise at the front of the lists out. Returns whether it had not been withdrawn.
+    fn finish(&self, promise: &JsObject) -> bool {
+        let mut being = self.being_notified.borrow_mut();
+        if being.front().is_some_and(|(_, front)| front == promise) {
+            being.pop_front();
+        }
+        self.listed.borrow_mut().remove(promise)
     }
 
     fn add_outstanding(&self, promise: &JsObject, context: &mut Context) -> JsResult<()> {
@@ -99,6 +99,7 @@ impl LoopState {
         match operation {
             // Step 6.
             OperationType::Reject => {
+                self.rejections.listed.borrow_mut().insert(promise.clone());
                 self.rejections
                     .about_to_be_notified
                     .borrow_mut()

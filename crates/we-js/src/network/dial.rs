@@ -4,6 +4,7 @@ use std::error::Error;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use we_net::client::Request;
+use we_net::handshake::WebSocketUrl;
 use we_net::transport::{ConnectError, Driver, MaybeTls};
 
 /// A way to get a connection. A test brings its own.
@@ -37,7 +38,7 @@ impl Dial for Request {
     type Error = ConnectError;
 
     fn target(&self) -> String {
-        self.url().as_str().to_owned()
+        shown_url(self.url())
     }
 
     async fn dial(self) -> Result<Opened<MaybeTls>, ConnectError> {
@@ -47,5 +48,37 @@ impl Dial for Request {
             protocol: established.negotiated.subprotocol.unwrap_or_default(),
             extensions: established.negotiated.extensions,
         })
+    }
+}
+
+/// A URL for the operator's eyes: without what may be a secret (user, password, query), and of bounded length.
+pub(super) fn shown_url(url: &WebSocketUrl) -> String {
+    const MAX_LENGTH: usize = 200;
+    let mut shown = url.as_url().clone();
+    // Neither can fail for a URL that has a host.
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    if shown.query().is_some() {
+        shown.set_query(Some("..."));
+    }
+    let shown = String::from(shown);
+    match shown.get(..MAX_LENGTH) {
+        // A URL is ASCII, so it can be cut anywhere.
+        Some(start) if shown.len() > MAX_LENGTH => format!("{start}..."),
+        _ => shown,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_and_long_urls_are_not_shown() {
+        let shown = |url: &str| shown_url(&WebSocketUrl::parse(url, None).unwrap());
+        assert_eq!(shown("ws://user:secret@h:9/a?token=abc"), "ws://h:9/a?...");
+        assert_eq!(shown("wss://h/"), "wss://h/");
+        assert_eq!(shown(&format!("ws://h/{}", "x".repeat(1 << 20))).len(), 203);
     }
 }

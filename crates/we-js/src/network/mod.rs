@@ -103,7 +103,7 @@ impl Network {
         subprotocols: impl IntoIterator<Item = String>,
         options: &Options,
     ) -> Result<SocketHandle, ConnectError> {
-        let span = tracing::info_span!(target: "we::net", "socket", url = url.as_str());
+        let span = tracing::info_span!(target: "we::net", "socket", url = dial::shown_url(url));
         let mut request = options
             .client
             .request(url.clone())?

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use we_net::protocol::{Closure, Event};
+use we_net::protocol::{Closure, Event, Refusal};
 use we_net::transport::Driver;
 
 use super::channel::{Arrival, Channel, Closed, Command, SocketEvent};
@@ -110,9 +110,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
                 match command {
                     Command::Send(message) => {
                         let len = message.len() as u64;
-                        // Refused when the connection is closing: then the bytes stay in bufferedAmount for good.
-                        if self.driver.send(message).is_ok() {
-                            self.accepted += len;
+                        match self.driver.send(message) {
+                            Ok(()) => self.accepted += len,
+                            // "Flag the WebSocket as full and then close the WebSocket connection."
+                            // https://websockets.spec.whatwg.org/#dom-websocket-send
+                            Err(error) if error.refusal == Refusal::Full => {
+                                tracing::warn!(
+                                    target: "we::net",
+                                    "more waits to be sent than the limit allows; the connection is given up"
+                                );
+                                self.driver.connection_mut().abort();
+                            }
+                            // It is closing: the bytes stay in bufferedAmount for good.
+                            Err(_) => {}
                         }
                     }
                     Command::Close(frame) => self.driver.close(frame),

@@ -34,7 +34,15 @@ pub(crate) fn deliver(id: SocketId, event: SocketEvent, context: &mut Context) {
             protocol,
             extensions,
         } => opened(&socket, &target, &protocol, &extensions, context),
-        SocketEvent::Message(message) => received(&socket, &target, message, context),
+        SocketEvent::Message(message) => {
+            let result = received(&socket, &target, message, context);
+            if result.is_err() {
+                // The message cannot be given to the script (it is larger than the embedder's limit for buffers). What
+                // follows must not look as if nothing were missing.
+                fail(&socket);
+            }
+            result
+        }
         SocketEvent::Closing => {
             closing_started(&socket);
             Ok(())
@@ -47,6 +55,13 @@ pub(crate) fn deliver(id: SocketId, event: SocketEvent, context: &mut Context) {
     };
     if let Err(error) = result {
         report_exception(error, context);
+    }
+}
+
+/// Ends a connection whose message was lost; `error` and `close` follow.
+fn fail(socket: &This<WebSocket>) {
+    if let Some(connection) = &*socket.state().connection.borrow() {
+        connection.fail();
     }
 }
 

@@ -159,6 +159,7 @@ fn construct(
     let url = usv_string(args.get_or_undefined(0), context)?;
     let protocols = protocols(args.get_or_undefined(1), context)?;
     let event_loop = LoopState::of(context)?;
+    let new_object = new_target.prepare(context)?;
     // 1., 2. Get a URL record, given the API base URL.
     let url = WebSocketUrl::parse(&url, event_loop.base_url()).map_err(|error| {
         DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context)
@@ -178,7 +179,7 @@ fn construct(
         buffered_amount: BufferedAmount::default(),
         connection: RefCell::new(None),
     };
-    let object = new_target.create(
+    let object = new_object.create(
         EventTargetObject::new(TargetKind::WebSocket(socket)),
         context,
     )?;
@@ -251,8 +252,8 @@ fn close(this: &This<WebSocket>, args: &[JsValue], context: &mut Context) -> JsR
         );
         return Err(DomException::error(ErrorName::Syntax, &message, context));
     }
-    // A code that was validated is a close code, and a reason of at most 123 bytes a close reason. Without a
-    // code there is no body, whatever the reason.
+    // A code that was validated is a close code, and a reason of at most 123 bytes a close reason. A reason cannot stand
+    // in a Close frame without a code: `close(undefined, reason)` sends an empty one, as browsers do.
     let frame = code
         .and_then(|code| CloseCode::try_from(code).ok())
         .and_then(|code| {
@@ -274,7 +275,8 @@ fn start_closing(this: &This<WebSocket>, frame: Option<CloseFrame>) {
     match state.ready_state.get() {
         // 1. Do nothing.
         ReadyState::Closing | ReadyState::Closed => {}
-        // 2. Fail the connection: what follows comes from the event loop.
+        // 2. Fail the connection: what follows comes from the event loop. To a script the connection is established when
+        // `open` is dispatched, so one that has been accepted by the server and not been announced yet fails as well.
         ReadyState::Connecting => {
             connection.fail();
             state.ready_state.set(ReadyState::Closing);

@@ -23,7 +23,11 @@ pub struct Outcome {
 
 /// Runs `script` until nothing is pending.
 pub fn run(script: &str) -> Outcome {
-    let mut options = Options::default();
+    run_with(script, Options::default())
+}
+
+/// The same with options.
+pub fn run_with(script: &str, mut options: Options) -> Outcome {
     let uncaught = Rc::new(RefCell::new(Vec::new()));
     let reports = uncaught.clone();
     options.error_reporter = ErrorReporter::new(move |error| {
@@ -102,4 +106,21 @@ fn log(_: &JsValue, args: &[JsValue], context: &mut Context) -> boa_engine::JsRe
         .join(" ");
     context.get_data::<Log>().unwrap().0.borrow_mut().push(line);
     Ok(JsValue::undefined())
+}
+
+/// An echo server on a thread of its own; it ends with the process.
+pub fn echo_server() -> String {
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let server = we_net::Server::builder().bind("127.0.0.1:0").await.unwrap();
+            send.send(server.url()).unwrap();
+            server.serve(we_net::server::echo).await;
+        });
+    });
+    receive.recv().unwrap()
 }
