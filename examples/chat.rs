@@ -38,7 +38,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Serves one guest until it leaves.
 async fn guest(mut socket: WebSocket, room: Room) {
-    let name = socket.negotiated().resource.split_once('?').map(|(_, name)| name.to_owned()).unwrap_or_default();
+    let name = socket
+        .negotiated()
+        .resource
+        .split_once('?')
+        .map(|(_, name)| name.to_owned())
+        .unwrap_or_default();
     let mut others = room.subscribe();
     // No one listens yet when the first guest comes; that is no failure.
     let _ = room.send(format!(r#"{{"present":{}}}"#, room.receiver_count()));

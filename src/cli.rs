@@ -7,7 +7,13 @@ use url::Url;
 
 /// Runs scripts that speak WebSocket, and serves them.
 #[derive(Debug, Parser)]
-#[command(name = "we", version, about, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "we",
+    version,
+    about,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

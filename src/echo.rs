@@ -2,12 +2,7 @@
 
 use std::{fs, io::Write, time::Duration};
 
-use we_net::{
-    Acceptor, Server,
-    handshake::OriginPolicy,
-    server::echo,
-    transport::TlsServerConfig,
-};
+use we_net::{Acceptor, Server, handshake::OriginPolicy, server::echo, transport::TlsServerConfig};
 
 use crate::{INTERRUPTED, SUCCESS, cli::Echo, complain};
 
@@ -16,7 +11,10 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves until Ctrl-C.
 pub(crate) fn serve(options: &Echo) -> u8 {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return complain(format_args!("cannot start: {error}")),
     };
@@ -32,13 +30,19 @@ async fn listen(options: &Echo) -> Result<(), String> {
     } else {
         OriginPolicy::AllowList(options.origin.clone())
     };
-    let acceptor = Acceptor::builder().subprotocols(options.subprotocol.clone()).origins(origins).build();
+    let acceptor = Acceptor::builder()
+        .subprotocols(options.subprotocol.clone())
+        .origins(origins)
+        .build();
     let mut builder = Server::builder().acceptor(acceptor);
     if options.tls {
         builder = builder.tls(tls(options)?);
     }
     let server = builder.bind(options.listen).await.map_err(|error| {
-        format!("cannot listen at {}: {error}; choose another address with --listen", options.listen)
+        format!(
+            "cannot listen at {}: {error}; choose another address with --listen",
+            options.listen
+        )
     })?;
 
     // A reader of this line may connect at once.
@@ -67,15 +71,21 @@ fn tls(options: &Echo) -> Result<TlsServerConfig, String> {
         return TlsServerConfig::from_pem(&read(cert)?, &read(key)?)
             .map_err(|error| format!("cannot use {}: {error}", cert.display()));
     }
-    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let mut names = vec![
+        "localhost".to_owned(),
+        "127.0.0.1".to_owned(),
+        "::1".to_owned(),
+    ];
     let listen = options.listen.ip().to_string();
     if !options.listen.ip().is_unspecified() && !names.contains(&listen) {
         names.push(listen);
     }
-    let made = rcgen::generate_simple_self_signed(names).map_err(|error| format!("cannot make a certificate: {error}"))?;
+    let made = rcgen::generate_simple_self_signed(names)
+        .map_err(|error| format!("cannot make a certificate: {error}"))?;
     let pem = made.cert.pem();
     if let Some(path) = &options.save_cert {
-        fs::write(path, &pem).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        fs::write(path, &pem)
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
     TlsServerConfig::from_pem(pem.as_bytes(), made.signing_key.serialize_pem().as_bytes())
         .map_err(|error| format!("cannot use the certificate that was made: {error}"))

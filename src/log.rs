@@ -15,7 +15,9 @@ use tracing_subscriber::{
 /// Starts to listen, at the levels of `WE_LOG` (in the form `we=debug`), or else of `default`.
 pub(crate) fn start(default: &str) {
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_env("WE_LOG").unwrap_or_else(|_| EnvFilter::new(default)))
+        .with_env_filter(
+            EnvFilter::try_from_env("WE_LOG").unwrap_or_else(|_| EnvFilter::new(default)),
+        )
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .event_format(Lines)
@@ -29,7 +31,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         writer.write_str("we: ")?;
         let level = *event.metadata().level();
         if level > Level::WARN {

@@ -40,52 +40,89 @@ struct Program {
 /// `we run`
 pub(crate) fn run(command: Run) -> u8 {
     let path = PathBuf::from(command.file);
-    let kind = if command.module { ScriptKind::Module } else { ScriptKind::of_file(&path) };
+    let kind = if command.module {
+        ScriptKind::Module
+    } else {
+        ScriptKind::of_file(&path)
+    };
     let text = if path == Path::new("-") {
         let mut text = String::new();
         if let Err(error) = std::io::stdin().lock().read_to_string(&mut text) {
             return complain(format_args!("cannot read standard input: {error}"));
         }
-        Text::Given { text, name: "[stdin]" }
+        Text::Given {
+            text,
+            name: "[stdin]",
+        }
     } else {
         Text::File(path)
     };
-    execute(Program { text, kind, options: command.script, args: command.args })
+    execute(Program {
+        text,
+        kind,
+        options: command.script,
+        args: command.args,
+    })
 }
 
 /// `we eval`
 pub(crate) fn eval(command: Eval) -> u8 {
-    let kind = if command.module { ScriptKind::Module } else { ScriptKind::Classic };
-    let text = Text::Given { text: command.code, name: "[eval]" };
-    execute(Program { text, kind, options: command.script, args: command.args })
+    let kind = if command.module {
+        ScriptKind::Module
+    } else {
+        ScriptKind::Classic
+    };
+    let text = Text::Given {
+        text: command.code,
+        name: "[eval]",
+    };
+    execute(Program {
+        text,
+        kind,
+        options: command.script,
+        args: command.args,
+    })
 }
 
 /// Runs a program on a thread of its own, for the sake of its stack.
 fn execute(program: Program) -> u8 {
-    let agent = thread::Builder::new().name("script".to_owned()).stack_size(STACK).spawn(move || agent(&program));
+    let agent = thread::Builder::new()
+        .name("script".to_owned())
+        .stack_size(STACK)
+        .spawn(move || agent(&program));
     match agent.map(thread::JoinHandle::join) {
         Ok(Ok(Ok(code))) => code,
         Ok(Ok(Err(problem))) => complain(problem),
         // The panic has printed where it happened.
-        Ok(Err(_)) => complain("this is a bug of the shell or of its engine, not of the script; please report it"),
-        Err(error) => complain(format_args!("cannot start a thread for the script: {error}")),
+        Ok(Err(_)) => complain(
+            "this is a bug of the shell or of its engine, not of the script; please report it",
+        ),
+        Err(error) => complain(format_args!(
+            "cannot start a thread for the script: {error}"
+        )),
     }
 }
 
 /// The main agent, from its first line to its last task. Returns the exit code.
 fn agent(program: &Program) -> Result<u8, String> {
     let failed = Rc::new(Cell::new(false));
-    let event_loop =
-        EventLoop::new(options(&program.options, &failed)?).map_err(|error| format!("cannot start: {error}"))?;
-    let mut context = event_loop.context_builder().build().map_err(|error| format!("cannot start: {error}"))?;
+    let event_loop = EventLoop::new(options(&program.options, &failed)?)
+        .map_err(|error| format!("cannot start: {error}"))?;
+    let mut context = event_loop
+        .context_builder()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
     event_loop
         .install(&mut context)
         .and_then(|()| globals(program, &mut context))
         .map_err(|error| format!("cannot start: {error}"))?;
     shut_down_on_ctrl_c(&event_loop);
 
-    let evaluation = start(program, &event_loop, &mut context).map_err(|error| error.to_string())?;
-    let finished = event_loop.run(&mut context).map_err(|error| error.to_string())?;
+    let evaluation =
+        start(program, &event_loop, &mut context).map_err(|error| error.to_string())?;
+    let finished = event_loop
+        .run(&mut context)
+        .map_err(|error| error.to_string())?;
     Ok(match finished {
         Finished::ShutDown => INTERRUPTED,
         Finished::Idle if evaluation.is_unsettled() => {
@@ -96,10 +133,16 @@ fn agent(program: &Program) -> Result<u8, String> {
     })
 }
 
-fn start(program: &Program, event_loop: &EventLoop, context: &mut Context) -> Result<Evaluation, ScriptError> {
+fn start(
+    program: &Program,
+    event_loop: &EventLoop,
+    context: &mut Context,
+) -> Result<Evaluation, ScriptError> {
     match &program.text {
         Text::File(path) => event_loop.evaluate_file(path, program.kind, context),
-        Text::Given { text, name } => event_loop.evaluate(text, Path::new(name), program.kind, context),
+        Text::Given { text, name } => {
+            event_loop.evaluate(text, Path::new(name), program.kind, context)
+        }
     }
 }
 
@@ -120,7 +163,8 @@ fn options(chosen: &ScriptOptions, failed: &Rc<Cell<bool>>) -> Result<Options, S
 /// A client that trusts whom the operator trusts.
 fn client(chosen: &ScriptOptions) -> Result<Client, String> {
     if chosen.insecure {
-        let tls = TlsConfig::dangerous_accept_any_certificate().map_err(|error| error.to_string())?;
+        let tls =
+            TlsConfig::dangerous_accept_any_certificate().map_err(|error| error.to_string())?;
         return Ok(Client::builder().tls(tls).build());
     }
     if chosen.ca.is_empty() {
@@ -128,17 +172,23 @@ fn client(chosen: &ScriptOptions) -> Result<Client, String> {
     }
     let mut roots = Vec::new();
     for path in &chosen.ca {
-        let pem = fs::read(path).map_err(|error| format!("cannot read --ca {}: {error}", path.display()))?;
+        let pem = fs::read(path)
+            .map_err(|error| format!("cannot read --ca {}: {error}", path.display()))?;
         roots.extend(pem);
         roots.push(b'\n');
     }
-    let tls = TlsConfig::with_extra_roots(&roots).map_err(|error| format!("cannot use --ca: {error}"))?;
+    let tls =
+        TlsConfig::with_extra_roots(&roots).map_err(|error| format!("cannot use --ca: {error}"))?;
     Ok(Client::builder().tls(tls).build())
 }
 
 /// What the shell adds to the platform's globals: `scriptArgs`, and `gc` if the operator wants it.
 fn globals(program: &Program, context: &mut Context) -> JsResult<()> {
-    let args: Vec<JsValue> = program.args.iter().map(|arg| JsString::from(arg.as_str()).into()).collect();
+    let args: Vec<JsValue> = program
+        .args
+        .iter()
+        .map(|arg| JsString::from(arg.as_str()).into())
+        .collect();
     let args = JsArray::from_iter(args, context);
     context.register_global_property(JsString::from("scriptArgs"), args, Attribute::all())?;
     if program.options.expose_gc {
@@ -148,7 +198,9 @@ fn globals(program: &Program, context: &mut Context) -> JsResult<()> {
             boa_gc::force_collect();
             Ok(JsValue::undefined())
         });
-        let collect = FunctionObjectBuilder::new(context.realm(), collect).name(JsString::from("gc")).build();
+        let collect = FunctionObjectBuilder::new(context.realm(), collect)
+            .name(JsString::from("gc"))
+            .build();
         context.register_global_property(JsString::from("gc"), collect, Attribute::all())?;
     }
     Ok(())
@@ -158,7 +210,9 @@ fn globals(program: &Program, context: &mut Context) -> JsResult<()> {
 fn shut_down_on_ctrl_c(event_loop: &EventLoop) {
     let handle = event_loop.handle();
     let watch = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         runtime.block_on(async {
             tokio::signal::ctrl_c().await?;
             handle.request_shutdown();
@@ -166,12 +220,14 @@ fn shut_down_on_ctrl_c(event_loop: &EventLoop) {
             std::process::exit(INTERRUPTED.into());
         })
     };
-    let watcher = thread::Builder::new().name("ctrl-c".to_owned()).spawn(move || {
-        let watched: std::io::Result<()> = watch();
-        if let Err(error) = watched {
-            tracing::warn!(%error, "cannot watch for Ctrl-C");
-        }
-    });
+    let watcher = thread::Builder::new()
+        .name("ctrl-c".to_owned())
+        .spawn(move || {
+            let watched: std::io::Result<()> = watch();
+            if let Err(error) = watched {
+                tracing::warn!(%error, "cannot watch for Ctrl-C");
+            }
+        });
     if let Err(error) = watcher {
         tracing::warn!(%error, "cannot watch for Ctrl-C");
     }

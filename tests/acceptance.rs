@@ -2,6 +2,8 @@
 //!
 //! What a script does is in fixtures/scripts; what it must print is here.
 
+#![allow(clippy::expect_used, reason = "a test may panic")]
+
 mod common;
 
 use std::time::Duration;
@@ -30,7 +32,12 @@ fn open_is_dispatched_after_the_handshake() {
 #[test]
 fn strings_buffers_views_and_blobs_round_trip() {
     for scheme in [Scheme::Ws, Scheme::Wss] {
-        expect(&Server::start(scheme), "roundtrip.js", "/echo", &["43 of 43 1000"]);
+        expect(
+            &Server::start(scheme),
+            "roundtrip.js",
+            "/echo",
+            &["43 of 43 1000"],
+        );
     }
 }
 
@@ -78,7 +85,12 @@ fn close_runs_the_closing_handshake_and_checks_its_arguments() {
 #[test]
 fn close_without_arguments_sends_an_empty_close_frame() {
     let server = Server::start(Scheme::Ws);
-    expect(&server, "close_without_arguments.js", "/hold", &[r#"true 1005 """#]);
+    expect(
+        &server,
+        "close_without_arguments.js",
+        "/hold",
+        &[r#"true 1005 """#],
+    );
     assert_eq!(server.closes(), ["none"]);
 }
 
@@ -86,8 +98,18 @@ fn close_without_arguments_sends_an_empty_close_frame() {
 fn a_server_initiated_close_delivers_its_code_and_reason() {
     for scheme in [Scheme::Ws, Scheme::Wss] {
         let server = Server::start(scheme);
-        expect(&server, "watch.js", "/close/4001/see%20you", &["Event open 1 ", "CloseEvent close 3 true 4001 see%20you"]);
-        expect(&server, "watch.js", "/close", &["Event open 1 ", "CloseEvent close 3 true 1005 "]);
+        expect(
+            &server,
+            "watch.js",
+            "/close/4001/see%20you",
+            &["Event open 1 ", "CloseEvent close 3 true 4001 see%20you"],
+        );
+        expect(
+            &server,
+            "watch.js",
+            "/close",
+            &["Event open 1 ", "CloseEvent close 3 true 1005 "],
+        );
     }
 }
 
@@ -98,7 +120,11 @@ fn an_abrupt_end_delivers_error_and_then_close_1006() {
             &Server::start(scheme),
             "watch.js",
             "/drop",
-            &["Event open 1 ", "Event error 3 ", "CloseEvent close 3 false 1006 "],
+            &[
+                "Event open 1 ",
+                "Event error 3 ",
+                "CloseEvent close 3 false 1006 ",
+            ],
         );
     }
 }
@@ -109,10 +135,17 @@ fn a_connection_that_cannot_be_made_delivers_error_and_then_close_1006() {
     let refused = server.url("/echo");
     drop(server);
     let output = common::we(&["run", &common::script("watch.js"), &refused]);
-    assert_eq!(output.lines(), ["Event error 3 ", "CloseEvent close 3 false 1006 "], "{output:?}");
+    assert_eq!(
+        output.lines(),
+        ["Event error 3 ", "CloseEvent close 3 false 1006 "],
+        "{output:?}"
+    );
     let lines: Vec<_> = output.stderr.lines().collect();
     assert_eq!(lines.len(), 1, "{output:?}");
-    assert!(lines[0].contains(&refused) && lines[0].contains("refused"), "{output:?}");
+    assert!(
+        lines[0].contains(&refused) && lines[0].contains("refused"),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -127,7 +160,12 @@ fn close_while_connecting_fails_the_connection() {
 
 #[test]
 fn messages_that_arrive_after_close_are_dropped() {
-    expect(&Server::start(Scheme::Ws), "messages_after_close.js", "/deliver/500", &["1 true"]);
+    expect(
+        &Server::start(Scheme::Ws),
+        "messages_after_close.js",
+        "/deliver/500",
+        &["1 true"],
+    );
 }
 
 #[test]
@@ -162,12 +200,20 @@ fn a_busy_script_does_not_stop_pings_from_being_answered() {
     expect(&server, "busy.js", "/pings", &["done"]);
     let pings = server.pings().expect("all pings were answered");
     assert!(pings.answered < Duration::from_secs(3), "{pings:?}");
-    assert!(pings.then_silent > Duration::from_secs(1), "the script was busy meanwhile: {pings:?}");
+    assert!(
+        pings.then_silent > Duration::from_secs(1),
+        "the script was busy meanwhile: {pings:?}"
+    );
 }
 
 #[test]
 fn subclassing_works() {
-    expect(&Server::start(Scheme::Ws), "subclass.js", "/echo", &["true chat.v2 ONE+TWO 3000"]);
+    expect(
+        &Server::start(Scheme::Ws),
+        "subclass.js",
+        "/echo",
+        &["true chat.v2 ONE+TWO 3000"],
+    );
 }
 
 #[test]
@@ -211,15 +257,30 @@ fn handlers_may_close_send_connect_and_throw() {
 
 #[test]
 fn an_unreferenced_socket_lives_until_it_is_closed() {
-    expect(&Server::start(Scheme::Ws), "unreferenced.js", "/echo", &["closed after 20"]);
+    expect(
+        &Server::start(Scheme::Ws),
+        "unreferenced.js",
+        "/echo",
+        &["closed after 20"],
+    );
 }
 
 #[test]
 fn a_closed_socket_is_collected() {
-    expect(&Server::start(Scheme::Ws), "collected.js", "/echo", &["collected true"]);
+    expect(
+        &Server::start(Scheme::Ws),
+        "collected.js",
+        "/echo",
+        &["collected true"],
+    );
 }
 
 #[test]
 fn ten_thousand_sockets_leave_nothing() {
-    expect(&Server::start(Scheme::Ws), "many.js", "/echo", &["10000 closed, 0 alive"]);
+    expect(
+        &Server::start(Scheme::Ws),
+        "many.js",
+        "/echo",
+        &["10000 closed, 0 alive"],
+    );
 }

@@ -21,7 +21,9 @@ fn peer(name: &str, args: &[&str]) -> Option<Child> {
         eprintln!("skipped: WE_PEERS is not set (a folder in which `npm install ws` has run)");
         return None;
     };
-    let program: PathBuf = [env!("CARGO_MANIFEST_DIR"), "fixtures", "peers", name].iter().collect();
+    let program: PathBuf = [env!("CARGO_MANIFEST_DIR"), "fixtures", "peers", name]
+        .iter()
+        .collect();
     let child = Command::new("node")
         .arg(program)
         .args(args)
@@ -44,7 +46,9 @@ impl Drop for Guard {
 
 #[test]
 fn a_script_talks_to_a_ws_server() {
-    let Some(mut server) = peer("ws_server.cjs", &[]) else { return };
+    let Some(mut server) = peer("ws_server.cjs", &[]) else {
+        return;
+    };
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     let _server = Guard(server);
     let port = lines.next().unwrap().unwrap();
@@ -71,13 +75,20 @@ fn a_ws_client_talks_to_our_server() {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(echo.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(echo.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     let _echo = Guard(echo);
     let url = line.trim().strip_prefix("listening on ").unwrap();
-    let Some(mut client) = peer("ws_client.cjs", &[url]) else { return };
+    let Some(mut client) = peer("ws_client.cjs", &[url]) else {
+        return;
+    };
     let lines = BufReader::new(client.stdout.take().unwrap()).lines();
     let mut client = Guard(client);
     let lines: Vec<String> = lines.map(Result::unwrap).collect();
-    assert_eq!(lines, [r#"open chat """#, "pong ping", "close 14 3001 read all"]);
+    assert_eq!(
+        lines,
+        [r#"open chat """#, "pong ping", "close 14 3001 read all"]
+    );
     assert!(wait(&mut client.0).unwrap().success());
 }

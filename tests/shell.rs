@@ -16,7 +16,11 @@ struct Scratch(std::path::PathBuf);
 
 impl Scratch {
     fn new(name: &str, content: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("we-shell-{}-{}", std::process::id(), name.replace('.', "-")));
+        let folder = std::env::temp_dir().join(format!(
+            "we-shell-{}-{}",
+            std::process::id(),
+            name.replace('.', "-")
+        ));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(name), content).unwrap();
         Self(folder.join(name))
@@ -39,14 +43,31 @@ impl Drop for Scratch {
 
 #[test]
 fn eval_runs_code_with_its_arguments() {
-    let output = we(&["eval", "console.log(scriptArgs.length, scriptArgs.join())", "a", "--b", "c d"]);
-    assert_eq!((output.stdout.as_str(), output.code), ("3 a,--b,c d\n", Some(0)), "{output:?}");
+    let output = we(&[
+        "eval",
+        "console.log(scriptArgs.length, scriptArgs.join())",
+        "a",
+        "--b",
+        "c d",
+    ]);
+    assert_eq!(
+        (output.stdout.as_str(), output.code),
+        ("3 a,--b,c d\n", Some(0)),
+        "{output:?}"
+    );
 }
 
 #[test]
 fn a_script_may_come_from_standard_input() {
-    let output = we_with_input(&["run", "-", "x"], "console.log('from stdin', scriptArgs[0])");
-    assert_eq!((output.stdout.as_str(), output.code), ("from stdin x\n", Some(0)), "{output:?}");
+    let output = we_with_input(
+        &["run", "-", "x"],
+        "console.log('from stdin', scriptArgs[0])",
+    );
+    assert_eq!(
+        (output.stdout.as_str(), output.code),
+        ("from stdin x\n", Some(0)),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -57,16 +78,25 @@ fn the_globals_that_a_script_expects_are_there() {
     let code = "console.log(scriptArgs[0].split(/ +/).filter(name => !(name in globalThis)).join() || 'all')";
     let output = we(&["eval", code, names]);
     assert_eq!(output.stdout, "all\n", "{output:?}");
-    let output = we(&["eval", "console.log(self === globalThis, typeof performance.now(), atob(btoa('x')), typeof gc)"]);
+    let output = we(&[
+        "eval",
+        "console.log(self === globalThis, typeof performance.now(), atob(btoa('x')), typeof gc)",
+    ]);
     assert_eq!(output.stdout, "true number x undefined\n", "{output:?}");
 }
 
 #[test]
 fn an_uncaught_error_is_printed_with_its_position_and_the_exit_code_is_1() {
-    let file = Scratch::new("thrower.js", "function f() {\n  throw new TypeError('broken');\n}\nf();\n");
+    let file = Scratch::new(
+        "thrower.js",
+        "function f() {\n  throw new TypeError('broken');\n}\nf();\n",
+    );
     let output = we(&["run", file.path()]);
     assert_eq!(output.code, Some(1), "{output:?}");
-    assert!(output.stderr.contains("Uncaught TypeError: broken"), "{output:?}");
+    assert!(
+        output.stderr.contains("Uncaught TypeError: broken"),
+        "{output:?}"
+    );
     assert!(output.stderr.contains("thrower.js:2:"), "{output:?}");
 }
 
@@ -74,30 +104,67 @@ fn an_uncaught_error_is_printed_with_its_position_and_the_exit_code_is_1() {
 fn an_error_in_a_callback_does_not_end_the_script_but_shows_in_the_exit_code() {
     let code = "setTimeout(() => { throw new Error('first') }); setTimeout(() => console.log('still here'), 5)";
     let output = we(&["eval", code]);
-    assert_eq!((output.stdout.as_str(), output.code), ("still here\n", Some(1)), "{output:?}");
-    assert!(output.stderr.contains("Uncaught Error: first"), "{output:?}");
+    assert_eq!(
+        (output.stdout.as_str(), output.code),
+        ("still here\n", Some(1)),
+        "{output:?}"
+    );
+    assert!(
+        output.stderr.contains("Uncaught Error: first"),
+        "{output:?}"
+    );
     let output = we(&["eval", "Promise.reject(new Error('nobody cares'))"]);
     assert_eq!(output.code, Some(1), "{output:?}");
-    assert!(output.stderr.contains("Uncaught (in promise) Error: nobody cares"), "{output:?}");
-    let output = we(&["eval", "onerror = () => true; onunhandledrejection = e => e.preventDefault(); \
-                               setTimeout(() => { throw 1 }); Promise.reject(2)"]);
-    assert_eq!((output.stderr.as_str(), output.code), ("", Some(0)), "{output:?}");
+    assert!(
+        output
+            .stderr
+            .contains("Uncaught (in promise) Error: nobody cares"),
+        "{output:?}"
+    );
+    let output = we(&[
+        "eval",
+        "onerror = () => true; onunhandledrejection = e => e.preventDefault(); \
+                               setTimeout(() => { throw 1 }); Promise.reject(2)",
+    ]);
+    assert_eq!(
+        (output.stderr.as_str(), output.code),
+        ("", Some(0)),
+        "{output:?}"
+    );
 }
 
 #[test]
 fn a_missing_file_and_a_syntax_error_are_one_clear_line() {
     let output = we(&["run", "no-such-file.js"]);
-    assert_eq!((output.stderr.lines().count(), output.code), (1, Some(1)), "{output:?}");
+    assert_eq!(
+        (output.stderr.lines().count(), output.code),
+        (1, Some(1)),
+        "{output:?}"
+    );
     assert!(output.stderr.contains("no-such-file.js"), "{output:?}");
     let file = Scratch::new("wrong.js", "let x = 1;\nlet y = = 2;\n");
     let output = we(&["run", file.path()]);
-    assert_eq!((output.stderr.lines().count(), output.code), (1, Some(1)), "{output:?}");
-    assert!(output.stderr.contains("wrong.js:2:") && output.stderr.contains("SyntaxError"), "{output:?}");
+    assert_eq!(
+        (output.stderr.lines().count(), output.code),
+        (1, Some(1)),
+        "{output:?}"
+    );
+    assert!(
+        output.stderr.contains("wrong.js:2:") && output.stderr.contains("SyntaxError"),
+        "{output:?}"
+    );
 }
 
 #[test]
 fn a_wrong_command_line_exits_with_2() {
-    for args in [&["run"][..], &["fly"], &["run", "--no-such-option", "x.js"], &["eval"], &["echo", "--listen", "nowhere"], &[]] {
+    for args in [
+        &["run"][..],
+        &["fly"],
+        &["run", "--no-such-option", "x.js"],
+        &["eval"],
+        &["echo", "--listen", "nowhere"],
+        &[],
+    ] {
         let output = we(args);
         assert_eq!(output.code, Some(2), "{args:?}: {output:?}");
         assert!(!output.stderr.is_empty(), "{args:?}");
@@ -116,7 +183,11 @@ fn modules_import_each_other_and_know_their_url() {
     main.beside("late.mjs", "export default 'late';");
     main.beside("data.json", "{ \"n\": 7 }");
     let output = we(&["run", main.path(), "arg"]);
-    assert_eq!((output.stdout.as_str(), output.code), ("part 7 late true true arg\n", Some(0)), "{output:?}");
+    assert_eq!(
+        (output.stdout.as_str(), output.code),
+        ("part 7 late true true arg\n", Some(0)),
+        "{output:?}"
+    );
 
     let broken = Scratch::new("broken.mjs", "import './missing.mjs';");
     let output = we(&["run", broken.path()]);
@@ -130,7 +201,11 @@ fn a_location_gives_relative_urls_and_an_origin() {
     let location = server.url("/page/index.html").replacen("ws", "http", 1);
     let code = "const ws = new WebSocket('../echo'); console.log(ws.url === scriptArgs[0]); ws.onopen = () => ws.close()";
     let output = we(&["eval", "--location", &location, code, &server.url("/echo")]);
-    assert_eq!((output.stdout.as_str(), output.code), ("true\n", Some(0)), "{output:?}");
+    assert_eq!(
+        (output.stdout.as_str(), output.code),
+        ("true\n", Some(0)),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -141,13 +216,30 @@ fn tls_is_verified_unless_the_operator_says_otherwise() {
                 ws.onerror = () => console.log('error')";
     let output = we(&["eval", code, &url]);
     assert_eq!(output.stdout, "error\n", "{output:?}");
-    assert!(output.stderr.contains("certificate") && output.stderr.contains(&url), "{output:?}");
-    let output = we(&["eval", "--ca", server.ca.as_ref().unwrap().to_str().unwrap(), code, &url]);
-    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("open\n", ""), "{output:?}");
+    assert!(
+        output.stderr.contains("certificate") && output.stderr.contains(&url),
+        "{output:?}"
+    );
+    let output = we(&[
+        "eval",
+        "--ca",
+        server.ca.as_ref().unwrap().to_str().unwrap(),
+        code,
+        &url,
+    ]);
+    assert_eq!(
+        (output.stdout.as_str(), output.stderr.as_str()),
+        ("open\n", ""),
+        "{output:?}"
+    );
     let output = we(&["eval", "--insecure", code, &url]);
     assert_eq!(output.stdout, "open\n", "{output:?}");
     let output = we(&["eval", "--ca", "no-such.pem", code, &url]);
-    assert_eq!((output.stderr.lines().count(), output.code), (1, Some(1)), "{output:?}");
+    assert_eq!(
+        (output.stderr.lines().count(), output.code),
+        (1, Some(1)),
+        "{output:?}"
+    );
 }
 
 /// `we echo` and the URL that it printed.
@@ -168,7 +260,11 @@ impl Echo {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+        let url = line
+            .trim()
+            .strip_prefix("listening on ")
+            .unwrap()
+            .to_owned();
         Self { child, stdout, url }
     }
 
@@ -187,7 +283,10 @@ impl Drop for Echo {
 
 /// Ctrl-C for a child process.
 fn interrupt(child: &Child) {
-    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let status = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(status.success());
 }
 
@@ -216,17 +315,34 @@ fn echo_makes_a_certificate_that_run_can_trust() {
     let cert = Scratch::new("echo.pem", "");
     let echo = Echo::start(&["--tls", "--save-cert", cert.path()]);
     assert!(echo.url.starts_with("wss://"), "{}", echo.url);
-    let output = we(&["run", "--ca", cert.path(), &script("close_without_arguments.js"), &echo.url]);
+    let output = we(&[
+        "run",
+        "--ca",
+        cert.path(),
+        &script("close_without_arguments.js"),
+        &echo.url,
+    ]);
     assert_eq!(output.stdout, "true 1005 \"\"\n", "{output:?}");
 }
 
 #[test]
 fn an_address_in_use_is_one_clear_line() {
     let echo = Echo::start(&[]);
-    let address = echo.url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
+    let address = echo
+        .url
+        .trim_start_matches("ws://")
+        .trim_end_matches('/')
+        .to_owned();
     let output = we(&["echo", "--listen", &address]);
-    assert_eq!((output.stderr.lines().count(), output.code), (1, Some(1)), "{output:?}");
-    assert!(output.stderr.contains(&address) && output.stderr.contains("--listen"), "{output:?}");
+    assert_eq!(
+        (output.stderr.lines().count(), output.code),
+        (1, Some(1)),
+        "{output:?}"
+    );
+    assert!(
+        output.stderr.contains(&address) && output.stderr.contains("--listen"),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -248,8 +364,23 @@ fn ctrl_c_closes_open_sockets_with_1001() {
 #[test]
 fn an_open_socket_keeps_the_shell_and_nothing_else_does() {
     let server = Server::start(Scheme::Ws);
-    let output = we(&["eval", "new WebSocket(scriptArgs[0]); console.log('started')", &server.url("/deliver/3")]);
-    assert_eq!((output.stdout.as_str(), output.code), ("started\n", Some(0)), "{output:?}");
-    let output = we(&["eval", "new EventTarget; new Promise(() => {}); console.log('nothing pending')"]);
-    assert_eq!((output.stdout.as_str(), output.code), ("nothing pending\n", Some(0)), "{output:?}");
+    let output = we(&[
+        "eval",
+        "new WebSocket(scriptArgs[0]); console.log('started')",
+        &server.url("/deliver/3"),
+    ]);
+    assert_eq!(
+        (output.stdout.as_str(), output.code),
+        ("started\n", Some(0)),
+        "{output:?}"
+    );
+    let output = we(&[
+        "eval",
+        "new EventTarget; new Promise(() => {}); console.log('nothing pending')",
+    ]);
+    assert_eq!(
+        (output.stdout.as_str(), output.code),
+        ("nothing pending\n", Some(0)),
+        "{output:?}"
+    );
 }

@@ -76,7 +76,11 @@ pub fn we_with_input(args: &[&str], input: &str) -> Output {
         stderr: stderr.join().unwrap(),
         code: status.and_then(|status| status.code()),
     };
-    assert!(status.is_some(), "`we {}` did not end: {output:?}", args.join(" "));
+    assert!(
+        status.is_some(),
+        "`we {}` did not end: {output:?}",
+        args.join(" ")
+    );
     output
 }
 
@@ -96,7 +100,9 @@ pub fn wait(child: &mut std::process::Child) -> Option<std::process::ExitStatus>
 
 /// The path of a script in fixtures/scripts.
 pub fn script(name: &str) -> String {
-    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "fixtures", "scripts", name].iter().collect();
+    let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "fixtures", "scripts", name]
+        .iter()
+        .collect();
     path.to_string_lossy().into_owned()
 }
 
@@ -105,7 +111,10 @@ pub fn script(name: &str) -> String {
 pub fn expect(server: &Server, name: &str, path: &str, lines: &[&str]) {
     let url = server.url(path);
     let file = script(name);
-    let ca = server.ca.as_ref().map(|ca| ca.to_string_lossy().into_owned());
+    let ca = server
+        .ca
+        .as_ref()
+        .map(|ca| ca.to_string_lossy().into_owned());
     let mut args = vec!["run", "--expose-gc"];
     if let Some(ca) = &ca {
         args.extend(["--ca", ca]);
@@ -158,7 +167,11 @@ pub struct Pings {
 
 impl Server {
     pub fn start(scheme: Scheme) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let seen = Arc::<Seen>::default();
         let mut config = Config::server();
         config.limits.max_message_size = 64 << 20;
@@ -170,11 +183,20 @@ impl Server {
         let mut builder = NetServer::builder().acceptor(acceptor);
         let mut ca = None;
         if scheme == Scheme::Wss {
-            let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+            let made = rcgen::generate_simple_self_signed([
+                "127.0.0.1".to_owned(),
+                "localhost".to_owned(),
+            ])
+            .unwrap();
             let pem = made.cert.pem();
             let key = made.signing_key.serialize_pem();
-            builder = builder.tls(TlsServerConfig::from_pem(pem.as_bytes(), key.as_bytes()).unwrap());
-            let path = std::env::temp_dir().join(format!("we-test-{}-{:p}.pem", std::process::id(), &*seen));
+            builder =
+                builder.tls(TlsServerConfig::from_pem(pem.as_bytes(), key.as_bytes()).unwrap());
+            let path = std::env::temp_dir().join(format!(
+                "we-test-{}-{:p}.pem",
+                std::process::id(),
+                &*seen
+            ));
             std::fs::write(&path, pem).unwrap();
             ca = Some(path);
         }
@@ -183,7 +205,13 @@ impl Server {
         let handle = server.handle();
         let shared = seen.clone();
         runtime.spawn(server.serve(move |socket| behave(socket, shared.clone())));
-        Self { runtime: Some(runtime), url, handle, seen, ca }
+        Self {
+            runtime: Some(runtime),
+            url,
+            handle,
+            seen,
+            ca,
+        }
     }
 
     /// The URL of a path.
@@ -277,7 +305,10 @@ async fn pings(mut socket: WebSocket, seen: Arc<Seen>) {
     let answered = start.elapsed();
     let message = socket.next().await;
     let then_silent = start.elapsed() - answered;
-    *seen.pings.lock().unwrap() = Some(Pings { answered, then_silent });
+    *seen.pings.lock().unwrap() = Some(Pings {
+        answered,
+        then_silent,
+    });
     if let Ok(Some(message)) = message {
         let _ = socket.send(message).await;
     }

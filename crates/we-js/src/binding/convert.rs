@@ -103,18 +103,6 @@ pub(crate) fn usv_string(value: &JsValue, context: &mut Context) -> JsResult<Str
     Ok(to_usv_string(&value.to_string(context)?))
 }
 
-/// `double`: any number but NaN and the infinities.
-pub(crate) fn double(value: &JsValue, context: &mut Context) -> JsResult<f64> {
-    let number = value.to_number(context)?;
-    if number.is_finite() {
-        Ok(number)
-    } else {
-        Err(JsNativeError::typ()
-            .with_message("a finite number is required")
-            .into())
-    }
-}
-
 /// The value of a `dictionary` argument, its members yet to be read.
 ///
 /// Members are to be read in the order of their names, parents first, since getters see the order.

@@ -89,14 +89,6 @@ impl EventTarget {
         self.is_global
     }
 
-    /// Whether anything listens for events of this type.
-    pub(crate) fn has_listeners(&self, kind: &JsString) -> bool {
-        self.listeners
-            .borrow()
-            .iter()
-            .any(|listener| listener.kind == *kind)
-    }
-
     /// A copy of the listeners for one type and phase, as a dispatch works on.
     pub(super) fn listeners(&self, kind: &JsString, capture: bool) -> Vec<Gc<Listener>> {
         let listeners = self.listeners.borrow();

@@ -106,7 +106,7 @@ impl Network {
         let span = tracing::info_span!(target: "we::net", "socket", url = url.as_str());
         let mut request = options
             .client
-            .request(url.as_str())?
+            .request(url.clone())?
             .subprotocols(subprotocols)?;
         if let Some(origin) = &options.origin {
             request = request.origin(origin.ascii_serialization())?;

@@ -15,11 +15,8 @@ use boa_engine::{
 };
 use boa_gc::{Finalize, GcRefCell, Trace};
 use we_net::{
-    Client,
-    client::Request,
     handshake::{WebSocketUrl, check_subprotocols},
     protocol::{CloseCode, CloseFrame, CloseReason, Message, Payload},
-    transport::ConnectError,
 };
 
 use self::buffered_amount::BufferedAmount;
@@ -170,16 +167,6 @@ fn construct(
     check_subprotocols(&protocols).map_err(|error| {
         DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context)
     })?;
-    let options = event_loop.options();
-    let request = request(
-        &options.client,
-        url.clone(),
-        options.origin.as_ref(),
-        protocols,
-    )
-    .map_err(|error| {
-        DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context)
-    })?;
     // 5. to 7. The handshake runs in parallel; it begins when this task has ended.
     let socket = WebSocket {
         url: from_utf8(url.as_str()),
@@ -198,26 +185,15 @@ fn construct(
     let Some(this) = This::<WebSocket>::from_object(object.clone()) else {
         return Ok(object);
     };
-    let connection = event_loop.network().connect(request);
+    let connection = event_loop
+        .network()
+        .open(&url, protocols, event_loop.options())
+        .map_err(|error| {
+            DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context)
+        })?;
     Sockets::of(context).insert(connection.id(), this.clone());
     *this.state().connection.borrow_mut() = Some(connection);
     Ok(object)
-}
-
-/// [Establish a WebSocket connection](https://websockets.spec.whatwg.org/#concept-websocket-establish): the request.
-///
-/// The origin and the subprotocols have been checked, so nothing here fails in fact.
-fn request(
-    client: &Client,
-    url: WebSocketUrl,
-    origin: Option<&url::Origin>,
-    protocols: Vec<String>,
-) -> Result<Request, ConnectError> {
-    let request = client.request(url)?.subprotocols(protocols)?;
-    match origin {
-        Some(origin) => request.origin(origin.ascii_serialization()),
-        None => Ok(request),
-    }
 }
 
 /// `(DOMString or sequence<DOMString>) protocols = []`
