@@ -289,6 +289,7 @@ pub(super) fn signal_abort(
             to_abort.push(dependent);
         }
     }
+    // All at once, rather than one by one below.
     signal.state().observed_dependents.borrow_mut().clear();
     // 5.
     run_abort_steps(signal, context)?;

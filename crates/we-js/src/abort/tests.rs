@@ -137,6 +137,26 @@ fn an_observed_dependent_lives_as_long_as_its_source() {
 }
 
 #[test]
+fn a_dependent_that_is_to_remove_a_listener_lives_as_long_as_its_source() {
+    let before = "globalThis.c = new AbortController(); globalThis.n = 0; globalThis.t = new EventTarget();
+        { const any = AbortSignal.any([c.signal]); t.addEventListener('x', () => n++, { signal: any }) } 0";
+    let after = "c.abort(); t.dispatchEvent(new Event('x')); n";
+    assert_eq!(across_collection(before, after), "0");
+}
+
+#[test]
+fn no_source_keeps_what_is_aborted() {
+    for aborted in ["one", "two"] {
+        let before = format!(
+            "globalThis.one = new AbortController(); globalThis.two = new AbortController();
+             {{ const any = AbortSignal.any([one.signal, two.signal]); any.onabort = () => {{}}; globalThis.w = new WeakRef(any) }}
+             {aborted}.abort()"
+        );
+        assert_eq!(across_collection(&before, "w.deref()"), "undefined");
+    }
+}
+
+#[test]
 fn an_unobserved_dependent_is_collected() {
     let before = "globalThis.c = new AbortController(); globalThis.w = new WeakRef(AbortSignal.any([c.signal])); 0";
     assert_eq!(across_collection(before, "w.deref()"), "undefined");

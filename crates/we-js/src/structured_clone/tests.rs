@@ -105,7 +105,7 @@ fn getters_run_in_order_and_their_errors_propagate() {
           structuredClone({ get a() { log.push('a'); return nested('a') }, get b() { log.push('b'); return [nested('b')] }, c: log.push('c') }); log.join()",
          "c,a,a.x,a.y,b,b.x,b.y"),
         // A property that is gone by its turn is left out; a new one is not looked at.
-        ("const o = { get a() { delete o.b; o.c = 1; return 0 }, b: 1 }; JSON.stringify(structuredClone(o))", r#"{"a":0}"#),
+        ("const o = { get a() { delete o.b; o.c = 1; return 0 }, b: 1 }; Object.keys(structuredClone(o)).join()", "a"),
         ("const m = new Map([[{ get x() { m.set('late', 1); return 1 } }, 2]]); structuredClone(m).size", "1"),
     ]);
 }
