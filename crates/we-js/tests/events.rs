@@ -341,3 +341,22 @@ fn dom_exceptions_have_names_codes_and_a_stack() {
         ],
     );
 }
+
+#[test]
+fn events_of_derived_interfaces_have_is_trusted_of_their_own() {
+    expect_values(
+        "const all = [new MessageEvent('m'), new CloseEvent('c'), new ErrorEvent('e'), new CustomEvent('c'),
+             new PromiseRejectionEvent('r', { promise: Promise.resolve() })];
+         const getter = e => Object.getOwnPropertyDescriptor(e, 'isTrusted')?.get;",
+        &[
+            ("all.map(e => e.isTrusted)", "false,false,false,false,false"),
+            ("all.every(e => getter(e) === getter(new Event('x')))", "true"),
+        ],
+    );
+    // Events of the platform are trusted, and those of a script's subclass are not.
+    expect(
+        "addEventListener('error', e => { log(e.constructor.name, e.isTrusted); e.preventDefault() });
+         reportError(1); log(new class extends CloseEvent {}('c').isTrusted);",
+        &["ErrorEvent true", "false"],
+    );
+}
