@@ -365,3 +365,22 @@ fn undefined_stands_for_the_default_of_an_optional_argument() {
         ],
     );
 }
+
+#[test]
+fn events_of_derived_interfaces_have_is_trusted_of_their_own() {
+    expect_values(
+        "const all = [new MessageEvent('m'), new CloseEvent('c'), new ErrorEvent('e'), new CustomEvent('c'),
+             new PromiseRejectionEvent('r', { promise: Promise.resolve() })];
+         const getter = e => Object.getOwnPropertyDescriptor(e, 'isTrusted')?.get;",
+        &[
+            ("all.map(e => e.isTrusted)", "false,false,false,false,false"),
+            ("all.every(e => getter(e) === getter(new Event('x')))", "true"),
+        ],
+    );
+    // Events of the platform are trusted, and those of a script's subclass are not.
+    expect(
+        "addEventListener('error', e => { log(e.constructor.name, e.isTrusted); e.preventDefault() });
+         reportError(1); log(new class extends CloseEvent {}('c').isTrusted);",
+        &["ErrorEvent true", "false"],
+    );
+}

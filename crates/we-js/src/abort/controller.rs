@@ -4,13 +4,15 @@ use boa_engine::{JsArgs, JsData, JsResult, JsValue, object::JsObject};
 use boa_gc::{Finalize, Trace};
 
 use super::{AbortSignal, signal};
-use crate::binding::{Definition, Interface, This};
+use crate::binding::{Definition, Interface, PlatformObject, This};
 
 /// The state of an `AbortController`.
 #[derive(Trace, Finalize, JsData)]
 pub(crate) struct AbortController {
     signal: JsObject,
 }
+
+impl PlatformObject for AbortController {}
 
 impl Interface for AbortController {
     const NAME: &'static str = "AbortController";

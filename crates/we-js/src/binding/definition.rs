@@ -16,24 +16,30 @@ use boa_engine::{
 
 use super::{Interfaces, NewTarget, This};
 
+/// The native data of all objects of an inheritance tree: one Rust type, since the engine compares exact types.
+pub(crate) trait PlatformObject: NativeObject {
+    /// Runs on every new object of the tree, whichever of its interfaces it implements: for
+    /// [`[LegacyUnforgeable]`][unforgeable] members, which live on the object itself.
+    ///
+    /// [unforgeable]: https://webidl.spec.whatwg.org/#LegacyUnforgeable
+    fn initialize(_object: &JsObject, _context: &mut Context) -> JsResult<()> {
+        Ok(())
+    }
+}
+
 /// A web interface, implemented by the type that carries its state.
 pub(crate) trait Interface: Sized + 'static {
     /// The interface's identifier.
     const NAME: &'static str;
 
     /// The native data of every object in the interface's inheritance tree.
-    type Root: NativeObject;
+    type Root: PlatformObject;
 
     /// The state of this interface in an object of the tree; `None` if the object does not implement it.
     fn project(root: &Self::Root) -> Option<&Self>;
 
     /// Declares the members.
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()>;
-
-    /// Runs on every new object, for `[LegacyUnforgeable]` members, which live on the object itself.
-    fn initialize(_object: &JsObject, _context: &mut Context) -> JsResult<()> {
-        Ok(())
-    }
 }
 
 /// Constructor steps: arguments in, object out.
@@ -175,7 +181,7 @@ impl<T: Interface> Definition<'_, T> {
     }
 
     /// `[LegacyUnforgeable] readonly attribute`: the accessor is handed back, for
-    /// [`Interface::initialize`] to put on each object.
+    /// [`PlatformObject::initialize`] to put on each object.
     pub(crate) fn unforgeable<R: Into<JsValue> + 'static>(
         &mut self,
         name: &'static str,

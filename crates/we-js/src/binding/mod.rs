@@ -38,7 +38,8 @@ mod weak;
 pub(crate) use buffer_source::{BufferSource, ViewKind, not_a_buffer_source};
 pub(crate) use convert::*;
 pub(crate) use definition::{
-    Definition, Interface, define_function, define_global, namespace_operation, property, register,
+    Definition, Interface, PlatformObject, define_function, define_global, namespace_operation,
+    property, register,
 };
 pub(crate) use iterable::PairIterable;
 pub(crate) use primordials::Primordials;

@@ -6,7 +6,7 @@ use std::{marker::PhantomData, ops::Deref};
 use boa_engine::{Context, JsNativeError, JsResult, JsValue, js_string, object::JsObject};
 use boa_gc::GcRef;
 
-use super::{Interface, prototype_of};
+use super::{Interface, PlatformObject, prototype_of};
 
 /// `this`, known to implement `T`.
 ///
@@ -171,6 +171,6 @@ fn instantiate<T: Interface>(
     context: &mut Context,
 ) -> JsResult<JsObject> {
     let object = JsObject::new(context.root_shape(), prototype, root).upcast();
-    T::initialize(&object, context)?;
+    T::Root::initialize(&object, context)?;
     Ok(object)
 }

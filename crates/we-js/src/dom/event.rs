@@ -14,7 +14,7 @@ use boa_gc::{Finalize, GcRefCell, Trace};
 
 use super::events::{CloseEvent, CustomEvent, ErrorEvent, MessageEvent, PromiseRejectionEvent};
 use crate::{
-    binding::{Definition, Dictionary, Interface, NewTarget, This},
+    binding::{Definition, Dictionary, Interface, NewTarget, PlatformObject, This},
     platform::Platform,
 };
 
@@ -23,6 +23,25 @@ use crate::{
 pub(crate) struct EventObject {
     pub(crate) event: Event,
     pub(crate) detail: EventDetail,
+}
+
+impl PlatformObject for EventObject {
+    /// `isTrusted`
+    fn initialize(object: &JsObject, context: &mut Context) -> JsResult<()> {
+        let getter = context
+            .realm()
+            .host_defined()
+            .get::<IsTrusted>()
+            .map(|getter| getter.0.clone());
+        if let Some(getter) = getter {
+            let descriptor = PropertyDescriptor::builder()
+                .get(getter)
+                .enumerable(true)
+                .configurable(false);
+            object.insert_property(js_string!("isTrusted"), descriptor);
+        }
+        Ok(())
+    }
 }
 
 /// What an event of a derived interface carries.
@@ -312,22 +331,6 @@ impl Interface for Event {
         idl.readonly("timeStamp", |this, _| Ok(this.state().time_stamp));
 
         idl.operation("initEvent", 1, init_event);
-        Ok(())
-    }
-
-    fn initialize(object: &JsObject, context: &mut Context) -> JsResult<()> {
-        let getter = context
-            .realm()
-            .host_defined()
-            .get::<IsTrusted>()
-            .map(|getter| getter.0.clone());
-        if let Some(getter) = getter {
-            let descriptor = PropertyDescriptor::builder()
-                .get(getter)
-                .enumerable(true)
-                .configurable(false);
-            object.insert_property(js_string!("isTrusted"), descriptor);
-        }
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     abort::{self, AbortSignal},
-    binding::{Definition, Dictionary, Interface, NewTarget, This},
+    binding::{Definition, Dictionary, Interface, NewTarget, PlatformObject, This},
     performance::Performance,
     websocket::WebSocket,
 };
@@ -26,6 +26,8 @@ pub(crate) struct EventTargetObject {
     pub(crate) target: EventTarget,
     pub(crate) kind: TargetKind,
 }
+
+impl PlatformObject for EventTargetObject {}
 
 impl EventTargetObject {
     /// The native data of a target of this kind, without listeners.

@@ -6,7 +6,7 @@ use boa_engine::{
 };
 use boa_gc::{Finalize, Trace};
 
-use crate::binding::{self, Definition, Interface, NewTarget, Primordials};
+use crate::binding::{self, Definition, Interface, NewTarget, PlatformObject, Primordials};
 
 /// The state of a `DOMException`.
 #[derive(Trace, Finalize, JsData)]
@@ -142,7 +142,9 @@ impl Interface for DomException {
         }
         Ok(())
     }
+}
 
+impl PlatformObject for DomException {
     /// The engine's `stack` accessor on `Error.prototype` knows native errors only: the stack of a new error,
     /// taken here, becomes a property of the exception's own.
     fn initialize(object: &JsObject, context: &mut Context) -> JsResult<()> {

@@ -11,7 +11,7 @@ use boa_gc::{Finalize, Trace};
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 
 use crate::binding::{
-    BufferSource, Definition, Dictionary, Interface, NewTarget, This, from_utf8,
+    BufferSource, Definition, Dictionary, Interface, NewTarget, PlatformObject, This, from_utf8,
     not_a_buffer_source, to_usv_string,
 };
 
@@ -70,6 +70,8 @@ impl From<DecodeError> for JsError {
         .into()
     }
 }
+
+impl PlatformObject for TextDecoder {}
 
 impl Interface for TextDecoder {
     const NAME: &'static str = "TextDecoder";

@@ -13,13 +13,15 @@ use boa_engine::{
 use boa_gc::{Finalize, Trace};
 
 use crate::{
-    binding::{BufferSource, Definition, Interface, This, ViewKind, encode_utf8},
+    binding::{BufferSource, Definition, Interface, PlatformObject, This, ViewKind, encode_utf8},
     event_loop,
 };
 
 /// A `TextEncoder` has no state: its encoding is always UTF-8.
 #[derive(Trace, Finalize, JsData)]
 pub(crate) struct TextEncoder;
+
+impl PlatformObject for TextEncoder {}
 
 impl Interface for TextEncoder {
     const NAME: &'static str = "TextEncoder";

@@ -12,8 +12,8 @@ use boa_gc::{Finalize, Trace};
 use super::{AlignedBytes, BlobBuilder, BlobData, data::TooLarge};
 use crate::{
     binding::{
-        self, BufferSource, Definition, Dictionary, IntegerConversion, Interface, NewTarget, This,
-        from_utf8, sequence, signed_integer, usv_string,
+        self, BufferSource, Definition, Dictionary, IntegerConversion, Interface, NewTarget,
+        PlatformObject, This, from_utf8, sequence, signed_integer, usv_string,
     },
     dom::{DomException, ErrorName},
     event_loop::{self, TaskSource},
@@ -51,6 +51,8 @@ impl Blob {
         &self.kind
     }
 }
+
+impl PlatformObject for Blob {}
 
 impl Interface for Blob {
     const NAME: &'static str = "Blob";

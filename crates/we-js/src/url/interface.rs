@@ -9,7 +9,9 @@ use boa_engine::{
 use boa_gc::{Finalize, GcRefCell, Trace};
 
 use super::UrlSearchParams;
-use crate::binding::{self, Definition, Interface, NewTarget, This, from_utf8, usv_string};
+use crate::binding::{
+    self, Definition, Interface, NewTarget, PlatformObject, This, from_utf8, usv_string,
+};
 
 /// The state of a `URL`.
 #[derive(Trace, Finalize, JsData)]
@@ -86,6 +88,8 @@ fn construct(
     let record = record.ok_or_else(|| invalid_url(&url))?;
     new_target.create(Url::new(record), context)
 }
+
+impl PlatformObject for Url {}
 
 impl Interface for Url {
     const NAME: &'static str = "URL";

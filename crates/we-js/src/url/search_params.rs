@@ -11,8 +11,8 @@ use boa_gc::{Finalize, Trace};
 
 use super::Url;
 use crate::binding::{
-    Definition, Interface, NewTarget, PairIterable, This, from_utf8, sequence, usv_string,
-    usv_string_record,
+    Definition, Interface, NewTarget, PairIterable, PlatformObject, This, from_utf8, sequence,
+    usv_string, usv_string_record,
 };
 
 /// The state of a `URLSearchParams`.
@@ -132,6 +132,8 @@ fn name_and_optional_value(
     };
     Ok((name, value))
 }
+
+impl PlatformObject for UrlSearchParams {}
 
 impl Interface for UrlSearchParams {
     const NAME: &'static str = "URLSearchParams";
