@@ -438,6 +438,83 @@ fn end_before_the_peers_close_is_taken_has_its_code_and_is_not_clean() {
     }
 }
 
+/// Feeds a message and, behind it, a frame with a reserved opcode.
+fn receive_with_offence(connection: &mut Connection, now: Instant) {
+    let message = Frame::text("question").to(connection.role());
+    connection.receive(now, &[message.as_slice(), &[0x83]].concat());
+    assert_eq!(connection.state(), State::Open);
+    assert!(!connection.wants_write());
+}
+
+#[test]
+fn messages_before_an_offence_are_answered_before_the_failure() {
+    for role in ROLES {
+        let now = Instant::now();
+        let mut connection = connection(role);
+        receive_with_offence(&mut connection, now);
+        assert!(matches!(connection.poll_event(), Some(Event::Message(_))));
+        connection.send(now, Message::text("answer")).unwrap();
+        assert_eq!(connection.poll_event(), None);
+        assert_eq!(connection.state(), State::Closing);
+        // The peer gets its time to read our Close frame, however late it leaves.
+        let late = now + TIMEOUTS.failing;
+        let written = written_frames(&mut connection, late);
+        assert_eq!(written[0], Frame::text("answer"));
+        assert_eq!((written.len(), code_of(&written[1])), (2, 1002));
+        assert_eq!(connection.poll_timeout(), Some(late + TIMEOUTS.failing));
+        assert!(connection.wants_shutdown());
+        connection.receive_eof(late);
+        let closed = closure(&mut connection);
+        assert_eq!((closed.clean, closed.code), (false, 1006));
+        assert!(matches!(closed.error, Some(ConnectionError::Protocol(_))));
+    }
+}
+
+#[test]
+fn failure_waits_for_a_lazy_caller_only_so_long() {
+    let start = Instant::now();
+    let mut connection = connection(Role::Server);
+    receive_with_offence(&mut connection, start);
+    connection.receive_eof(start);
+    let end = start + TIMEOUTS.failing;
+    connection.send(start, Message::text("slow")).unwrap();
+    write_all(&mut connection, start + Duration::from_secs(1));
+    assert_eq!(connection.poll_timeout(), Some(end));
+    connection.handle_timeout(end);
+    assert_eq!(connection.state(), State::Closing);
+    assert_eq!(connection.poll_timeout(), Some(end + TIMEOUTS.failing));
+    let written = written_frames(&mut connection, end);
+    assert_eq!((written.len(), code_of(&written[0])), (1, 1002));
+    assert!(connection.is_terminated());
+    assert_eq!(events(&mut connection).len(), 2);
+}
+
+#[test]
+fn offence_behind_messages_is_the_reason_whatever_else_ends_the_connection() {
+    let ends: [fn(&mut Connection, Instant); 4] = [
+        |connection, now| connection.close(now, None),
+        |connection, now| connection.fail(now, close_frame(1008, "")),
+        |connection, now| connection.transport_failed(now, ErrorKind::BrokenPipe),
+        |connection, _| connection.abort(),
+    ];
+    for end in ends {
+        let now = Instant::now();
+        let mut connection = connection(Role::Client);
+        receive_with_offence(&mut connection, now);
+        end(&mut connection, now);
+        assert_ne!(connection.state(), State::Open);
+        if !connection.is_terminated() {
+            let written = written_frames(&mut connection, now);
+            assert_eq!((written.len(), code_of(&written[0])), (1, 1002));
+            connection.receive_eof(now);
+        }
+        assert!(matches!(connection.poll_event(), Some(Event::Message(_))));
+        let closed = closure(&mut connection);
+        assert_eq!((closed.clean, closed.code), (false, 1006));
+        assert!(matches!(closed.error, Some(ConnectionError::Protocol(_))));
+    }
+}
+
 #[test]
 fn ping_is_answered_while_our_close_waits_and_never_after_it() {
     let now = Instant::now();

@@ -17,13 +17,16 @@
 //!  offence, fail()
 //! ```
 //! Every state but `Terminated` also leads there at once when the transport breaks or a timer ends,
-//! and all but `Delivering`, `Answering` and `Failing` when the peer ends the transport.
+//! and `Open`, `AwaitingClose` and `AwaitingEof` also when the peer ends the transport.
 //!
 //! `Delivering` is there for the caller that answers messages: it has not taken those before the
 //! Close frame yet, so to it the connection is open, and its answers go out before our Close frame.
 //! ([Section 5.5.1] lets an endpoint finish what it is sending before it answers.) The closing
 //! timer runs from the moment when the frame was read, so a caller that takes no events holds
 //! nothing up.
+//!
+//! Likewise, an offence behind messages that wait leads from `Open` to `Doomed` first, and to
+//! `Failing` when the caller has taken all events, or after the time for failing.
 //!
 //! [Section 5.5.1]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
 //! [RFC 6455 section 7]: https://www.rfc-editor.org/rfc/rfc6455#section-7
@@ -58,6 +61,9 @@ pub(super) enum Phase {
     Answering { peer: PeerClose, eof: Eof },
     /// Both Close frames are exchanged; the transport has to end.
     AwaitingEof { peer: PeerClose },
+    /// The peer has broken a rule; messages before that wait to be taken, and to be answered before
+    /// our Close frame is queued.
+    Doomed { error: ConnectionError, eof: Eof },
     /// The connection has failed; our Close frame may be on its way, input is ignored.
     Failing {
         error: ConnectionError,
@@ -72,7 +78,7 @@ pub(super) enum Phase {
 impl Phase {
     pub(super) fn state(&self) -> State {
         match self {
-            Self::Open | Self::Delivering { .. } => State::Open,
+            Self::Open | Self::Delivering { .. } | Self::Doomed { .. } => State::Open,
             Self::Terminated => State::Closed,
             _ => State::Closing,
         }
@@ -104,6 +110,7 @@ impl Connection {
                 let (peer, eof) = (peer.take(), *eof);
                 self.answer(frame.as_ref(), peer, eof);
             }
+            Phase::Doomed { .. } => return self.fail_if_doomed(),
             _ => return,
         }
         self.set_deadline(now, self.config.timeouts.closing);
@@ -114,9 +121,10 @@ impl Connection {
     /// further input, and ends as soon as the peer has been told or
     /// [`Timeouts::failing`](crate::protocol::Timeouts::failing) is over.
     ///
-    /// Does nothing once [`Event::CloseReceived`] was taken or the connection has failed.
+    /// Does nothing once [`Event::CloseReceived`] was taken or the connection has failed. If the
+    /// peer has broken a rule meanwhile, the connection fails for that reason.
     pub fn fail(&mut self, now: Instant, frame: CloseFrame) {
-        if self.phase.is_reading() || matches!(self.phase, Phase::Delivering { .. }) {
+        if self.state() == State::Open || self.phase.is_reading() {
             self.fail_with(now, ConnectionError::Local(frame));
         }
     }
@@ -134,7 +142,9 @@ impl Connection {
                 self.terminate(Some(ConnectionError::UnexpectedEof));
             }
             // The peer may still read: it gets our Close frame.
-            Phase::Delivering { eof, .. } | Phase::Answering { eof, .. } => *eof = Eof::Seen,
+            Phase::Delivering { eof, .. }
+            | Phase::Doomed { eof, .. }
+            | Phase::Answering { eof, .. } => *eof = Eof::Seen,
             Phase::AwaitingEof { .. } => self.terminate(None),
             Phase::Failing { eof, .. } => {
                 *eof = Eof::Seen;
@@ -166,6 +176,10 @@ impl Connection {
             Phase::Open => self.terminate(Some(ConnectionError::PeerNotReading)),
             Phase::AwaitingClose | Phase::Delivering { .. } | Phase::Answering { .. } => {
                 self.terminate(Some(ConnectionError::ClosingTimeout));
+            }
+            Phase::Doomed { .. } => {
+                self.fail_if_doomed();
+                self.set_deadline(now, self.config.timeouts.failing);
             }
             Phase::AwaitingEof { .. } | Phase::Failing { .. } => self.terminate(None),
             Phase::Terminated => {}
@@ -228,9 +242,39 @@ impl Connection {
         self.phase = Phase::Answering { peer, eof };
     }
 
-    /// The peer has broken a rule, or the caller gives up.
-    pub(super) fn fail_with(&mut self, now: Instant, error: ConnectionError) {
+    /// The peer has broken a rule. What it said before that counts, and can be answered.
+    pub(super) fn on_offence(&mut self, now: Instant, error: ConnectionError) {
+        if self.writer.is_close_queued() || !self.has_messages_waiting() {
+            return self.fail_with(now, error);
+        }
         self.reader.abandon();
+        let eof = Eof::NotYet;
+        self.phase = Phase::Doomed { error, eof };
+        self.set_deadline(now, self.config.timeouts.failing);
+    }
+
+    /// The caller has taken everything up to an offence, or the time for that is over.
+    pub(super) fn fail_if_doomed(&mut self) {
+        match std::mem::replace(&mut self.phase, Phase::Terminated) {
+            Phase::Doomed { error, eof } => self.enter_failing(error, None, eof),
+            phase => self.phase = phase,
+        }
+    }
+
+    /// The connection fails by what the peer did or the caller wishes.
+    fn fail_with(&mut self, now: Instant, error: ConnectionError) {
+        self.reader.abandon();
+        let (error, peer, eof) = match std::mem::replace(&mut self.phase, Phase::Terminated) {
+            Phase::Delivering { peer, eof } => (error, Some(peer), eof),
+            // The first reason counts.
+            Phase::Doomed { error, eof } => (error, None, eof),
+            _ => (error, None, Eof::NotYet),
+        };
+        self.enter_failing(error, peer, eof);
+        self.set_deadline(now, self.config.timeouts.failing);
+    }
+
+    fn enter_failing(&mut self, error: ConnectionError, peer: Option<PeerClose>, eof: Eof) {
         if !self.writer.is_close_queued() {
             let frame = match &error {
                 ConnectionError::Local(frame) => Some(frame.clone()),
@@ -241,12 +285,7 @@ impl Connection {
             };
             self.writer.queue_close(frame.as_ref());
         }
-        let (peer, eof) = match &mut self.phase {
-            Phase::Delivering { peer, eof } => (Some(peer.take()), *eof),
-            _ => (None, Eof::NotYet),
-        };
         self.phase = Phase::Failing { error, peer, eof };
-        self.set_deadline(now, self.config.timeouts.failing);
     }
 
     /// The transport has taken some output.
@@ -262,7 +301,10 @@ impl Connection {
             Phase::AwaitingClose | Phase::Delivering { .. } | Phase::Answering { .. } => {
                 self.set_deadline(now, self.config.timeouts.closing);
             }
-            Phase::AwaitingEof { .. } | Phase::Failing { .. } | Phase::Terminated => {}
+            Phase::Doomed { .. }
+            | Phase::AwaitingEof { .. }
+            | Phase::Failing { .. }
+            | Phase::Terminated => {}
         }
     }
 
@@ -278,6 +320,8 @@ impl Connection {
                 self.phase = Phase::AwaitingEof { peer };
                 self.set_deadline(now, self.config.timeouts.tcp_close);
             }
+            // Our Close frame may have waited for the caller: the peer gets its time to read it.
+            Phase::Failing { .. } => self.set_deadline(now, self.config.timeouts.failing),
             _ => {}
         }
     }
@@ -309,6 +353,7 @@ impl Connection {
             Phase::Delivering { peer, .. }
             | Phase::Answering { peer, .. }
             | Phase::AwaitingEof { peer } => (Some(peer), cut_short),
+            Phase::Doomed { error, .. } => (None, Some(error)),
             Phase::Failing { error, peer, .. } => (peer, Some(error)),
         };
         // Section 7.1.5 and 7.1.6: code and reason are those of the peer's Close frame.

@@ -43,8 +43,8 @@ pub enum Role {
 pub enum State {
     /// Messages can be sent.
     Open,
-    /// A Close frame was sent, the peer's was read and no message before it waits to be taken, or
-    /// the connection is failing.
+    /// A Close frame was sent, or the connection has received one or failed; an end that the peer
+    /// has brought about counts when no message from before it waits to be taken.
     Closing,
     /// The connection is over: [`Event::Closed`] has been emitted.
     Closed,
@@ -197,7 +197,7 @@ impl Connection {
                 }
                 Ok(Some(Incoming::Pong(payload))) => self.push_event(Event::Pong(payload)),
                 Ok(Some(Incoming::Close(frame))) => self.on_close_frame(now, frame),
-                Err(error) => self.fail_with(now, error),
+                Err(error) => self.on_offence(now, error),
             }
         }
         self.watch_output(now);
@@ -259,12 +259,14 @@ impl Connection {
         Ok(())
     }
 
-    /// The next event. With [`Event::CloseReceived`] our answer to it is queued: there may be output
-    /// to write.
+    /// The next event. With [`Event::CloseReceived`], and with `None` after an offence of the peer's,
+    /// our Close frame is queued: there may be output to write.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front();
-        if matches!(event, Some(Event::CloseReceived(_))) {
-            self.echo_close();
+        match event {
+            Some(Event::CloseReceived(_)) => self.echo_close(),
+            None => self.fail_if_doomed(),
+            _ => {}
         }
         if self.events.is_empty() && self.events.capacity() > KEPT_EVENTS {
             self.events = VecDeque::new();
