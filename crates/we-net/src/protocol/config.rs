@@ -78,10 +78,9 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// From our Close frame to the peer's. Runs from the moment when our Close has been written;
-    /// before that it starts anew whenever output makes progress. Also from reading the peer's Close
-    /// frame to writing ours, with the time in which the caller takes and answers the messages
-    /// before it. Default 30 s (Chromium 60 s,
-    /// Firefox 20 s).
+    /// before that it starts anew whenever output makes progress. Also from reading the peer's
+    /// Close frame to writing ours, with the time in which the caller takes and answers the
+    /// messages before it. Default 30 s (Chromium 60 s, Firefox 20 s).
     pub closing: Duration,
     /// From the exchange of Close frames to the end of the TCP connection. Default 2 s, as in
     /// Chromium.

@@ -6,18 +6,19 @@
 //!   Open ───────────────▶ AwaitingClose ─────────────┐
 //!     │  peer's Close                                ▼          our Close written
 //!     ├────────────────────────────────────────▶ Answering ───────────────────────▶ AwaitingEof
-//!     │  peer's Close                                ▲                                   │
-//!     │  behind messages           CloseReceived     │                                   │
-//!     ├────────────────▶ Delivering ─────────────────┘                                   │
-//!     │                      │     taken, close()                                        │
-//!     │              fail()  │                                                           │
-//!     │          ┌───────────┘                                                           │
-//!     │          ▼         our Close written and EOF                    EOF or timer     │
-//!     └─────▶ Failing ─────────────────────────────────▶ Terminated ◀────────────────────┘
-//!  offence, fail()
+//!     │  the same behind        CloseReceived taken, ▲                                   │
+//!     │  messages               close()              │                                   │
+//!     ├─────────────────▶ Delivering ────────────────┘                                   │
+//!     │                     │ fail()                                                     │
+//!     │  offence, fail()    ▼        our Close written and EOF          EOF or timer     │
+//!     ├─────────────────▶ Failing ─────────────────────────▶ Terminated ◀────────────────┘
+//!     │  offence behind     ▲
+//!     │  messages           │ events taken, timer, close(), fail()
+//!     └─────────────────▶ Doomed
 //! ```
-//! Every state but `Terminated` also leads there at once when the transport breaks or a timer ends,
-//! and `Open`, `AwaitingClose` and `AwaitingEof` also when the peer ends the transport.
+//! Every state but `Terminated` also leads there at once when the transport breaks or (but for
+//! `Doomed`) a timer ends; `Open`, `AwaitingClose` and `AwaitingEof` also when the peer ends the
+//! transport.
 //!
 //! `Delivering` is there for the caller that answers messages: it has not taken those before the
 //! Close frame yet, so to it the connection is open, and its answers go out before our Close frame.
@@ -25,8 +26,7 @@
 //! timer runs from the moment when the frame was read, so a caller that takes no events holds
 //! nothing up.
 //!
-//! Likewise, an offence behind messages that wait leads from `Open` to `Doomed` first, and to
-//! `Failing` when the caller has taken all events, or after the time for failing.
+//! `Doomed` is the same for a broken rule behind messages.
 //!
 //! [Section 5.5.1]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
 //! [RFC 6455 section 7]: https://www.rfc-editor.org/rfc/rfc6455#section-7

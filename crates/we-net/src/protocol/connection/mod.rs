@@ -259,8 +259,8 @@ impl Connection {
         Ok(())
     }
 
-    /// The next event. With [`Event::CloseReceived`], and with `None` after an offence of the peer's,
-    /// our Close frame is queued: there may be output to write.
+    /// The next event. With [`Event::CloseReceived`], and with `None` after an offence of the
+    /// peer's, our Close frame is queued: there may be output to write.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front();
         match event {
