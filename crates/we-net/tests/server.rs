@@ -266,3 +266,37 @@ async fn a_handler_that_panics_takes_only_its_own_connection() {
     good.send("x").await.unwrap();
     assert_eq!(soon(good.next()).await.unwrap(), Some("x".into()));
 }
+
+#[tokio::test]
+async fn every_echo_comes_before_the_answer_to_a_close_in_the_same_segment() {
+    let server = start_echo().await;
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port))
+        .await
+        .unwrap();
+    let handshake = request("/", server.port, "");
+    let message = b"\x81\x82\0\0\0\0hi";
+    let close = b"\x88\x82\0\0\0\0\x03\xe8";
+    // With the handshake, or after it: whoever reads them first.
+    let frames = [&message.repeat(3)[..], close].concat();
+    let first = [handshake.as_bytes(), &frames].concat();
+    stream.write_all(&first).await.unwrap();
+    soon(read_head(&mut stream)).await;
+    let mut answer = Vec::new();
+    soon(stream.read_to_end(&mut answer)).await.unwrap();
+    assert_eq!(
+        answer,
+        [&b"\x81\x02hi".repeat(3)[..], b"\x88\x02\x03\xe8"].concat()
+    );
+
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port))
+        .await
+        .unwrap();
+    stream.write_all(handshake.as_bytes()).await.unwrap();
+    soon(read_head(&mut stream)).await;
+    stream.write_all(&frames).await.unwrap();
+    // The peer's half ends right behind its Close frame.
+    stream.shutdown().await.unwrap();
+    let mut again = Vec::new();
+    soon(stream.read_to_end(&mut again)).await.unwrap();
+    assert_eq!(again, answer);
+}

@@ -78,14 +78,16 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// From our Close frame to the peer's. Runs from the moment when our Close has been written;
-    /// before that it starts anew whenever output makes progress. Default 30 s (Chromium 60 s,
-    /// Firefox 20 s).
+    /// before that it starts anew whenever output makes progress. Also from reading the peer's
+    /// Close frame to writing ours, with the time in which the caller takes and answers the
+    /// messages before it. Default 30 s (Chromium 60 s, Firefox 20 s).
     pub closing: Duration,
     /// From the exchange of Close frames to the end of the TCP connection. Default 2 s, as in
     /// Chromium.
     pub tcp_close: Duration,
-    /// From a failure to the end of the connection, in which our Close frame can still reach the
-    /// peer. Default 2 s.
+    /// From a failure to our Close frame's being written, and from there to the end of the
+    /// connection, in which the frame can still reach the peer. Also from an offence of the peer's
+    /// to the failure, for the caller to take and answer the messages before it. Default 2 s.
     pub failing: Duration,
     /// How long output may wait without any progress while the connection is open; then the peer is
     /// held to have stopped reading and the connection fails. `None` waits for ever. Default

@@ -312,6 +312,32 @@ fn ping_flood_is_answered_once_with_the_newest() {
 }
 
 #[test]
+fn pings_that_come_together_are_answered_one_by_one_until_they_are_a_flood() {
+    for role in ROLES {
+        let now = Instant::now();
+        let mut connection = Connection::new(role, Config::default());
+        let frames = |opcode, numbers: std::ops::Range<u8>| -> Vec<Frame> {
+            numbers.map(|n| Frame::new(opcode, [n])).collect()
+        };
+        // Each round begins anew: what has been answered does not count.
+        for (pings, pongs) in [
+            (10, 0..10),
+            (16, 0..16),
+            (17, 16..17),
+            (40, 39..40),
+            (2, 0..2),
+        ] {
+            let bytes = bytes_to(role, &frames(OpCode::Ping, 0..pings));
+            receive(&mut connection, now, &bytes);
+            assert_eq!(
+                written_frames(&mut connection, now),
+                frames(OpCode::Pong, pongs)
+            );
+        }
+    }
+}
+
+#[test]
 fn peer_that_pings_and_never_reads_costs_one_pong_and_one_to_come() {
     let now = Instant::now();
     let mut connection = server();

@@ -1,6 +1,6 @@
 //! Two endpoints and a network between them, with a clock of its own: latency, chunking, partial
-//! writes, lost connections, and calls in random order. Whatever happens, the promises of the
-//! interface hold.
+//! writes, lost connections, callers that take events late and answer some, and calls in random
+//! order. Whatever happens, the promises of the interface hold.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
@@ -77,6 +77,8 @@ struct End {
     received: Vec<Message>,
     pings_received: usize,
     closure: Option<Closure>,
+    /// Whether this end has begun to close.
+    closing: bool,
     meter: WireMeter,
     shut_down: bool,
     transport_gone: bool,
@@ -93,28 +95,52 @@ impl End {
             received: Vec::new(),
             pings_received: 0,
             closure: None,
+            closing: false,
             meter: WireMeter::default(),
             shut_down: false,
             transport_gone: false,
         }
     }
 
-    fn drain_events(&mut self) {
-        while let Some(event) = self.connection.poll_event() {
-            assert!(self.closure.is_none(), "{event:?} after Closed");
-            match event {
-                Event::Message(message) => self.received.push(message),
-                Event::Ping(_) => self.pings_received += 1,
-                Event::Pong(_) | Event::CloseReceived(_) => {}
-                Event::Closed(closure) => self.closure = Some(closure),
+    /// Takes one event; answers a message if it is told to.
+    fn take_event(&mut self, now: Instant, answer: Option<&Message>) -> Option<Event> {
+        let event = self.connection.poll_event()?;
+        assert!(self.closure.is_none(), "{event:?} after Closed");
+        match &event {
+            Event::Message(message) => {
+                self.received.push(message.clone());
+                // Whatever came behind it, a message can be answered.
+                let open = !self.closing && !self.connection.is_terminated();
+                assert_eq!(self.connection.state() == State::Open, open);
+                if let Some(answer) = answer.filter(|_| open) {
+                    self.connection.send(now, answer.clone()).unwrap();
+                    self.accept(answer.clone());
+                }
             }
+            Event::Ping(_) => self.pings_received += 1,
+            Event::Pong(_) => {}
+            Event::CloseReceived(_) => assert_ne!(self.connection.state(), State::Open),
+            Event::Closed(closure) => self.closure = Some(closure.clone()),
         }
+        Some(event)
+    }
+
+    fn accept(&mut self, message: Message) {
+        self.accepted_bytes += message.len() as u64;
+        self.accepted.push(message);
+    }
+
+    fn drain_events(&mut self, now: Instant) {
+        while self.take_event(now, None).is_some() {}
         assert_eq!(self.closure.is_some(), self.connection.is_terminated());
-        assert_eq!(
-            self.closure.is_some(),
-            self.connection.state() == State::Closed
-        );
-        if self.closure.is_some() {
+        self.check();
+    }
+
+    fn check(&self) {
+        let over = self.connection.is_terminated();
+        assert_eq!(over, self.connection.state() == State::Closed);
+        assert!(over || self.closure.is_none());
+        if over {
             assert!(!self.connection.wants_write());
             assert!(!self.connection.wants_shutdown());
             assert_eq!(self.connection.poll_timeout(), None);
@@ -167,7 +193,20 @@ impl Simulation {
             }
             _ => self.tick(),
         }
-        self.ends.iter_mut().for_each(End::drain_events);
+        (0..2).for_each(|at| self.take_events(at));
+    }
+
+    /// The application takes some of the events, or all, or none, and answers one message in four.
+    fn take_events(&mut self, at: usize) {
+        let most = [0, 1, 3, usize::MAX][self.random.below(4)];
+        for _ in 0..most {
+            let answer = (self.random.below(4) == 0).then(|| Message::text("answer"));
+            let taken = self.ends[at].take_event(self.now, answer.as_ref());
+            if taken.is_none() {
+                break;
+            }
+        }
+        self.ends[at].check();
     }
 
     fn send(&mut self, at: usize) {
@@ -184,10 +223,7 @@ impl Simulation {
         let sent = end.connection.send(self.now, message.clone());
         assert_eq!(sent.is_ok(), open);
         match sent {
-            Ok(()) => {
-                end.accepted_bytes += message.len() as u64;
-                end.accepted.push(message);
-            }
+            Ok(()) => end.accept(message),
             Err(error) => assert_eq!(error.message, message),
         }
     }
@@ -257,20 +293,21 @@ impl Simulation {
             Some((_, Packet::Fin)) if !end.transport_gone => end.connection.receive_eof(now),
             _ => {}
         }
-        end.drain_events();
+        self.take_events(at);
         self.drop_transport_if_over(at);
     }
 
     fn tick(&mut self) {
         for at in 0..2 {
             self.ends[at].connection.handle_timeout(self.now);
-            self.ends[at].drain_events();
+            self.take_events(at);
             self.drop_transport_if_over(at);
         }
     }
 
     fn close(&mut self, at: usize) {
         let code = CloseCode::new(3000 + at as u16).unwrap();
+        self.ends[at].closing = true;
         self.ends[at].connection.close(self.now, Some(code.into()));
     }
 
@@ -282,7 +319,7 @@ impl Simulation {
             end.transport_gone = true;
             end.connection
                 .transport_failed(self.now, ErrorKind::ConnectionReset);
-            end.drain_events();
+            end.drain_events(self.now);
         }
     }
 
@@ -420,7 +457,7 @@ fn aborting_at_any_time_ends_both_sides() {
         }
         let at = seed as usize % 2;
         simulation.ends[at].connection.abort();
-        simulation.ends[at].drain_events();
+        simulation.ends[at].drain_events(simulation.now);
         simulation.drop_transport_if_over(at);
         simulation.run_to_the_end();
         simulation.check_deliveries();

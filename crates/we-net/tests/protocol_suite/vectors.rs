@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
-use we_net::protocol::{Config, Connection, Event, FrameHeader, Message, OpCode, Role, Rsv};
+use we_net::protocol::{Config, Connection, Event, FrameHeader, Message, OpCode, Role, Rsv, State};
 
-use crate::support::{assert_failed, events};
+use crate::support::{assert_failed, events, written_frames};
 
 struct Case {
     name: String,
@@ -157,11 +157,31 @@ fn check_events(case: &Case, chunk: usize) {
     }
     match failure {
         Some(code) => assert_failed(&mut connection, now, code),
-        None => assert!(
-            !connection.wants_shutdown(),
-            "{name}, chunk {chunk}: failed"
-        ),
+        None => check_answer(case, &mut connection, &events, now),
     }
+}
+
+/// A connection that has not failed answers the peer's Close frame with the same body, and goes on
+/// if there was none.
+fn check_answer(case: &Case, connection: &mut Connection, events: &[Event], now: Instant) {
+    let name = &case.name;
+    let written = written_frames(connection, now);
+    let closes: Vec<_> = written
+        .iter()
+        .filter(|frame| frame.opcode == OpCode::Close)
+        .collect();
+    let Some(Event::CloseReceived(frame)) = events.last() else {
+        assert!(!connection.wants_shutdown(), "{name}: failed");
+        assert!(closes.is_empty(), "{name}: {closes:?}");
+        assert_eq!(connection.state(), State::Open, "{name}");
+        return;
+    };
+    let expected = frame.as_ref().map_or_else(Vec::new, |frame| {
+        [&frame.code.get().to_be_bytes(), frame.reason.as_bytes()].concat()
+    });
+    assert_eq!(closes.len(), 1, "{name}: {closes:?}");
+    assert_eq!(closes[0].payload, expected, "{name}");
+    assert_eq!(written.last(), Some(closes[0]), "{name}");
 }
 
 fn is(event: &Event, expected: &str) -> bool {

@@ -6,12 +6,29 @@
 //!   Open ───────────────▶ AwaitingClose ─────────────┐
 //!     │  peer's Close                                ▼          our Close written
 //!     ├────────────────────────────────────────▶ Answering ───────────────────────▶ AwaitingEof
-//!     │  offence, fail()   our Close written and EOF                    EOF or timer     │
-//!     └─────────▶ Failing ─────────────────────────────────▶ Terminated ◀───────────────┘
+//!     │  the same behind        CloseReceived taken, ▲                                   │
+//!     │  messages               close()              │                                   │
+//!     ├─────────────────▶ Delivering ────────────────┘                                   │
+//!     │                     │ fail()                                                     │
+//!     │  offence, fail()    ▼        our Close written and EOF          EOF or timer     │
+//!     ├─────────────────▶ Failing ─────────────────────────▶ Terminated ◀────────────────┘
+//!     │  offence behind     ▲
+//!     │  messages           │ events taken, timer, close(), fail()
+//!     └─────────────────▶ Doomed
 //! ```
-//! Every state but `Terminated` also leads there at once when the transport breaks or a timer ends,
-//! and all but `Answering` and `Failing` when the peer ends the transport.
+//! Every state but `Terminated` also leads there at once when the transport breaks or (but for
+//! `Doomed`) a timer ends; `Open`, `AwaitingClose` and `AwaitingEof` also when the peer ends the
+//! transport.
 //!
+//! `Delivering` is there for the caller that answers messages: it has not taken those before the
+//! Close frame yet, so to it the connection is open, and its answers go out before our Close frame.
+//! ([Section 5.5.1] lets an endpoint finish what it is sending before it answers.) The closing
+//! timer runs from the moment when the frame was read, so a caller that takes no events holds
+//! nothing up.
+//!
+//! `Doomed` is the same for a broken rule behind messages.
+//!
+//! [Section 5.5.1]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
 //! [RFC 6455 section 7]: https://www.rfc-editor.org/rfc/rfc6455#section-7
 
 use std::time::{Duration, Instant};
@@ -37,12 +54,23 @@ pub(super) enum Phase {
     Open,
     /// Our Close frame is queued or written; the peer's has not arrived.
     AwaitingClose,
+    /// The peer's Close frame has arrived; messages before it wait to be taken, and to be answered
+    /// before our Close frame is queued.
+    Delivering { peer: PeerClose, eof: Eof },
     /// The peer's Close frame has arrived; ours is queued.
     Answering { peer: PeerClose, eof: Eof },
     /// Both Close frames are exchanged; the transport has to end.
     AwaitingEof { peer: PeerClose },
+    /// The peer has broken a rule; messages before that wait to be taken, and to be answered before
+    /// our Close frame is queued.
+    Doomed { error: ConnectionError, eof: Eof },
     /// The connection has failed; our Close frame may be on its way, input is ignored.
-    Failing { error: ConnectionError, eof: Eof },
+    Failing {
+        error: ConnectionError,
+        /// The peer's Close frame, if it had arrived before.
+        peer: Option<PeerClose>,
+        eof: Eof,
+    },
     /// [`Event::Closed`] has been emitted.
     Terminated,
 }
@@ -50,7 +78,7 @@ pub(super) enum Phase {
 impl Phase {
     pub(super) fn state(&self) -> State {
         match self {
-            Self::Open => State::Open,
+            Self::Open | Self::Delivering { .. } | Self::Doomed { .. } => State::Open,
             Self::Terminated => State::Closed,
             _ => State::Closing,
         }
@@ -69,13 +97,23 @@ impl Connection {
     /// frame after the messages that were accepted, and waits for the peer's. `None` sends a Close
     /// frame without a body.
     ///
-    /// Does nothing once a Close frame was sent or received, or the connection has failed.
+    /// Does nothing unless [`state`](Self::state) is [`State::Open`]: once a Close frame was sent,
+    /// [`Event::CloseReceived`] was taken, or the connection has failed.
     pub fn close(&mut self, now: Instant, frame: Option<CloseFrame>) {
-        if matches!(self.phase, Phase::Open) {
-            self.writer.queue_close(frame.as_ref());
-            self.phase = Phase::AwaitingClose;
-            self.set_deadline(now, self.config.timeouts.closing);
+        match &mut self.phase {
+            Phase::Open => {
+                self.writer.queue_close(frame.as_ref());
+                self.phase = Phase::AwaitingClose;
+            }
+            // The peer's has come already: this one answers it.
+            Phase::Delivering { peer, eof } => {
+                let (peer, eof) = (peer.take(), *eof);
+                self.answer(frame.as_ref(), peer, eof);
+            }
+            Phase::Doomed { .. } => return self.fail_if_doomed(),
+            _ => return,
         }
+        self.set_deadline(now, self.config.timeouts.closing);
     }
 
     /// Fails the connection ([section 7.1.7](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7))
@@ -83,9 +121,10 @@ impl Connection {
     /// further input, and ends as soon as the peer has been told or
     /// [`Timeouts::failing`](crate::protocol::Timeouts::failing) is over.
     ///
-    /// Does nothing once the peer's Close frame was received or the connection has failed.
+    /// Does nothing once [`Event::CloseReceived`] was taken or the connection has failed. If the
+    /// peer has broken a rule meanwhile, the connection fails for that reason.
     pub fn fail(&mut self, now: Instant, frame: CloseFrame) {
-        if self.phase.is_reading() {
+        if self.state() == State::Open || self.phase.is_reading() {
             self.fail_with(now, ConnectionError::Local(frame));
         }
     }
@@ -103,7 +142,9 @@ impl Connection {
                 self.terminate(Some(ConnectionError::UnexpectedEof));
             }
             // The peer may still read: it gets our Close frame.
-            Phase::Answering { eof, .. } => *eof = Eof::Seen,
+            Phase::Delivering { eof, .. }
+            | Phase::Doomed { eof, .. }
+            | Phase::Answering { eof, .. } => *eof = Eof::Seen,
             Phase::AwaitingEof { .. } => self.terminate(None),
             Phase::Failing { eof, .. } => {
                 *eof = Eof::Seen;
@@ -133,8 +174,12 @@ impl Connection {
         self.deadline = None;
         match self.phase {
             Phase::Open => self.terminate(Some(ConnectionError::PeerNotReading)),
-            Phase::AwaitingClose | Phase::Answering { .. } => {
+            Phase::AwaitingClose | Phase::Delivering { .. } | Phase::Answering { .. } => {
                 self.terminate(Some(ConnectionError::ClosingTimeout));
+            }
+            Phase::Doomed { .. } => {
+                self.fail_if_doomed();
+                self.set_deadline(now, self.config.timeouts.failing);
             }
             Phase::AwaitingEof { .. } | Phase::Failing { .. } => self.terminate(None),
             Phase::Terminated => {}
@@ -159,25 +204,77 @@ impl Connection {
     /// The peer's Close frame has arrived
     /// ([section 5.5.1](https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1)).
     pub(super) fn on_close_frame(&mut self, now: Instant, peer: PeerClose) {
-        self.push_event(Event::CloseReceived(peer.clone()));
+        let eof = Eof::NotYet;
         self.reader.abandon();
-        if !self.writer.is_close_queued() {
-            // Browsers echo the reason too, and their scripts rely on it.
-            self.writer.queue_close(peer.as_ref());
-        }
-        self.phase = Phase::Answering {
-            peer,
-            eof: Eof::NotYet,
-        };
         self.set_deadline(now, self.config.timeouts.closing);
-        if self.writer.is_close_written() {
-            self.on_written_out(now);
+        if self.writer.is_close_queued() {
+            self.phase = Phase::Answering {
+                peer: peer.clone(),
+                eof,
+            };
+            if self.writer.is_close_written() {
+                self.on_written_out(now);
+            }
+        } else {
+            self.phase = Phase::Delivering {
+                peer: peer.clone(),
+                eof,
+            };
+            if !self.has_messages_waiting() {
+                self.echo_close();
+            }
+        }
+        self.push_event(Event::CloseReceived(peer));
+    }
+
+    /// The caller has taken everything up to the peer's Close frame.
+    pub(super) fn echo_close(&mut self) {
+        if let Phase::Delivering { peer, eof } = &mut self.phase {
+            let (peer, eof) = (peer.take(), *eof);
+            // Browsers echo the reason too, and their scripts rely on it.
+            self.answer(peer.clone().as_ref(), peer, eof);
         }
     }
 
-    /// The peer has broken a rule, or the caller gives up.
-    pub(super) fn fail_with(&mut self, now: Instant, error: ConnectionError) {
+    /// Answers the peer's Close frame with `ours`.
+    fn answer(&mut self, ours: Option<&CloseFrame>, peer: PeerClose, eof: Eof) {
+        self.writer.queue_close(ours);
+        self.phase = Phase::Answering { peer, eof };
+    }
+
+    /// The peer has broken a rule. What it said before that counts, and can be answered.
+    pub(super) fn on_offence(&mut self, now: Instant, error: ConnectionError) {
+        if self.writer.is_close_queued() || !self.has_messages_waiting() {
+            return self.fail_with(now, error);
+        }
         self.reader.abandon();
+        let eof = Eof::NotYet;
+        self.phase = Phase::Doomed { error, eof };
+        self.set_deadline(now, self.config.timeouts.failing);
+    }
+
+    /// The caller has taken everything up to an offence, or the time for that is over.
+    pub(super) fn fail_if_doomed(&mut self) {
+        match std::mem::replace(&mut self.phase, Phase::Terminated) {
+            Phase::Doomed { error, eof } => self.enter_failing(error, None, eof),
+            phase => self.phase = phase,
+        }
+    }
+
+    /// The connection fails by what the peer did or the caller wishes.
+    fn fail_with(&mut self, now: Instant, error: ConnectionError) {
+        self.reader.abandon();
+        let (error, peer, eof) = match std::mem::replace(&mut self.phase, Phase::Terminated) {
+            Phase::Delivering { peer, eof } => (error, Some(peer), eof),
+            // The first reason counts.
+            Phase::Doomed { error, eof } => (error, None, eof),
+            _ => (error, None, Eof::NotYet),
+        };
+        self.enter_failing(error, peer, eof);
+        self.set_deadline(now, self.config.timeouts.failing);
+    }
+
+    fn enter_failing(&mut self, error: ConnectionError, peer: Option<PeerClose>, eof: Eof) {
         if !self.writer.is_close_queued() {
             let frame = match &error {
                 ConnectionError::Local(frame) => Some(frame.clone()),
@@ -188,11 +285,7 @@ impl Connection {
             };
             self.writer.queue_close(frame.as_ref());
         }
-        self.phase = Phase::Failing {
-            error,
-            eof: Eof::NotYet,
-        };
-        self.set_deadline(now, self.config.timeouts.failing);
+        self.phase = Phase::Failing { error, peer, eof };
     }
 
     /// The transport has taken some output.
@@ -205,10 +298,13 @@ impl Connection {
                 self.deadline = None;
                 self.watch_output(now);
             }
-            Phase::AwaitingClose | Phase::Answering { .. } => {
+            Phase::AwaitingClose | Phase::Delivering { .. } | Phase::Answering { .. } => {
                 self.set_deadline(now, self.config.timeouts.closing);
             }
-            Phase::AwaitingEof { .. } | Phase::Failing { .. } | Phase::Terminated => {}
+            Phase::Doomed { .. }
+            | Phase::AwaitingEof { .. }
+            | Phase::Failing { .. }
+            | Phase::Terminated => {}
         }
     }
 
@@ -224,6 +320,8 @@ impl Connection {
                 self.phase = Phase::AwaitingEof { peer };
                 self.set_deadline(now, self.config.timeouts.tcp_close);
             }
+            // Our Close frame may have waited for the caller: the peer gets its time to read it.
+            Phase::Failing { .. } => self.set_deadline(now, self.config.timeouts.failing),
             _ => {}
         }
     }
@@ -252,8 +350,11 @@ impl Connection {
         let (peer, error) = match std::mem::replace(&mut self.phase, Phase::Terminated) {
             Phase::Terminated => return,
             Phase::Open | Phase::AwaitingClose => (None, cut_short),
-            Phase::Answering { peer, .. } | Phase::AwaitingEof { peer } => (Some(peer), cut_short),
-            Phase::Failing { error, .. } => (None, Some(error)),
+            Phase::Delivering { peer, .. }
+            | Phase::Answering { peer, .. }
+            | Phase::AwaitingEof { peer } => (Some(peer), cut_short),
+            Phase::Doomed { error, .. } => (None, Some(error)),
+            Phase::Failing { error, peer, .. } => (peer, Some(error)),
         };
         // Section 7.1.5 and 7.1.6: code and reason are those of the peer's Close frame.
         let (code, reason) = match peer {

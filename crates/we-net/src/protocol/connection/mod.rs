@@ -43,7 +43,8 @@ pub enum Role {
 pub enum State {
     /// Messages can be sent.
     Open,
-    /// A Close frame was sent or received, or the connection is failing.
+    /// A Close frame was sent, or the connection has received one or failed; an end that the peer
+    /// has brought about counts when no message from before it waits to be taken.
     Closing,
     /// The connection is over: [`Event::Closed`] has been emitted.
     Closed,
@@ -59,8 +60,9 @@ pub enum Event {
     Ping(Payload),
     /// A Pong arrived, answering a Ping or by itself.
     Pong(Payload),
-    /// The peer's Close frame arrived, starting the closing handshake or answering ours. The
-    /// connection answers it; no message follows.
+    /// The peer's Close frame arrived, starting the closing handshake or answering ours. No message
+    /// follows. The connection answers it when this event is taken, so that answers to the messages
+    /// before it go first; at once, if no message waits to be taken.
     CloseReceived(Option<CloseFrame>),
     /// The connection is over. Emitted exactly once, as the last event.
     Closed(Closure),
@@ -195,7 +197,7 @@ impl Connection {
                 }
                 Ok(Some(Incoming::Pong(payload))) => self.push_event(Event::Pong(payload)),
                 Ok(Some(Incoming::Close(frame))) => self.on_close_frame(now, frame),
-                Err(error) => self.fail_with(now, error),
+                Err(error) => self.on_offence(now, error),
             }
         }
         self.watch_output(now);
@@ -257,13 +259,24 @@ impl Connection {
         Ok(())
     }
 
-    /// The next event.
+    /// The next event. With [`Event::CloseReceived`], and with `None` after an offence of the
+    /// peer's, our Close frame is queued: there may be output to write.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front();
+        match event {
+            Some(Event::CloseReceived(_)) => self.echo_close(),
+            None => self.fail_if_doomed(),
+            _ => {}
+        }
         if self.events.is_empty() && self.events.capacity() > KEPT_EVENTS {
             self.events = VecDeque::new();
         }
         event
+    }
+
+    fn has_messages_waiting(&self) -> bool {
+        let is_message = |event: &Event| matches!(event, Event::Message(_));
+        self.events.iter().any(is_message)
     }
 
     fn push_event(&mut self, event: Event) {

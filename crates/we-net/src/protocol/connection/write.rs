@@ -1,8 +1,9 @@
 //! The write half: messages and control frames to frames in the outbox
-//! ([RFC 6455 sections 5.1, 5.4 and 6.1]), with masking by role and the one Pong that may be owed.
+//! ([RFC 6455 sections 5.1, 5.4 and 6.1]), with masking by role and the Pongs that may be owed.
 //!
 //! [RFC 6455 sections 5.1, 5.4 and 6.1]: https://www.rfc-editor.org/rfc/rfc6455#section-6.1
 
+use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -24,6 +25,10 @@ const MAX_COPIED: usize = 4096;
 /// How many bytes of Pings may wait. A caller that pings a peer which does not read is refused.
 const MAX_WAITING_PINGS: usize = 1024;
 
+/// How many Pings may wait for their Pongs. When one more comes it is a flood, of which only the
+/// newest is answered.
+const MAX_OWED_PONGS: usize = 16;
+
 type ExtensionRef<'a> = Option<&'a mut (dyn Extension + 'static)>;
 
 /// What became of a message that was to be queued.
@@ -38,8 +43,10 @@ pub(super) struct Writer {
     masking: Masking,
     fragment_size: Option<NonZeroUsize>,
     outbox: Outbox,
-    /// The payload of the newest Ping that has not been answered.
-    owed_pong: Option<Payload>,
+    /// The payloads of Pings that have not been answered.
+    owed_pongs: VecDeque<Payload>,
+    /// Whether more Pings came than are answered one by one: then the newest one is owed.
+    flooded: bool,
     close_queued: bool,
 }
 
@@ -71,7 +78,8 @@ impl Writer {
             },
             fragment_size,
             outbox: Outbox::default(),
-            owed_pong: None,
+            owed_pongs: VecDeque::new(),
+            flooded: false,
             close_queued: false,
         }
     }
@@ -97,7 +105,7 @@ impl Writer {
     pub(super) fn wants_write(&self) -> bool {
         self.outbox.unwritten() > 0
             || self.outbox.urgent_unwritten() > 0
-            || self.owed_pong.is_some()
+            || !self.owed_pongs.is_empty()
     }
 
     /// Whether a Close frame has been queued.
@@ -234,13 +242,23 @@ impl Writer {
         Ok(())
     }
 
-    /// A Ping has arrived. Only the newest is answered
+    /// A Ping has arrived. A few are answered one by one, of a flood only the newest
     /// ([section 5.5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.5.3)).
     pub(super) fn owe_pong(&mut self, ping: Payload) {
         // The peer drops whatever would follow our Close frame.
-        if !self.is_close_begun() {
-            self.owed_pong = Some(ping);
+        if self.is_close_begun() {
+            return;
         }
+        self.flooded |= self.owed_pongs.len() >= MAX_OWED_PONGS;
+        if self.flooded {
+            self.owed_pongs.clear();
+        }
+        self.owed_pongs.push_back(ping);
+    }
+
+    fn take_owed_pongs(&mut self) -> VecDeque<Payload> {
+        self.flooded = false;
+        std::mem::take(&mut self.owed_pongs)
     }
 
     fn push_urgent(&mut self, opcode: OpCode, payload: &[u8]) {
@@ -274,13 +292,13 @@ impl Writer {
 
     /// Fills `slices` with the bytes to write next; returns how many slices it filled.
     pub(super) fn output<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
-        // A Pong is put on the wire as late as possible, so that it answers the newest Ping; and
-        // only when the one before has been written, so that a peer which pings and never reads
-        // costs one Pong.
-        if self.outbox.urgent_unwritten() == 0
-            && let Some(payload) = self.owed_pong.take()
-        {
-            self.push_urgent(OpCode::Pong, &payload);
+        // Pongs are put on the wire as late as possible, so that they answer the newest Pings; and
+        // only when those before have been written, so that a peer which pings and never reads
+        // costs a few Pongs.
+        if self.outbox.urgent_unwritten() == 0 {
+            for payload in self.take_owed_pongs() {
+                self.push_urgent(OpCode::Pong, &payload);
+            }
         }
         self.outbox.show(slices)
     }
@@ -290,14 +308,14 @@ impl Writer {
         self.outbox.advance(n);
         if self.is_close_begun() {
             self.outbox.discard_urgent();
-            self.owed_pong = None;
+            self.take_owed_pongs();
         }
     }
 
     /// Drops all output. The buffered amount stays what it was.
     pub(super) fn abandon(&mut self) {
         self.outbox.abandon();
-        self.owed_pong = None;
+        self.take_owed_pongs();
     }
 }
 

@@ -194,6 +194,47 @@ async fn what_came_before_a_failed_write_is_read() {
 }
 
 #[tokio::test]
+async fn answers_to_what_came_with_a_close_go_out_before_it() {
+    let mut driver = server(Scripted {
+        reads: [[HI, CLOSE].concat()].into(),
+        then: Then::Eof,
+        ..Scripted::default()
+    });
+    assert_eq!(poll(&mut driver), hi());
+    driver.send("ho").unwrap();
+    // An owner that waits until its answer is written keeps the connection alive meanwhile.
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(driver.poll_flush(&mut cx).is_ready());
+    let writes = driver.stream().unwrap().writes.clone();
+    assert_eq!(writes, [b"\x81\x02ho"]);
+    assert!(driver.timer.is_some());
+    driver.send("ho").unwrap();
+    assert!(matches!(
+        poll(&mut driver),
+        Poll::Ready(Some(Event::CloseReceived(_)))
+    ));
+    assert!(driver.poll_flush(&mut cx).is_ready());
+    let last = driver.stream().unwrap().writes.last().cloned();
+    assert_eq!(last.unwrap(), b"\x81\x02ho\x88\x02\x03\xe8");
+    assert!(
+        matches!(poll(&mut driver), Poll::Ready(Some(Event::Closed(closure))) if closure.clean)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_takes_no_events_is_ended_by_the_closing_timer() {
+    let mut driver = server(Scripted {
+        reads: [[HI, CLOSE].concat()].into(),
+        ..Scripted::default()
+    });
+    assert_eq!(poll(&mut driver), hi());
+    tokio::time::advance(Config::server().timeouts.closing).await;
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(driver.poll_flush(&mut cx).is_ready());
+    assert!(driver.stream().is_none() && driver.timer.is_none());
+}
+
+#[tokio::test]
 async fn a_server_shuts_down_once_and_drops_the_stream_after_the_peers_end() {
     let mut driver = server(Scripted {
         reads: [CLOSE.to_vec()].into(),
