@@ -76,6 +76,7 @@
 //! - The engine cannot be interrupted and has no cap on memory: a hostile script needs a process of its own.
 
 mod abort;
+mod agent;
 mod base64;
 mod binding;
 mod console;

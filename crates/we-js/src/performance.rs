@@ -8,13 +8,13 @@ use boa_engine::{
 use boa_gc::{Finalize, Trace};
 
 use crate::{
+    agent::Agent,
     binding::{self, Definition, Interface},
-    dom::{EventTarget, EventTargetObject, TargetKind, global_scope::GlobalScope},
-    platform::Platform,
+    dom::{EventTarget, EventTargetObject, global_scope::GlobalScope},
 };
 
 /// A `Performance` has no state: its clock is the platform's.
-#[derive(Trace, Finalize)]
+#[derive(Trace, Finalize, JsData)]
 pub(crate) struct Performance;
 
 impl Interface for Performance {
@@ -22,22 +22,18 @@ impl Interface for Performance {
     type Root = EventTargetObject;
 
     fn project(root: &EventTargetObject) -> Option<&Self> {
-        if let TargetKind::Performance(performance) = &root.kind {
-            Some(performance)
-        } else {
-            None
-        }
+        root.kind()
     }
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.inherits::<EventTarget>()?;
-        idl.operation("now", 0, |_, _, context| Ok(Platform::of(context).now()));
+        idl.operation("now", 0, |_, _, context| Ok(Agent::of(context).now()));
         idl.readonly("timeOrigin", |_, context| {
-            Ok(Platform::of(context).time_origin())
+            Ok(Agent::of(context).time_origin())
         });
         // https://w3c.github.io/hr-time/#dom-performance-tojson
         idl.operation("toJSON", 0, |_, _, context| {
-            let time_origin = Platform::of(context).time_origin();
+            let time_origin = Agent::of(context).time_origin();
             Ok(ObjectInitializer::new(context)
                 .property(js_string!("timeOrigin"), time_origin, Attribute::all())
                 .build())
@@ -81,7 +77,7 @@ fn performance(context: &mut Context) -> JsResult<JsValue> {
     if let Some(object) = known {
         return Ok(object.into());
     }
-    let root = EventTargetObject::new(TargetKind::Performance(Performance));
+    let root = EventTargetObject::new(Performance);
     let object = binding::create::<Performance>(root, context)?
         .object()
         .clone();

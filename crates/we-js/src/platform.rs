@@ -1,11 +1,7 @@
 //! What ties the platform together in one context: the state that natives find through their `Context`, and
 //! [`install`], which defines every interface and global.
 
-use std::{
-    cell::Cell,
-    rc::Rc,
-    time::{Instant, SystemTime},
-};
+use std::{io, rc::Rc};
 
 use boa_engine::{
     Context, JsError, JsResult, JsValue, context::intrinsics::Intrinsics, object::JsObject,
@@ -13,15 +9,16 @@ use boa_engine::{
 
 use crate::{
     abort::{AbortController, AbortSignal},
+    agent::Agent,
     base64,
     binding::{Primordials, define_global, register},
     console,
     dom::{
-        DomException, Event, EventTarget, EventTargetObject, TargetKind, events,
-        global_scope::GlobalScope, report,
+        DomException, Event, EventTarget, EventTargetObject, events, global_scope::GlobalScope,
+        report,
     },
     encoding::{TextDecoder, TextEncoder},
-    event_loop::{EventResult, LoopHost},
+    event_loop::{EventLoop, EventResult, LoopHost, Options},
     file::Blob,
     network::{SocketEvent, SocketId},
     performance::Performance,
@@ -30,52 +27,6 @@ use crate::{
     websocket::{self, WebSocket},
 };
 
-/// State of the platform that is neither the event loop's nor JavaScript's.
-pub(crate) struct Platform {
-    /// <https://w3c.github.io/hr-time/#dfn-time-origin>
-    time_origin: Instant,
-    /// The same by the wall clock, in milliseconds since 1970.
-    time_origin_of_wall_clock: f64,
-    /// Whether the global object is [in error reporting mode][mode]: an error in an `error` listener does not
-    /// fire another event.
-    ///
-    /// [mode]: https://html.spec.whatwg.org/multipage/webappapis.html#in-error-reporting-mode
-    pub(crate) reports_error: Cell<bool>,
-}
-
-impl Platform {
-    fn new() -> Rc<Self> {
-        Rc::new(Self {
-            time_origin: Instant::now(),
-            time_origin_of_wall_clock: SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .map_or(0.0, |time| time.as_secs_f64() * 1000.0),
-            reports_error: Cell::new(false),
-        })
-    }
-
-    /// The platform that was installed in this context.
-    pub(crate) fn of(context: &Context) -> Rc<Self> {
-        context
-            .get_data::<Rc<Self>>()
-            .cloned()
-            .unwrap_or_else(Self::new)
-    }
-
-    /// The time origin in milliseconds since 1970: `performance.timeOrigin`.
-    pub(crate) fn time_origin(&self) -> f64 {
-        self.time_origin_of_wall_clock
-    }
-
-    /// Milliseconds since the time origin, with their fraction: `performance.now()` and `event.timeStamp`.
-    ///
-    /// Not [coarsened](https://w3c.github.io/hr-time/#dfn-coarsen-time): a shell runs scripts that its user
-    /// chose, and they may measure as finely as the clock allows.
-    pub(crate) fn now(&self) -> f64 {
-        self.time_origin.elapsed().as_secs_f64() * 1000.0
-    }
-}
-
 /// The event layer, as the event loop sees it.
 pub(crate) struct Host;
 
@@ -83,10 +34,7 @@ impl LoopHost for Host {
     /// The global object of a realm is an event target.
     fn create_global_object(&self, intrinsics: &Intrinsics) -> JsObject {
         let prototype = intrinsics.constructors().object().prototype();
-        JsObject::from_proto_and_data(
-            prototype,
-            EventTargetObject::new(TargetKind::Global(GlobalScope)),
-        )
+        JsObject::from_proto_and_data(prototype, EventTargetObject::new(GlobalScope))
     }
 
     fn report_exception(&self, error: JsError, context: &mut Context) {
@@ -111,9 +59,28 @@ impl LoopHost for Host {
     }
 }
 
+impl EventLoop {
+    /// Makes a loop.
+    ///
+    /// # Errors
+    /// Fails if the operating system gives no means to wait for I/O: no file descriptors left.
+    pub fn new(options: Options) -> io::Result<Self> {
+        Self::with_host(options, Rc::new(Host))
+    }
+
+    /// Defines the platform's interfaces and functions on the context's global object.
+    ///
+    /// # Errors
+    /// Fails if the global object refuses a property, or the context is not this loop's.
+    pub fn install(&self, context: &mut Context) -> JsResult<()> {
+        Self::install_globals(context)?;
+        install(context)
+    }
+}
+
 /// Defines the interfaces and globals in the context's current realm.
-pub(crate) fn install(context: &mut Context) -> JsResult<()> {
-    context.insert_data(Platform::new());
+fn install(context: &mut Context) -> JsResult<()> {
+    context.insert_data(Agent::new());
     Primordials::install(context)?;
     register::<Event>(context)?;
     register::<events::MessageEvent>(context)?;

@@ -7,7 +7,7 @@
 use std::{cell::Cell, time::Duration};
 
 use boa_engine::{
-    Context, JsArgs, JsError, JsNativeError, JsResult, JsValue, js_string, object::JsObject,
+    Context, JsArgs, JsData, JsError, JsNativeError, JsResult, JsValue, js_string, object::JsObject,
 };
 use boa_gc::{Finalize, Gc, GcRefCell, Trace, WeakGc};
 
@@ -17,14 +17,14 @@ use crate::{
         unsigned_integer,
     },
     dom::{
-        DomException, ErrorName, EventTarget, EventTargetObject, TargetKind, dispatch,
-        event_handler, event_target::Listener,
+        DomException, ErrorName, EventTarget, EventTargetObject, dispatch, event_handler,
+        event_target::Listener,
     },
     event_loop::LoopState,
 };
 
 /// The state of an `AbortSignal`.
-#[derive(Default, Trace, Finalize)]
+#[derive(Default, Trace, Finalize, JsData)]
 pub(crate) struct AbortSignal {
     /// The [abort reason](https://dom.spec.whatwg.org/#abortsignal-abort-reason), once there is one.
     reason: GcRefCell<Option<JsValue>>,
@@ -59,10 +59,7 @@ enum Algorithm {
 impl AbortSignal {
     /// A signal that is not aborted.
     pub(crate) fn create(context: &mut Context) -> JsResult<This<Self>> {
-        binding::create(
-            EventTargetObject::new(TargetKind::AbortSignal(Self::default())),
-            context,
-        )
+        binding::create(EventTargetObject::new(Self::default()), context)
     }
 
     /// [Aborted](https://dom.spec.whatwg.org/#abortsignal-aborted)
@@ -140,11 +137,7 @@ impl Interface for AbortSignal {
     type Root = EventTargetObject;
 
     fn project(root: &EventTargetObject) -> Option<&Self> {
-        if let TargetKind::AbortSignal(signal) = &root.kind {
-            Some(signal)
-        } else {
-            None
-        }
+        root.kind()
     }
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {

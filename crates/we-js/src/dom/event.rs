@@ -14,8 +14,8 @@ use boa_gc::{Finalize, GcRefCell, Trace};
 
 use super::events::{CloseEvent, CustomEvent, ErrorEvent, MessageEvent, PromiseRejectionEvent};
 use crate::{
+    agent::Agent,
     binding::{Definition, Dictionary, Interface, NewTarget, PlatformObject, This},
-    platform::Platform,
 };
 
 /// Native data of every event: what all events have, and the detail of its kind.
@@ -134,7 +134,7 @@ impl Event {
             target: GcRefCell::new(None),
             current_target: GcRefCell::new(None),
             flags: Cell::new(flags),
-            time_stamp: Platform::of(context).now(),
+            time_stamp: Agent::of(context).now(),
         }
     }
 

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 
 use boa_engine::{
-    Context, JsArgs, JsData, JsNativeError, JsResult, JsString, JsValue, object::JsObject,
+    Context, JsArgs, JsData, JsNativeError, JsResult, JsString, JsValue,
+    object::{JsObject, NativeObject},
 };
 use boa_gc::{Finalize, Gc, GcRefCell, Trace};
 
@@ -16,42 +17,38 @@ use super::{
 use crate::{
     abort::{self, AbortSignal},
     binding::{Definition, Dictionary, Interface, NewTarget, PlatformObject, This},
-    performance::Performance,
-    websocket::WebSocket,
 };
 
 /// Native data of every event target: the listeners that all have, and the state of its kind.
 #[derive(Trace, Finalize, JsData)]
 pub(crate) struct EventTargetObject {
     pub(crate) target: EventTarget,
-    pub(crate) kind: TargetKind,
+    /// What the target is besides an `EventTarget`. Open, so that each kind lives in a module of its own.
+    kind: Box<dyn NativeObject>,
 }
 
 impl PlatformObject for EventTargetObject {}
 
+/// The kind of a target that is an `EventTarget` and nothing else.
+#[derive(Trace, Finalize, JsData)]
+struct Plain;
+
 impl EventTargetObject {
     /// The native data of a target of this kind, without listeners.
-    pub(crate) fn new(kind: TargetKind) -> Self {
-        let is_global = matches!(kind, TargetKind::Global(_));
+    pub(crate) fn new<T: NativeObject>(kind: T) -> Self {
+        let kind: Box<dyn NativeObject> = Box::new(kind);
         let target = EventTarget {
             listeners: GcRefCell::default(),
             handlers: Handlers::default(),
-            is_global,
+            is_global: kind.is::<GlobalScope>(),
         };
         Self { target, kind }
     }
-}
 
-/// What a target is besides an `EventTarget`.
-#[derive(Trace, Finalize)]
-pub(crate) enum TargetKind {
-    /// A plain `EventTarget`.
-    Plain,
-    /// The global object.
-    Global(GlobalScope),
-    AbortSignal(AbortSignal),
-    Performance(Performance),
-    WebSocket(WebSocket),
+    /// The state of the kind `T`, if the target is one.
+    pub(crate) fn kind<T: NativeObject>(&self) -> Option<&T> {
+        self.kind.downcast_ref()
+    }
 }
 
 /// The state that all event targets share.
@@ -144,7 +141,7 @@ impl Interface for EventTarget {
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.constructor(0, |new_target: &NewTarget<Self>, _, context| {
-            new_target.create(EventTargetObject::new(TargetKind::Plain), context)
+            new_target.create(EventTargetObject::new(Plain), context)
         });
         idl.operation("addEventListener", 2, add_event_listener);
         idl.operation("removeEventListener", 2, remove_event_listener);

@@ -1,19 +1,17 @@
 //! The global object as an event target: its event handlers, `self` and `reportError`.
 //! <https://html.spec.whatwg.org/multipage/webappapis.html#windoworworkerglobalscope-mixin>
 
-use boa_engine::{JsArgs, JsResult, JsValue, js_string, property::Attribute};
+use boa_engine::{JsArgs, JsData, JsResult, JsValue, js_string, property::Attribute};
 use boa_gc::{Finalize, Trace};
 
-use super::{
-    EventTarget, EventTargetObject, TargetKind, event_handler, report::report_exception_value,
-};
+use super::{EventTarget, EventTargetObject, event_handler, report::report_exception_value};
 use crate::{
     binding::{Definition, Interface},
     performance,
 };
 
 /// What the global object of a script is besides an event target.
-#[derive(Trace, Finalize)]
+#[derive(Trace, Finalize, JsData)]
 pub(crate) struct GlobalScope;
 
 impl Interface for GlobalScope {
@@ -21,11 +19,7 @@ impl Interface for GlobalScope {
     type Root = EventTargetObject;
 
     fn project(root: &EventTargetObject) -> Option<&Self> {
-        if let TargetKind::Global(scope) = &root.kind {
-            Some(scope)
-        } else {
-            None
-        }
+        root.kind()
     }
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {

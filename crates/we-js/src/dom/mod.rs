@@ -14,5 +14,5 @@ pub(crate) mod global_scope;
 pub(crate) mod report;
 
 pub(crate) use event::{Event, EventDetail, EventInit, EventObject};
-pub(crate) use event_target::{EventTarget, EventTargetObject, TargetKind};
+pub(crate) use event_target::{EventTarget, EventTargetObject};
 pub(crate) use exception::{DomException, ErrorName};

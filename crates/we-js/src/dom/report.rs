@@ -11,9 +11,9 @@ use super::{
     events::{ErrorEvent, PromiseRejectionEvent},
 };
 use crate::{
+    agent::Agent,
     binding::{This, from_utf8},
     event_loop::{EventResult, LoopState},
-    platform::Platform,
     uncaught::{Position, UncaughtError, UncaughtErrorKind},
 };
 
@@ -59,7 +59,7 @@ fn report_value(value: JsValue, stack: String, context: &mut Context) {
         uncaught.stack = stack;
     }
     // 6. "If global is not in error reporting mode"
-    let platform = Platform::of(context);
+    let platform = Agent::of(context);
     let mut not_handled = true;
     if !platform.reports_error.replace(true) {
         if let Some(global) = This::<EventTarget>::from_object(context.global_object()) {

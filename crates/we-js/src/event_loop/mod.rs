@@ -91,14 +91,7 @@ pub enum RunError {
 }
 
 impl EventLoop {
-    /// Makes a loop.
-    ///
-    /// # Errors
-    /// Fails if the operating system gives no means to wait for I/O: no file descriptors left.
-    pub fn new(options: Options) -> io::Result<Self> {
-        Self::with_host(options, Rc::new(crate::platform::Host))
-    }
-
+    /// Makes a loop under an event layer. (Embedders call `EventLoop::new`, of the platform.)
     pub(crate) fn with_host(options: Options, host: Rc<dyn LoopHost>) -> io::Result<Self> {
         Ok(Self {
             state: Rc::new(LoopState::new(options, host)?),
@@ -115,13 +108,9 @@ impl EventLoop {
             .module_loader(Self::module_loader())
     }
 
-    /// Defines the platform's interfaces and functions on the context's global object.
-    ///
-    /// # Errors
-    /// Fails if the global object refuses a property, or the context is not this loop's.
-    pub fn install(&self, context: &mut Context) -> JsResult<()> {
-        globals::install(context)?;
-        crate::platform::install(context)
+    /// Defines the functions that are the loop's own: timers and `queueMicrotask`.
+    pub(crate) fn install_globals(context: &mut Context) -> JsResult<()> {
+        globals::install(context)
     }
 
     /// A handle by which other threads reach this loop.

@@ -11,7 +11,8 @@ mod registry;
 use std::cell::{Cell, RefCell};
 
 use boa_engine::{
-    Context, JsArgs, JsNativeError, JsResult, JsString, JsValue, js_string, object::JsObject,
+    Context, JsArgs, JsData, JsNativeError, JsResult, JsString, JsValue, js_string,
+    object::JsObject,
 };
 use boa_gc::{Finalize, GcRefCell, Trace};
 use we_net::{
@@ -26,14 +27,14 @@ use crate::{
         BufferSource, Definition, IntegerConversion, Interface, NewTarget, This, from_utf8,
         sequence, to_usv_string, unsigned_integer, usv_string,
     },
-    dom::{DomException, ErrorName, EventTarget, EventTargetObject, TargetKind, event_handler},
+    dom::{DomException, ErrorName, EventTarget, EventTargetObject, event_handler},
     event_loop::LoopState,
     file::Blob,
     network::SocketHandle,
 };
 
 /// The state of a `WebSocket`.
-#[derive(Trace, Finalize)]
+#[derive(Trace, Finalize, JsData)]
 pub(crate) struct WebSocket {
     url: JsString,
     /// The serialized origin of `url`, which its message events carry.
@@ -85,11 +86,7 @@ impl Interface for WebSocket {
     type Root = EventTargetObject;
 
     fn project(root: &EventTargetObject) -> Option<&Self> {
-        if let TargetKind::WebSocket(socket) = &root.kind {
-            Some(socket)
-        } else {
-            None
-        }
+        root.kind()
     }
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
@@ -179,10 +176,7 @@ fn construct(
         buffered_amount: BufferedAmount::default(),
         connection: RefCell::new(None),
     };
-    let object = new_object.create(
-        EventTargetObject::new(TargetKind::WebSocket(socket)),
-        context,
-    )?;
+    let object = new_object.create(EventTargetObject::new(socket), context)?;
     let Some(this) = This::<WebSocket>::from_object(object.clone()) else {
         return Ok(object);
     };
