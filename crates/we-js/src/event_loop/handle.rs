@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use boa_engine::Context;
 
+use super::interrupt::Interrupt;
 use super::mailbox::Mailbox;
 use super::tasks::TaskSource;
 use crate::network;
@@ -14,12 +15,21 @@ use crate::network;
 #[derive(Clone)]
 pub struct LoopHandle {
     mailbox: Arc<Mailbox>,
+    interrupt: Arc<Interrupt>,
     network: Arc<network::Shared>,
 }
 
 impl LoopHandle {
-    pub(super) fn new(mailbox: Arc<Mailbox>, network: Arc<network::Shared>) -> Self {
-        Self { mailbox, network }
+    pub(super) fn new(
+        mailbox: Arc<Mailbox>,
+        interrupt: Arc<Interrupt>,
+        network: Arc<network::Shared>,
+    ) -> Self {
+        Self {
+            mailbox,
+            interrupt,
+            network,
+        }
     }
 
     /// [Queues a task](https://html.spec.whatwg.org/#queue-a-task): the loop runs `steps` on its own thread, after
@@ -40,6 +50,19 @@ impl LoopHandle {
     ///
     /// A script that is running is not interrupted, but the connections are closed all the same.
     pub fn request_shutdown(&self) {
+        self.network.go_away();
+        self.mailbox.post(|contents| contents.shutdown = true);
+    }
+
+    /// Stops the agent for good, even in the middle of a script that never ends: no script runs any further, not even its
+    /// `finally` blocks. Open connections are closed with 1001 (going away), and
+    /// [`EventLoop::run`](super::EventLoop::run) returns [`Finished::Terminated`](super::Finished::Terminated) once they
+    /// are closed, or after two seconds.
+    ///
+    /// Script is stopped at its next call or turn of a loop. A function of the engine that is busy without calling any
+    /// script, such as the search for a regular expression, ends first.
+    pub fn terminate(&self) {
+        self.interrupt.terminate();
         self.network.go_away();
         self.mailbox.post(|contents| contents.shutdown = true);
     }

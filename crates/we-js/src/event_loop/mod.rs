@@ -28,6 +28,7 @@ mod async_jobs;
 mod globals;
 mod handle;
 mod host;
+mod interrupt;
 mod jobs;
 mod mailbox;
 mod modules;
@@ -79,6 +80,8 @@ pub enum Finished {
     Idle,
     /// [`LoopHandle::request_shutdown`] was called.
     ShutDown,
+    /// [`LoopHandle::terminate`] was called. The context runs no more script.
+    Terminated,
 }
 
 /// Why [`EventLoop::run`] could not run.
@@ -118,6 +121,7 @@ impl EventLoop {
     pub fn handle(&self) -> LoopHandle {
         LoopHandle::new(
             self.state.mailbox.clone(),
+            self.state.interrupt.clone(),
             self.state.network().shared().clone(),
         )
     }
@@ -142,6 +146,13 @@ impl EventLoop {
         if !LoopState::of(context).is_ok_and(|own| Rc::ptr_eq(&own, state)) {
             return Err(RunError::ForeignContext);
         }
+        Ok(state
+            .interrupt
+            .while_armed(context, |context| self.run_armed(context)))
+    }
+
+    fn run_armed(&self, context: &mut Context) -> Finished {
+        let state = &self.state;
         // Script that was evaluated before the loop ran may have left microtasks.
         state.perform_microtask_checkpoint(context);
 
@@ -150,9 +161,13 @@ impl EventLoop {
         loop {
             let mail = state.mailbox.take();
             state.arrivals.borrow_mut().extend(mail.arrivals);
+            if state.interrupt.is_terminated() {
+                self.shut_down();
+                return Finished::Terminated;
+            }
             if mail.shutdown {
                 self.shut_down();
-                return Ok(Finished::ShutDown);
+                return Finished::ShutDown;
             }
             for (source, steps) in mail.tasks {
                 state.queue_task(source, steps);
@@ -173,14 +188,15 @@ impl EventLoop {
             } else if state.has_pending() || jobs.keep_loop_alive() {
                 network.wait(state.timers.next_due());
             } else {
-                return Ok(Finished::Idle);
+                return Finished::Idle;
             }
         }
     }
 
-    /// Waits until the connections, which are closing, are closed. Scripts are not told.
+    /// Closes the connections and waits until they are closed. Scripts are not told.
     fn shut_down(&self) {
         let network = self.state.network();
+        network.shared().go_away();
         let deadline = Instant::now() + SHUTDOWN_TIME;
         for arrival in self.state.arrivals.take() {
             network.open_arrival(arrival);
@@ -201,6 +217,9 @@ impl EventLoop {
             let Some(task) = self.state.tasks.pop() else {
                 return;
             };
+            if self.state.interrupt.is_terminated() {
+                return;
+            }
             self.state
                 .run_task(task.source, task.steps, &mut context.borrow_mut());
         }

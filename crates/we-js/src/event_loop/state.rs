@@ -15,6 +15,7 @@ use url::Url;
 
 use super::async_jobs::{AsyncJob, JobIds};
 use super::host::LoopHost;
+use super::interrupt::Interrupt;
 use super::jobs::MicrotaskQueue;
 use super::mailbox::Mailbox;
 use super::options::Options;
@@ -37,6 +38,7 @@ pub struct LoopState {
     pub(super) new_async_jobs: RefCell<Vec<AsyncJob>>,
     pub(super) job_ids: JobIds,
     pub(super) mailbox: Arc<Mailbox>,
+    pub(super) interrupt: Arc<Interrupt>,
     /// Events of sockets that have been taken from the mailbox and wait for their turn.
     pub(super) arrivals: RefCell<VecDeque<Arrival>>,
     network: Network,
@@ -60,6 +62,7 @@ impl LoopState {
             job_ids: JobIds::default(),
             network: Network::new(mailbox.clone())?,
             mailbox,
+            interrupt: Arc::default(),
             arrivals: RefCell::default(),
             turn: Cell::new(0),
             callback_depth: Cell::new(0),
@@ -185,6 +188,10 @@ impl LoopState {
 
     /// [Reports an exception](https://html.spec.whatwg.org/#report-the-exception) that no script caught.
     pub fn report_exception(&self, error: JsError, context: &mut Context) {
+        // That the script was stopped is no error of the script.
+        if self.interrupt.is_terminated() {
+            return;
+        }
         self.host.report_exception(error, context);
     }
 
