@@ -25,6 +25,7 @@
 //! in a `thread_local!`.
 
 mod async_jobs;
+mod cluster;
 mod globals;
 mod handle;
 mod host;
@@ -60,6 +61,7 @@ pub use self::tasks::TaskSource;
 pub use self::timers::TimerKey;
 
 use self::async_jobs::{JobId, RunningJobs};
+use self::cluster::Last;
 
 /// How many events of sockets are delivered before the loop looks at its timers and other tasks again, so that a flood of
 /// messages does not starve them.
@@ -96,8 +98,17 @@ pub enum RunError {
 impl EventLoop {
     /// Makes a loop under an event layer. (Embedders call `EventLoop::new`, of the platform.)
     pub(crate) fn with_host(options: Options, host: Rc<dyn LoopHost>) -> io::Result<Self> {
+        Self::with_handle(LoopHandle::new(None), options, host)
+    }
+
+    /// Makes the loop that `handle` has been made for.
+    pub(crate) fn with_handle(
+        handle: LoopHandle,
+        options: Options,
+        host: Rc<dyn LoopHost>,
+    ) -> io::Result<Self> {
         Ok(Self {
-            state: Rc::new(LoopState::new(options, host)?),
+            state: Rc::new(LoopState::new(handle, options, host)?),
         })
     }
 
@@ -119,11 +130,7 @@ impl EventLoop {
     /// A handle by which other threads reach this loop.
     #[must_use]
     pub fn handle(&self) -> LoopHandle {
-        LoopHandle::new(
-            self.state.mailbox.clone(),
-            self.state.interrupt.clone(),
-            self.state.network().shared().clone(),
-        )
+        self.state.handle.clone()
     }
 
     /// Runs until nothing is left: no task, no timer, no asynchronous job, no open connection, no
@@ -147,21 +154,23 @@ impl EventLoop {
             return Err(RunError::ForeignContext);
         }
         Ok(state
-            .interrupt
+            .handle
+            .interrupt()
             .while_armed(context, |context| self.run_armed(context)))
     }
 
     fn run_armed(&self, context: &mut Context) -> Finished {
         let state = &self.state;
+        state.mailbox().become_active();
         // Script that was evaluated before the loop ran may have left microtasks.
         state.perform_microtask_checkpoint(context);
 
         let context = RefCell::new(context);
-        let mut jobs = RunningJobs::new(&context, &state.mailbox, &state.job_ids);
+        let mut jobs = RunningJobs::new(&context, state.mailbox(), &state.job_ids);
         loop {
-            let mail = state.mailbox.take();
+            let mail = state.mailbox().take();
             state.arrivals.borrow_mut().extend(mail.arrivals);
-            if state.interrupt.is_terminated() {
+            if state.is_terminated() {
                 self.shut_down();
                 return Finished::Terminated;
             }
@@ -180,7 +189,7 @@ impl EventLoop {
 
             let network = state.network();
             let more_to_do =
-                state.has_ready() || !state.mailbox.is_empty() || state.timers.any_due();
+                state.has_ready() || !state.mailbox().is_empty() || state.timers.any_due();
             if more_to_do {
                 if network.has_open_sockets() || !jobs.is_empty() {
                     network.pass_by();
@@ -188,7 +197,12 @@ impl EventLoop {
             } else if state.has_pending() || jobs.keep_loop_alive() {
                 network.wait(state.timers.next_due());
             } else {
-                return Finished::Idle;
+                match state.mailbox().become_idle() {
+                    // Another agent may have something for this one.
+                    Last::No => network.wait(None),
+                    Last::Yes if state.is_main() => return Finished::Idle,
+                    Last::Yes => state.mailbox().cluster().tell_main(),
+                }
             }
         }
     }
@@ -197,6 +211,7 @@ impl EventLoop {
     fn shut_down(&self) {
         let network = self.state.network();
         network.shared().go_away();
+        self.state.handle.terminate_workers();
         let deadline = Instant::now() + SHUTDOWN_TIME;
         for arrival in self.state.arrivals.take() {
             network.open_arrival(arrival);
@@ -204,10 +219,11 @@ impl EventLoop {
         while network.has_open_sockets() && Instant::now() < deadline {
             network.wait(Some(deadline));
             // No script is told, but a connection that had paused has to read on, to the peer's Close frame.
-            for arrival in self.state.mailbox.take().arrivals {
+            for arrival in self.state.mailbox().take().arrivals {
                 network.open_arrival(arrival);
             }
         }
+        self.state.handle.wait_for_workers(deadline);
         self.state.clear();
     }
 
@@ -217,7 +233,7 @@ impl EventLoop {
             let Some(task) = self.state.tasks.pop() else {
                 return;
             };
-            if self.state.interrupt.is_terminated() {
+            if self.state.is_terminated() {
                 return;
             }
             self.state
@@ -314,6 +330,12 @@ pub(crate) fn account_external(bytes: usize, context: &Context) {
 /// connections, though the context may live on.
 impl Drop for EventLoop {
     fn drop(&mut self) {
+        let handle = &self.state.handle;
+        handle.retire();
+        if handle.has_workers() {
+            handle.terminate_workers();
+            handle.wait_for_workers(Instant::now() + SHUTDOWN_TIME);
+        }
         self.state.clear();
         self.state.network().abandon();
     }

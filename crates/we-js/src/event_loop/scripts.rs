@@ -125,7 +125,7 @@ impl EventLoop {
         kind: ScriptKind,
         context: &mut Context,
     ) -> Result<Evaluation, ScriptError> {
-        self.state.interrupt.while_armed(context, |context| {
+        self.state.handle.interrupt().while_armed(context, |context| {
             self.evaluate_armed(text, name, kind, context)
         })
     }

@@ -14,8 +14,8 @@ use boa_engine::{Context, JsError, JsNativeError, JsObject, JsResult, JsValue};
 use url::Url;
 
 use super::async_jobs::{AsyncJob, JobIds};
+use super::handle::LoopHandle;
 use super::host::LoopHost;
-use super::interrupt::Interrupt;
 use super::jobs::MicrotaskQueue;
 use super::mailbox::Mailbox;
 use super::options::Options;
@@ -37,8 +37,7 @@ pub struct LoopState {
     pub(super) rejections: Rejections,
     pub(super) new_async_jobs: RefCell<Vec<AsyncJob>>,
     pub(super) job_ids: JobIds,
-    pub(super) mailbox: Arc<Mailbox>,
-    pub(super) interrupt: Arc<Interrupt>,
+    pub(super) handle: LoopHandle,
     /// Events of sockets that have been taken from the mailbox and wait for their turn.
     pub(super) arrivals: RefCell<VecDeque<Arrival>>,
     network: Network,
@@ -49,8 +48,11 @@ pub struct LoopState {
 }
 
 impl LoopState {
-    pub(super) fn new(options: Options, host: Rc<dyn LoopHost>) -> io::Result<Self> {
-        let mailbox = Arc::<Mailbox>::default();
+    pub(super) fn new(
+        handle: LoopHandle,
+        options: Options,
+        host: Rc<dyn LoopHost>,
+    ) -> io::Result<Self> {
         Ok(Self {
             host,
             options,
@@ -60,9 +62,8 @@ impl LoopState {
             rejections: Rejections::default(),
             new_async_jobs: RefCell::default(),
             job_ids: JobIds::default(),
-            network: Network::new(mailbox.clone())?,
-            mailbox,
-            interrupt: Arc::default(),
+            network: Network::new(handle.network().clone())?,
+            handle,
             arrivals: RefCell::default(),
             turn: Cell::new(0),
             callback_depth: Cell::new(0),
@@ -125,9 +126,25 @@ impl LoopState {
         &self.network
     }
 
-    #[cfg(test)]
-    pub(crate) fn mailbox(&self) -> &Mailbox {
-        &self.mailbox
+    /// The way by which other threads reach this loop.
+    #[must_use]
+    pub fn handle(&self) -> &LoopHandle {
+        &self.handle
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        self.handle.mailbox()
+    }
+
+    /// Whether this agent was stopped and runs no more script.
+    pub(crate) fn is_terminated(&self) -> bool {
+        self.handle.is_terminated()
+    }
+
+    /// Whether this is the agent that the embedder made, not a worker.
+    pub(super) fn is_main(&self) -> bool {
+        let mailbox = self.mailbox();
+        mailbox.cluster().is_main(mailbox)
     }
 
     /// The options that the loop was made with.
@@ -189,7 +206,7 @@ impl LoopState {
     /// [Reports an exception](https://html.spec.whatwg.org/#report-the-exception) that no script caught.
     pub fn report_exception(&self, error: JsError, context: &mut Context) {
         // That the script was stopped is no error of the script.
-        if self.interrupt.is_terminated() {
+        if self.is_terminated() {
             return;
         }
         self.host.report_exception(error, context);
