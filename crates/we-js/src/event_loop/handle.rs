@@ -77,9 +77,10 @@ impl LoopHandle {
     ///
     /// A script that is running is not interrupted, but the connections are closed all the same.
     pub fn request_shutdown(&self) {
+        // First of all: a loop whose last connection closes before it hears of this would take that for its end.
+        self.mailbox().post(|contents| contents.shutdown = true);
         self.network().go_away();
         self.terminate_workers();
-        self.mailbox().post(|contents| contents.shutdown = true);
     }
 
     /// Stops the agent for good, even in the middle of a script that never ends: no script runs any further, not even its
@@ -91,9 +92,9 @@ impl LoopHandle {
     /// script, such as the search for a regular expression, ends first.
     pub fn terminate(&self) {
         self.interrupt().terminate();
+        self.mailbox().post(|contents| contents.shutdown = true);
         self.network().go_away();
         self.terminate_workers();
-        self.mailbox().post(|contents| contents.shutdown = true);
     }
 
     /// Whether [`terminate`](Self::terminate) was called.
