@@ -21,6 +21,7 @@ use super::options::Options;
 use super::rejections::Rejections;
 use super::tasks::{TaskQueue, TaskSource};
 use super::timers::{TimerKey, Timers};
+use crate::file::BlobUrls;
 use crate::network::{Arrival, Network};
 use crate::uncaught::UncaughtError;
 
@@ -40,6 +41,7 @@ pub struct LoopState {
     /// Events of sockets that have been taken from the mailbox and wait for their turn.
     pub(super) arrivals: RefCell<VecDeque<Arrival>>,
     network: Network,
+    blob_urls: BlobUrls,
     turn: Cell<u64>,
     callback_depth: Cell<usize>,
     holds: Rc<Cell<usize>>,
@@ -60,6 +62,7 @@ impl LoopState {
             job_ids: JobIds::default(),
             network: Network::new(mailbox.clone())?,
             mailbox,
+            blob_urls: BlobUrls::new(),
             arrivals: RefCell::default(),
             turn: Cell::new(0),
             callback_depth: Cell::new(0),
@@ -115,6 +118,19 @@ impl LoopState {
     #[must_use]
     pub fn base_url(&self) -> Option<&Url> {
         self.options.base_url.as_ref()
+    }
+
+    /// The [serialization](https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin) of the
+    /// origin that scripts run in: the one that requests carry, or else the base URL's.
+    pub(crate) fn serialized_origin(&self) -> String {
+        let own = self.options.origin.clone();
+        own.or_else(|| self.base_url().map(Url::origin))
+            .map_or_else(|| "null".to_owned(), |origin| origin.ascii_serialization())
+    }
+
+    /// The blob URLs that the agent's scripts have made.
+    pub(crate) fn blob_urls(&self) -> &BlobUrls {
+        &self.blob_urls
     }
 
     /// The agent's connections.
