@@ -166,9 +166,13 @@ mod tests {
         stops("started(); let i = 0; do { i++ } while (true)");
         stops("started(); for (;;) { try { for (;;) {} } catch {} finally { continue } }");
         stops("const f = () => { started(); g() }, g = () => {}; for (;;) f()");
-        stops("started(); const again = () => Promise.resolve().then(again); for (;;) [1, 2, 3].forEach(() => {})");
+        stops(
+            "started(); const again = () => Promise.resolve().then(again); for (;;) [1, 2, 3].forEach(() => {})",
+        );
         stops("started(); function* all() { for (;;) yield 1 } for (const x of all()) {}");
-        stops("started(); Array.from({ [Symbol.iterator]: () => ({ next: () => ({ done: false }) }) })");
+        stops(
+            "started(); Array.from({ [Symbol.iterator]: () => ({ next: () => ({ done: false }) }) })",
+        );
     }
 
     #[test]

@@ -327,7 +327,7 @@ pub(crate) fn account_external(bytes: usize, context: &Context) {
 }
 
 /// What is still queued may own the loop's state, and script objects with it: it goes with the loop. So do the
-/// connections, though the context may live on.
+/// connections and the blob URLs, though the context may live on.
 impl Drop for EventLoop {
     fn drop(&mut self) {
         let handle = &self.state.handle;
@@ -338,5 +338,6 @@ impl Drop for EventLoop {
         }
         self.state.clear();
         self.state.network().abandon();
+        self.state.blob_urls().remove_all();
     }
 }

@@ -125,9 +125,12 @@ impl EventLoop {
         kind: ScriptKind,
         context: &mut Context,
     ) -> Result<Evaluation, ScriptError> {
-        self.state.handle.interrupt().while_armed(context, |context| {
-            self.evaluate_armed(text, name, kind, context)
-        })
+        self.state
+            .handle
+            .interrupt()
+            .while_armed(context, |context| {
+                self.evaluate_armed(text, name, kind, context)
+            })
     }
 
     fn evaluate_armed(

@@ -22,6 +22,7 @@ use super::options::Options;
 use super::rejections::Rejections;
 use super::tasks::{TaskQueue, TaskSource};
 use super::timers::{TimerKey, Timers};
+use crate::file::BlobUrls;
 use crate::network::{Arrival, Network};
 use crate::uncaught::UncaughtError;
 
@@ -41,6 +42,7 @@ pub struct LoopState {
     /// Events of sockets that have been taken from the mailbox and wait for their turn.
     pub(super) arrivals: RefCell<VecDeque<Arrival>>,
     network: Network,
+    blob_urls: BlobUrls,
     turn: Cell<u64>,
     callback_depth: Cell<usize>,
     holds: Rc<Cell<usize>>,
@@ -64,6 +66,7 @@ impl LoopState {
             job_ids: JobIds::default(),
             network: Network::new(handle.network().clone())?,
             handle,
+            blob_urls: BlobUrls::new(),
             arrivals: RefCell::default(),
             turn: Cell::new(0),
             callback_depth: Cell::new(0),
@@ -119,6 +122,19 @@ impl LoopState {
     #[must_use]
     pub fn base_url(&self) -> Option<&Url> {
         self.options.base_url.as_ref()
+    }
+
+    /// The [serialization](https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin) of the
+    /// origin that scripts run in: the one that requests carry, or else the base URL's.
+    pub(crate) fn serialized_origin(&self) -> String {
+        let own = self.options.origin.clone();
+        own.or_else(|| self.base_url().map(Url::origin))
+            .map_or_else(|| "null".to_owned(), |origin| origin.ascii_serialization())
+    }
+
+    /// The blob URLs that the agent's scripts have made.
+    pub(crate) fn blob_urls(&self) -> &BlobUrls {
+        &self.blob_urls
     }
 
     /// The agent's connections.
