@@ -60,8 +60,8 @@ pub use self::timers::TimerKey;
 
 use self::async_jobs::{JobId, RunningJobs};
 
-/// How many events of sockets are delivered before the loop looks at its timers and other tasks again, so that a flood of
-/// messages does not starve them.
+/// How many events of sockets, and how many messages of ports, are delivered before the loop looks at its timers and other
+/// tasks again, so that a flood of messages does not starve them.
 const ARRIVALS_PER_TURN: usize = 128;
 
 /// How long a loop that shuts down waits for its peers to answer the Close frames.
@@ -123,7 +123,7 @@ impl EventLoop {
     }
 
     /// Runs until nothing is left: no task, no timer, no asynchronous job, no open connection, no
-    /// [`KeepAlive`] guard. It may be called again after more script was evaluated.
+    /// port on which a script listens for messages from another agent, no [`KeepAlive`] guard. It may be called again after more script was evaluated.
     ///
     /// While it waits it drives the loop's tokio runtime, so it cannot be called from inside an `async` function that a tokio
     /// runtime runs: there it panics. Give the loop a thread of its own.
@@ -150,6 +150,7 @@ impl EventLoop {
         loop {
             let mail = state.mailbox.take();
             state.arrivals.borrow_mut().extend(mail.arrivals);
+            state.notices.borrow_mut().extend(mail.notices);
             if mail.shutdown {
                 self.shut_down();
                 return Ok(Finished::ShutDown);
@@ -160,6 +161,7 @@ impl EventLoop {
 
             self.run_tasks(&context);
             self.deliver_arrivals(&context);
+            self.deliver_notices(&context);
             self.run_due_timers(&context);
             self.run_async_jobs(&mut jobs, mail.woken_jobs, &context);
 
@@ -172,6 +174,13 @@ impl EventLoop {
                 }
             } else if state.has_pending() || jobs.keep_loop_alive() {
                 network.wait(state.timers.next_due());
+            } else if state.ports().keep_loop_alive() {
+                // Another agent may wait for a port that nobody here can reach any more to be closed.
+                if state.ports().take_new() {
+                    boa_gc::force_collect();
+                } else {
+                    network.wait(None);
+                }
             } else {
                 return Ok(Finished::Idle);
             }
@@ -217,6 +226,21 @@ impl EventLoop {
             let (id, event) = state.network().open_arrival(arrival);
             let steps = |context: &mut Context| state.host.deliver_socket_event(id, event, context);
             state.run_task(TaskSource::WebSocket, steps, &mut context.borrow_mut());
+            if state.timers.any_due() {
+                return;
+            }
+        }
+    }
+
+    /// Delivers what ports have been sent, within the same bounds.
+    fn deliver_notices(&self, context: &RefCell<&mut Context>) {
+        let state = &self.state;
+        for _ in 0..ARRIVALS_PER_TURN {
+            let Some(notice) = state.notices.borrow_mut().pop_front() else {
+                return;
+            };
+            let steps = |context: &mut Context| state.host.deliver_notice(notice, context);
+            state.run_task(TaskSource::PostedMessage, steps, &mut context.borrow_mut());
             if state.timers.any_due() {
                 return;
             }
@@ -292,10 +316,11 @@ pub(crate) fn account_external(bytes: usize, context: &Context) {
 }
 
 /// What is still queued may own the loop's state, and script objects with it: it goes with the loop. So do the
-/// connections, though the context may live on.
+/// connections and the message ports, though the context may live on.
 impl Drop for EventLoop {
     fn drop(&mut self) {
         self.state.clear();
+        self.state.ports().close();
         self.state.network().abandon();
     }
 }

@@ -21,6 +21,7 @@ use super::options::Options;
 use super::rejections::Rejections;
 use super::tasks::{TaskQueue, TaskSource};
 use super::timers::{TimerKey, Timers};
+use crate::messaging::{Notice, Ports};
 use crate::network::{Arrival, Network};
 use crate::uncaught::UncaughtError;
 
@@ -39,6 +40,9 @@ pub struct LoopState {
     pub(super) mailbox: Arc<Mailbox>,
     /// Events of sockets that have been taken from the mailbox and wait for their turn.
     pub(super) arrivals: RefCell<VecDeque<Arrival>>,
+    /// What ports have been sent, taken from the mailbox and waiting for its turn.
+    pub(super) notices: RefCell<VecDeque<Notice>>,
+    ports: Rc<Ports>,
     network: Network,
     turn: Cell<u64>,
     callback_depth: Cell<usize>,
@@ -58,9 +62,11 @@ impl LoopState {
             rejections: Rejections::default(),
             new_async_jobs: RefCell::default(),
             job_ids: JobIds::default(),
+            ports: Ports::new(mailbox.clone()),
             network: Network::new(mailbox.clone())?,
             mailbox,
             arrivals: RefCell::default(),
+            notices: RefCell::default(),
             turn: Cell::new(0),
             callback_depth: Cell::new(0),
             holds: Rc::default(),
@@ -120,6 +126,11 @@ impl LoopState {
     /// The agent's connections.
     pub(crate) fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// The agent's message ports.
+    pub(crate) fn ports(&self) -> &Rc<Ports> {
+        &self.ports
     }
 
     #[cfg(test)]
@@ -234,6 +245,7 @@ impl LoopState {
         self.rejections.clear();
         self.new_async_jobs.take();
         self.arrivals.take();
+        self.notices.take();
     }
 
     /// Whether anything in here is still to run or keeps the loop running.
@@ -248,6 +260,7 @@ impl LoopState {
     pub(super) fn has_ready(&self) -> bool {
         !self.tasks.is_empty()
             || !self.arrivals.borrow().is_empty()
+            || !self.notices.borrow().is_empty()
             || !self.microtasks.is_empty()
             || !self.new_async_jobs.borrow().is_empty()
     }
