@@ -12,7 +12,10 @@ use boa_engine::{
 };
 use boa_gc::{Finalize, GcRefCell, Trace};
 
-use super::events::{CloseEvent, CustomEvent, ErrorEvent, MessageEvent, PromiseRejectionEvent};
+use super::{
+    events::{CloseEvent, CustomEvent, ErrorEvent, PromiseRejectionEvent},
+    message_event::MessageEvent,
+};
 use crate::{
     agent::Agent,
     binding::{Definition, Dictionary, Interface, NewTarget, PlatformObject, This},

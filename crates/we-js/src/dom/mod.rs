@@ -11,6 +11,7 @@ pub(crate) mod event_target;
 pub(crate) mod events;
 pub(crate) mod exception;
 pub(crate) mod global_scope;
+pub(crate) mod message_event;
 pub(crate) mod report;
 
 pub(crate) use event::{Event, EventDetail, EventInit, EventObject};

@@ -9,6 +9,7 @@ use boa_engine::Context;
 use super::async_jobs::JobId;
 use super::cluster::{Cluster, Last};
 use super::tasks::TaskSource;
+use crate::messaging::Notice;
 use crate::network::Arrival;
 
 /// Steps of a task that another thread queues.
@@ -21,6 +22,8 @@ pub(crate) struct Contents {
     pub(crate) tasks: Vec<(TaskSource, RemoteSteps)>,
     /// Events of sockets, oldest first.
     pub(crate) arrivals: Vec<Arrival>,
+    /// What ports have been sent, oldest first.
+    pub(crate) notices: Vec<Notice>,
     /// Asynchronous jobs whose wakers were called.
     pub(crate) woken_jobs: Vec<JobId>,
     /// Whether somebody asked the loop to end.
@@ -33,6 +36,7 @@ impl Contents {
     fn is_empty(&self) -> bool {
         self.tasks.is_empty()
             && self.arrivals.is_empty()
+            && self.notices.is_empty()
             && self.woken_jobs.is_empty()
             && !self.shutdown
             && !self.all_idle

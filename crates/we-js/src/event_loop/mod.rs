@@ -63,8 +63,8 @@ pub use self::timers::TimerKey;
 use self::async_jobs::{JobId, RunningJobs};
 use self::cluster::Last;
 
-/// How many events of sockets are delivered before the loop looks at its timers and other tasks again, so that a flood of
-/// messages does not starve them.
+/// How many events of sockets, and how many messages of ports, are delivered before the loop looks at its timers and other
+/// tasks again, so that a flood of messages does not starve them.
 const ARRIVALS_PER_TURN: usize = 128;
 
 /// How long a loop that shuts down waits for its peers to answer the Close frames.
@@ -134,7 +134,6 @@ impl EventLoop {
     }
 
     /// Runs until nothing is left: no task, no timer, no asynchronous job, no open connection, no
-    /// [`KeepAlive`] guard. It may be called again after more script was evaluated.
     ///
     /// While it waits it drives the loop's tokio runtime, so it cannot be called from inside an `async` function that a tokio
     /// runtime runs: there it panics. Give the loop a thread of its own.
@@ -170,6 +169,7 @@ impl EventLoop {
         loop {
             let mail = state.mailbox().take();
             state.arrivals.borrow_mut().extend(mail.arrivals);
+            state.notices.borrow_mut().extend(mail.notices);
             if state.is_terminated() {
                 self.shut_down();
                 return Finished::Terminated;
@@ -184,6 +184,7 @@ impl EventLoop {
 
             self.run_tasks(&context);
             self.deliver_arrivals(&context);
+            self.deliver_notices(&context);
             self.run_due_timers(&context);
             self.run_async_jobs(&mut jobs, mail.woken_jobs, &context);
 
@@ -252,6 +253,21 @@ impl EventLoop {
             let (id, event) = state.network().open_arrival(arrival);
             let steps = |context: &mut Context| state.host.deliver_socket_event(id, event, context);
             state.run_task(TaskSource::WebSocket, steps, &mut context.borrow_mut());
+            if state.timers.any_due() {
+                return;
+            }
+        }
+    }
+
+    /// Delivers what ports have been sent, within the same bounds.
+    fn deliver_notices(&self, context: &RefCell<&mut Context>) {
+        let state = &self.state;
+        for _ in 0..ARRIVALS_PER_TURN {
+            let Some(notice) = state.notices.borrow_mut().pop_front() else {
+                return;
+            };
+            let steps = |context: &mut Context| state.host.deliver_notice(notice, context);
+            state.run_task(TaskSource::PostedMessage, steps, &mut context.borrow_mut());
             if state.timers.any_due() {
                 return;
             }
@@ -327,7 +343,7 @@ pub(crate) fn account_external(bytes: usize, context: &Context) {
 }
 
 /// What is still queued may own the loop's state, and script objects with it: it goes with the loop. So do the
-/// connections and the blob URLs, though the context may live on.
+/// connections, the message ports and the blob URLs, though the context may live on.
 impl Drop for EventLoop {
     fn drop(&mut self) {
         let handle = &self.state.handle;
@@ -337,6 +353,7 @@ impl Drop for EventLoop {
             handle.wait_for_workers(Instant::now() + SHUTDOWN_TIME);
         }
         self.state.clear();
+        self.state.ports().close();
         self.state.network().abandon();
         self.state.blob_urls().remove_all();
     }

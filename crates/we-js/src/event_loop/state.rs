@@ -23,6 +23,7 @@ use super::rejections::Rejections;
 use super::tasks::{TaskQueue, TaskSource};
 use super::timers::{TimerKey, Timers};
 use crate::file::BlobUrls;
+use crate::messaging::{Notice, Ports};
 use crate::network::{Arrival, Network};
 use crate::uncaught::UncaughtError;
 
@@ -41,6 +42,9 @@ pub struct LoopState {
     pub(super) handle: LoopHandle,
     /// Events of sockets that have been taken from the mailbox and wait for their turn.
     pub(super) arrivals: RefCell<VecDeque<Arrival>>,
+    /// What ports have been sent, taken from the mailbox and waiting for its turn.
+    pub(super) notices: RefCell<VecDeque<Notice>>,
+    ports: Rc<Ports>,
     network: Network,
     blob_urls: BlobUrls,
     turn: Cell<u64>,
@@ -64,10 +68,12 @@ impl LoopState {
             rejections: Rejections::default(),
             new_async_jobs: RefCell::default(),
             job_ids: JobIds::default(),
+            ports: Ports::new(handle.mailbox().clone()),
             network: Network::new(handle.network().clone())?,
             handle,
             blob_urls: BlobUrls::new(),
             arrivals: RefCell::default(),
+            notices: RefCell::default(),
             turn: Cell::new(0),
             callback_depth: Cell::new(0),
             holds: Rc::default(),
@@ -140,6 +146,11 @@ impl LoopState {
     /// The agent's connections.
     pub(crate) fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// The agent's message ports.
+    pub(crate) fn ports(&self) -> &Rc<Ports> {
+        &self.ports
     }
 
     /// The way by which other threads reach this loop.
@@ -274,6 +285,7 @@ impl LoopState {
         self.rejections.clear();
         self.new_async_jobs.take();
         self.arrivals.take();
+        self.notices.take();
     }
 
     /// Whether anything in here is still to run or keeps the loop running.
@@ -288,6 +300,7 @@ impl LoopState {
     pub(super) fn has_ready(&self) -> bool {
         !self.tasks.is_empty()
             || !self.arrivals.borrow().is_empty()
+            || !self.notices.borrow().is_empty()
             || !self.microtasks.is_empty()
             || !self.new_async_jobs.borrow().is_empty()
     }

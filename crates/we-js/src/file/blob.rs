@@ -1,5 +1,7 @@
 //! `Blob`: <https://w3c.github.io/FileAPI/#blob-section>
 
+mod clone;
+
 use boa_engine::{
     Context, JsArgs, JsData, JsNativeError, JsResult, JsString, JsValue, js_string,
     object::{
