@@ -68,10 +68,10 @@ impl Default for ConnectTimeouts {
 
 /// The settings that many connections share. Cheap to clone.
 ///
-/// It opens one connection to an address at a time and lets further ones wait until that one is
-/// open or has failed, as [RFC 6455 section
-/// 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1) demands of clients; clones share that
-/// queue. The number of open connections is not limited.
+/// It opens one WebSocket to an address at a time and lets further ones wait until that one is open
+/// or has failed, as [RFC 6455 section 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)
+/// demands of clients; clones share that queue. The number of open connections is not limited, and
+/// HTTP requests do not queue.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     config: Arc<Config>,

@@ -136,7 +136,7 @@ pub enum RedirectError {
     /// To something else than HTTP.
     #[error("`{0}:` cannot be loaded over HTTP; it must redirect to http: or https:")]
     Scheme(String),
-    /// To another origin, with a user name or password in the URL.
+    /// Across origins, with a user name or password in the URL.
     #[error(
         "to a URL of another origin with a user name or password in it, which is not allowed; it must leave them out"
     )]

@@ -3,7 +3,7 @@
 //! Follows <https://fetch.spec.whatwg.org/#http-redirect-fetch>, of which the steps about methods
 //! and bodies do not matter: a GET stays one.
 
-use url::Url;
+use url::{Origin, Url};
 
 use super::request::is_http;
 use super::{HttpError, RedirectError, Request, Response};
@@ -22,7 +22,9 @@ impl Request {
     /// The request that follows if `response`, the answer to this one, is a redirect.
     ///
     /// Headers go along, except that `Authorization` and `Cookie` do not go to another origin, and
-    /// `Origin` becomes `null` after a detour over a foreign one.
+    /// `Origin` becomes `null` once a foreign origin has redirected to another one. A user name and
+    /// password in `Location` are refused where origins differ: that of this request, that of the
+    /// next, and the `Origin` header if there is one.
     ///
     /// # Errors
     /// [`HttpError::Redirect`] if it must not be followed.
@@ -50,19 +52,20 @@ impl Request {
         }
         let mut next = self.clone();
         next.redirects += 1;
-        let current = self.url.origin();
-        if current != url.origin() {
-            if has_credentials(&url) {
-                return Err(RedirectError::Credentials);
-            }
+        let (here, there) = (self.url.origin(), url.origin());
+        let asker = self.headers.values("Origin").next();
+        let is_foreign = |origin: &Origin| {
+            asker.is_some_and(|asker| asker != origin.ascii_serialization().as_bytes())
+        };
+        if has_credentials(&url) && (here != there || is_foreign(&here) || is_foreign(&there)) {
+            return Err(RedirectError::Credentials);
+        }
+        if here != there {
             for name in FOR_ONE_ORIGIN {
                 next.headers.remove(name);
             }
             // https://fetch.spec.whatwg.org/#concept-request-tainted-origin
-            let current = current.ascii_serialization();
-            if let Some(origin) = self.headers.values("Origin").next()
-                && origin != current.as_bytes()
-            {
+            if is_foreign(&here) {
                 next.headers.remove("Origin");
                 // Neither name nor value has anything that a header cannot have.
                 let _ = next.headers.append("Origin", "null");
@@ -185,6 +188,15 @@ mod tests {
             assert_eq!(follow(&from, location.as_bytes()).unwrap_err(), error);
         }
         assert!(follow(&from, b"https://u:p@a.example/").is_ok());
+        for (origin, refused) in [
+            ("https://a.example", false),
+            ("https://b.example", true),
+            ("null", true),
+        ] {
+            let from = request(FROM).header("Origin", origin).unwrap();
+            let followed = follow(&from, b"https://u:p@a.example/");
+            assert_eq!(followed.is_err(), refused, "{origin}");
+        }
         let mut headers = Headers::new();
         headers.append("Location", "/x").unwrap();
         headers.append("Location", "/x").unwrap();
