@@ -30,10 +30,14 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub(crate) fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    pub(crate) fn with(options: Options) -> Self {
         // A buffer limit that tests reach.
         let options = Options {
             max_buffer_size: 1 << 20,
-            ..Options::default()
+            ..options
         };
         let event_loop = EventLoop::new(options).unwrap();
         let mut context = event_loop.context_builder().build().unwrap();
