@@ -23,8 +23,7 @@
 //! // On the thread of each agent:
 //! let port = ImplicitPort::adopt(outside, &worker_object, behavior, context)?;
 //! port.start();
-//! port.sender().post_message(args, context)?;    // the IDL's overloads, with transfer
-//! port.sender().post(record);
+//! post_message(Some(&port.sender()), args, context)?;    // the IDL's overloads, with transfer
 //! port.close();                                  // as does dropping it, or the agent's end
 //! ```
 //!
@@ -38,7 +37,6 @@
 
 mod delivery;
 mod end;
-#[allow(dead_code, reason = "for workers, which are to come")]
 mod implicit;
 mod message_channel;
 mod message_port;
@@ -48,12 +46,10 @@ mod post;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "for workers, which are to come")]
-pub(crate) use self::implicit::{Behavior, ImplicitPort, Sender};
-
 pub(crate) use self::{
     delivery::deliver,
     end::PortEnd,
+    implicit::{Behavior, ImplicitPort, post_message},
     message_channel::MessageChannel,
     message_port::{MessagePort, keep_listening_port},
     ports::Ports,
