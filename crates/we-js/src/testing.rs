@@ -31,10 +31,13 @@ pub(crate) struct Agent {
 impl Agent {
     pub(crate) fn new() -> Self {
         // A buffer limit that tests reach.
-        let options = Options {
+        Self::with_options(Options {
             max_buffer_size: 1 << 20,
             ..Options::default()
-        };
+        })
+    }
+
+    pub(crate) fn with_options(options: Options) -> Self {
         let event_loop = EventLoop::new(options).unwrap();
         let mut context = event_loop.context_builder().build().unwrap();
         event_loop.install(&mut context).unwrap();

@@ -78,6 +78,7 @@ pub(crate) struct Listener {
 pub(super) fn listener_added(target: &JsObject) {
     abort::keep_observed_signal(target);
     messaging::keep_listening_port(target);
+    messaging::keep_listening_channel(target);
 }
 
 /// What a listener calls.

@@ -174,7 +174,7 @@ impl EventLoop {
                 }
             } else if state.has_pending() || jobs.keep_loop_alive() {
                 network.wait(state.timers.next_due());
-            } else if state.ports().keep_loop_alive() {
+            } else if state.ports().keep_loop_alive() || state.broadcasts().keep_loop_alive() {
                 // Another agent may wait for a port that nobody here can reach any more to be closed.
                 if state.ports().take_new() {
                     boa_gc::force_collect();
@@ -321,6 +321,7 @@ impl Drop for EventLoop {
     fn drop(&mut self) {
         self.state.clear();
         self.state.ports().close();
+        self.state.broadcasts().close();
         self.state.network().abandon();
     }
 }

@@ -21,7 +21,7 @@ use super::options::Options;
 use super::rejections::Rejections;
 use super::tasks::{TaskQueue, TaskSource};
 use super::timers::{TimerKey, Timers};
-use crate::messaging::{Notice, Ports};
+use crate::messaging::{Broadcasts, Notice, Ports};
 use crate::network::{Arrival, Network};
 use crate::uncaught::UncaughtError;
 
@@ -43,6 +43,7 @@ pub struct LoopState {
     /// What ports have been sent, taken from the mailbox and waiting for its turn.
     pub(super) notices: RefCell<VecDeque<Notice>>,
     ports: Rc<Ports>,
+    broadcasts: Rc<Broadcasts>,
     network: Network,
     turn: Cell<u64>,
     callback_depth: Cell<usize>,
@@ -55,7 +56,6 @@ impl LoopState {
         let mailbox = Arc::<Mailbox>::default();
         Ok(Self {
             host,
-            options,
             tasks: TaskQueue::default(),
             microtasks: MicrotaskQueue::default(),
             timers: Timers::default(),
@@ -63,6 +63,7 @@ impl LoopState {
             new_async_jobs: RefCell::default(),
             job_ids: JobIds::default(),
             ports: Ports::new(mailbox.clone()),
+            broadcasts: Broadcasts::new(mailbox.clone(), &options),
             network: Network::new(mailbox.clone())?,
             mailbox,
             arrivals: RefCell::default(),
@@ -71,6 +72,7 @@ impl LoopState {
             callback_depth: Cell::new(0),
             holds: Rc::default(),
             external_bytes: Cell::new(0),
+            options,
         })
     }
 
@@ -131,6 +133,11 @@ impl LoopState {
     /// The agent's message ports.
     pub(crate) fn ports(&self) -> &Rc<Ports> {
         &self.ports
+    }
+
+    /// The agent's broadcast channels.
+    pub(crate) fn broadcasts(&self) -> &Rc<Broadcasts> {
+        &self.broadcasts
     }
 
     #[cfg(test)]

@@ -10,6 +10,7 @@
 //! | `end` | the channel, its two queues and its lock |
 //! | `ports` | an agent's ports; what keeps objects and the loop alive |
 //! | `message_port`, `message_channel` | the interfaces |
+//! | `broadcasts`, `broadcast_channel` | who listens to what in this process; the interface |
 //! | `post`, `delivery` | the two halves of the message port post message steps |
 //! | `implicit` | ports of other objects, for Rust |
 //!
@@ -35,6 +36,8 @@
 //! message costs its data and some hundred bytes. Two ports that lie in one another's queues, and that nobody can ever
 //! receive any more, are not found out before their process ends.
 
+mod broadcast_channel;
+mod broadcasts;
 mod delivery;
 mod end;
 #[allow(dead_code, reason = "for workers, which are to come")]
@@ -47,10 +50,14 @@ mod post;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 #[allow(unused_imports, reason = "for workers, which are to come")]
 pub(crate) use self::implicit::{Behavior, ImplicitPort, Sender};
 
 pub(crate) use self::{
+    broadcast_channel::{BroadcastChannel, keep_listening_channel},
+    broadcasts::Broadcasts,
     delivery::deliver,
     end::PortEnd,
     message_channel::MessageChannel,
@@ -58,11 +65,15 @@ pub(crate) use self::{
     ports::Ports,
 };
 
-/// What an agent is told of its ports.
+/// What an agent is told of its ports and channels.
 #[derive(Debug)]
 pub(crate) enum Notice {
     /// There is a message in its queue.
     Message(end::PortId),
     /// The other end has been closed.
     Closed(end::PortId),
+    /// A message for a broadcast channel.
+    Broadcast(broadcasts::ChannelId, Arc<broadcasts::Broadcast>),
+    /// There is no other agent any more that could broadcast anything.
+    LastAgent,
 }
