@@ -14,6 +14,7 @@ use boa_engine::{Context, JsError, JsNativeError, JsObject, JsResult, JsValue};
 use url::Url;
 
 use super::async_jobs::{AsyncJob, JobIds};
+use super::handle::LoopHandle;
 use super::host::LoopHost;
 use super::jobs::MicrotaskQueue;
 use super::mailbox::Mailbox;
@@ -21,6 +22,7 @@ use super::options::Options;
 use super::rejections::Rejections;
 use super::tasks::{TaskQueue, TaskSource};
 use super::timers::{TimerKey, Timers};
+use crate::file::BlobUrls;
 use crate::messaging::{Broadcasts, Notice, Ports};
 use crate::network::{Arrival, Network};
 use crate::uncaught::UncaughtError;
@@ -37,7 +39,7 @@ pub struct LoopState {
     pub(super) rejections: Rejections,
     pub(super) new_async_jobs: RefCell<Vec<AsyncJob>>,
     pub(super) job_ids: JobIds,
-    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) handle: LoopHandle,
     /// Events of sockets that have been taken from the mailbox and wait for their turn.
     pub(super) arrivals: RefCell<VecDeque<Arrival>>,
     /// What ports have been sent, taken from the mailbox and waiting for its turn.
@@ -45,6 +47,7 @@ pub struct LoopState {
     ports: Rc<Ports>,
     broadcasts: Rc<Broadcasts>,
     network: Network,
+    blob_urls: BlobUrls,
     turn: Cell<u64>,
     callback_depth: Cell<usize>,
     holds: Rc<Cell<usize>>,
@@ -52,8 +55,11 @@ pub struct LoopState {
 }
 
 impl LoopState {
-    pub(super) fn new(options: Options, host: Rc<dyn LoopHost>) -> io::Result<Self> {
-        let mailbox = Arc::<Mailbox>::default();
+    pub(super) fn new(
+        handle: LoopHandle,
+        options: Options,
+        host: Rc<dyn LoopHost>,
+    ) -> io::Result<Self> {
         Ok(Self {
             host,
             tasks: TaskQueue::default(),
@@ -62,10 +68,11 @@ impl LoopState {
             rejections: Rejections::default(),
             new_async_jobs: RefCell::default(),
             job_ids: JobIds::default(),
-            ports: Ports::new(mailbox.clone()),
-            broadcasts: Broadcasts::new(mailbox.clone(), &options),
-            network: Network::new(mailbox.clone())?,
-            mailbox,
+            ports: Ports::new(handle.mailbox().clone()),
+            broadcasts: Broadcasts::new(handle.mailbox().clone(), &options),
+            network: Network::new(handle.network().clone())?,
+            handle,
+            blob_urls: BlobUrls::new(),
             arrivals: RefCell::default(),
             notices: RefCell::default(),
             turn: Cell::new(0),
@@ -125,6 +132,19 @@ impl LoopState {
         self.options.base_url.as_ref()
     }
 
+    /// The [serialization](https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin) of the
+    /// origin that scripts run in: the one that requests carry, or else the base URL's.
+    pub(crate) fn serialized_origin(&self) -> String {
+        let own = self.options.origin.clone();
+        own.or_else(|| self.base_url().map(Url::origin))
+            .map_or_else(|| "null".to_owned(), |origin| origin.ascii_serialization())
+    }
+
+    /// The blob URLs that the agent's scripts have made.
+    pub(crate) fn blob_urls(&self) -> &BlobUrls {
+        &self.blob_urls
+    }
+
     /// The agent's connections.
     pub(crate) fn network(&self) -> &Network {
         &self.network
@@ -140,9 +160,25 @@ impl LoopState {
         &self.broadcasts
     }
 
-    #[cfg(test)]
-    pub(crate) fn mailbox(&self) -> &Mailbox {
-        &self.mailbox
+    /// The way by which other threads reach this loop.
+    #[must_use]
+    pub fn handle(&self) -> &LoopHandle {
+        &self.handle
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        self.handle.mailbox()
+    }
+
+    /// Whether this agent was stopped and runs no more script.
+    pub(crate) fn is_terminated(&self) -> bool {
+        self.handle.is_terminated()
+    }
+
+    /// Whether this is the agent that the embedder made, not a worker.
+    pub(super) fn is_main(&self) -> bool {
+        let mailbox = self.mailbox();
+        mailbox.cluster().is_main(mailbox)
     }
 
     /// The options that the loop was made with.
@@ -203,6 +239,10 @@ impl LoopState {
 
     /// [Reports an exception](https://html.spec.whatwg.org/#report-the-exception) that no script caught.
     pub fn report_exception(&self, error: JsError, context: &mut Context) {
+        // That the script was stopped is no error of the script.
+        if self.is_terminated() {
+            return;
+        }
         self.host.report_exception(error, context);
     }
 

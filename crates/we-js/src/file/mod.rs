@@ -1,10 +1,14 @@
 //! The File API: <https://w3c.github.io/FileAPI/>
 //!
 //! A [`Blob`] is a type and immutable bytes; [`BlobData`] is those bytes, shared between blobs and their
-//! slices and, since it refers to no JavaScript, between threads.
+//! slices and, since it refers to no JavaScript, between threads. [`resolve`] finds them by a URL.
 
 mod blob;
 mod data;
+mod object_url;
 
 pub(crate) use blob::Blob;
 pub(crate) use data::{AlignedBytes, BlobBuilder, BlobData};
+#[allow(unused_imports, reason = "for the scripts of workers and for fetching")]
+pub(crate) use object_url::{BlobUrlEntry, resolve};
+pub(crate) use object_url::{BlobUrls, create_object_url, revoke_object_url};

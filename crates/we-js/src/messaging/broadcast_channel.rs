@@ -1,7 +1,7 @@
 //! `BroadcastChannel`: <https://html.spec.whatwg.org/multipage/web-messaging.html#broadcasting-to-other-browsing-contexts>
 //!
-//! A channel that is open and has a listener is not collected, and keeps its event loop running as long as there is
-//! another agent that could broadcast something (Node.js waits even if there is none).
+//! A channel that is open and has a listener is not collected. It does not keep a program running: whoever could
+//! broadcast something is active himself. (Node.js waits even if there is nobody.)
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
@@ -133,8 +133,8 @@ pub(super) fn deliver(
     fire_message(&target, message, origin, context)
 }
 
-/// To be called when a listener was added to `target`.
-pub(crate) fn keep_listening_channel(target: &JsObject) {
+/// To be called when the listeners of `target` have changed.
+pub(super) fn listeners_changed(target: &JsObject) {
     let Some(channel) = This::<BroadcastChannel>::from_object(target.clone()) else {
         return;
     };

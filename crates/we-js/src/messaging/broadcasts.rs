@@ -1,12 +1,12 @@
 //! Who listens to which broadcast channel: across the agents of the process, and within one.
 //!
 //! Agents hear one another if their [`Scope`]s are equal: the origin that scripts believe in stands for the standard's
-//! storage key. Agents that have no origin are of one program and share a scope; an embedder that wants to keep two of
-//! them apart gives them origins, opaque ones if need be.
+//! storage key. Agents that have no origin hear those of their own program.
 
 use std::{
     cell::RefCell,
     collections::HashMap,
+    hash::{Hash, Hasher},
     rc::{Rc, Weak},
     sync::{
         Arc, LazyLock, Mutex, MutexGuard, PoisonError,
@@ -16,19 +16,64 @@ use std::{
 
 use boa_engine::{JsString, object::JsObject};
 use boa_gc::{Gc, WeakGc};
-use url::Origin;
+use url::{Origin, Url};
 
 use super::{
     Notice,
     ports::{Link, MESSAGE, MESSAGE_ERROR, has_listener},
 };
 use crate::{
-    event_loop::{Mailbox, Options},
+    event_loop::{Cluster, Mailbox, Options},
     structured_clone::Record,
 };
 
-/// Whose broadcasts an agent hears; `None` for agents without an origin.
-type Scope = Option<Origin>;
+/// Whose broadcasts an agent hears.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Scope {
+    /// Those of all agents of the process with this origin.
+    Origin(Origin),
+    /// Those of the agents of its cluster that have no origin either.
+    Program(Program),
+}
+
+/// A cluster, by its identity.
+#[derive(Clone)]
+struct Program(Arc<Cluster>);
+
+impl PartialEq for Program {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Program {}
+
+impl Hash for Program {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+impl Scope {
+    fn new(mailbox: &Mailbox, options: &Options) -> Self {
+        let of_base = || {
+            let origin = options.base_url.as_ref().map(Url::origin);
+            origin.filter(Origin::is_tuple)
+        };
+        match options.origin.clone().or_else(of_base) {
+            Some(origin) => Self::Origin(origin),
+            None => Self::Program(Program(mailbox.cluster().clone())),
+        }
+    }
+
+    /// The [serialization of the origin](https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin).
+    fn serialization(&self) -> String {
+        match self {
+            Self::Origin(origin) => origin.ascii_serialization(),
+            Self::Program(_) => "null".to_owned(),
+        }
+    }
+}
 
 /// A scope and a channel's name.
 type Key = (Scope, Box<[u16]>);
@@ -45,13 +90,8 @@ pub(crate) struct Broadcast {
     pub(super) origin: String,
 }
 
-/// All agents and channels of the process.
-#[derive(Default)]
-struct Registry {
-    agents: HashMap<Scope, Vec<Arc<Mailbox>>>,
-    /// Those of each name in the order of their creation.
-    channels: HashMap<Key, Vec<Listener>>,
-}
+/// All open channels of the process, those of each name in the order of their creation.
+type Registry = HashMap<Key, Vec<Listener>>;
 
 struct Listener {
     mailbox: Arc<Mailbox>,
@@ -102,13 +142,13 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         let left = {
             let mut registry = registry();
-            let Some(listeners) = registry.channels.get_mut(&self.key) else {
+            let Some(listeners) = registry.get_mut(&self.key) else {
                 return;
             };
             let position = listeners.iter().position(|listener| listener.id == self.id);
             let left = position.map(|position| listeners.remove(position));
             if listeners.is_empty() {
-                registry.channels.remove(&self.key);
+                registry.remove(&self.key);
             }
             left
         };
@@ -123,14 +163,7 @@ impl Drop for Subscription {
 impl Broadcasts {
     /// The broadcast channels of a new agent.
     pub(crate) fn new(mailbox: Arc<Mailbox>, options: &Options) -> Rc<Self> {
-        let of_base = || {
-            let origin = options.base_url.as_ref().map(url::Url::origin);
-            origin.filter(Origin::is_tuple)
-        };
-        let scope = options.origin.clone().or_else(of_base);
-        let mut registry = registry();
-        let agents = registry.agents.entry(scope.clone()).or_default();
-        agents.push(mailbox.clone());
+        let scope = Scope::new(&mailbox, options);
         Rc::new(Self {
             mailbox,
             scope,
@@ -154,11 +187,7 @@ impl Broadcasts {
             mailbox: self.mailbox.clone(),
             id,
         };
-        registry()
-            .channels
-            .entry(key.clone())
-            .or_default()
-            .push(listener);
+        registry().entry(key.clone()).or_default().push(listener);
         Subscription {
             id,
             key,
@@ -170,14 +199,11 @@ impl Broadcasts {
     ///
     /// [spec]: https://html.spec.whatwg.org/multipage/web-messaging.html#dom-broadcastchannel-postmessage
     pub(super) fn post(&self, source: &Subscription, message: Record) {
-        let origin = self
-            .scope
-            .as_ref()
-            .map_or_else(|| "null".to_owned(), Origin::ascii_serialization);
+        let origin = self.scope.serialization();
         let broadcast = Arc::new(Broadcast { message, origin });
         // Under the lock, so that all who listen hear all messages in the same order.
         let registry = registry();
-        for Listener { mailbox, id } in registry.channels.get(&source.key).into_iter().flatten() {
+        for Listener { mailbox, id } in registry.get(&source.key).into_iter().flatten() {
             if *id != source.id {
                 let notice = Notice::Broadcast(*id, broadcast.clone());
                 mailbox.post(|contents| contents.notices.push(notice));
@@ -214,29 +240,6 @@ impl Broadcasts {
         }
     }
 
-    /// Whether the loop has to wait for a broadcast: an open channel has a listener, and there is another agent to
-    /// broadcast something.
-    pub(crate) fn keep_loop_alive(&self) -> bool {
-        self.forget_the_gone();
-        let roots: Vec<ChannelId> = {
-            let entries = self.entries.borrow();
-            let roots = entries.iter().filter(|(_, entry)| entry.root.is_some());
-            roots.map(|(id, _)| *id).collect()
-        };
-        // Listeners may have been removed, of which nobody is told.
-        roots.iter().for_each(|id| self.refresh(*id));
-        let is_heard = self
-            .entries
-            .borrow()
-            .values()
-            .any(|entry| entry.root.is_some());
-        is_heard
-            && registry()
-                .agents
-                .get(&self.scope)
-                .is_some_and(|agents| agents.len() > 1)
-    }
-
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.forget_the_gone();
@@ -246,31 +249,11 @@ impl Broadcasts {
     /// Closes all channels: the agent ends.
     pub(crate) fn close(&self) {
         self.entries.take();
-        let left = {
-            let mut registry = registry();
-            let Some(agents) = registry.agents.get_mut(&self.scope) else {
-                return;
-            };
-            let position = agents
-                .iter()
-                .position(|agent| Arc::ptr_eq(agent, &self.mailbox));
-            let left = position.map(|position| agents.remove(position));
-            if let [last] = agents.as_slice() {
-                // It may wait for a broadcast that nobody is left to send.
-                last.post(|contents| contents.notices.push(Notice::LastAgent));
-            }
-            if agents.is_empty() {
-                registry.agents.remove(&self.scope);
-            }
-            for listeners in registry.channels.values_mut() {
-                listeners.retain(|listener| !Arc::ptr_eq(&listener.mailbox, &self.mailbox));
-            }
-            registry
-                .channels
-                .retain(|_, listeners| !listeners.is_empty());
-            left
-        };
-        drop(left);
+        // (This mailbox outlives the lock: it may hold anything.)
+        registry().retain(|_, listeners| {
+            listeners.retain(|listener| !Arc::ptr_eq(&listener.mailbox, &self.mailbox));
+            !listeners.is_empty()
+        });
     }
 }
 

@@ -24,7 +24,6 @@ pub(crate) fn deliver(notice: Notice, context: &mut Context) {
         Notice::Broadcast(channel, broadcast) => {
             broadcast_channel::deliver(channel, broadcast, context)
         }
-        Notice::LastAgent => Ok(()),
     };
     if let Err(error) = told {
         report_exception(error, context);

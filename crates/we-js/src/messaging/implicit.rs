@@ -8,9 +8,6 @@ use crate::{binding::This, dom::EventTarget, event_loop::LoopState, structured_c
 /// How an agent treats a port.
 #[derive(Clone, Copy)]
 pub(crate) struct Behavior {
-    /// Whether the loop waits for messages, while the port is started, its target has a listener for them and the other
-    /// end is elsewhere.
-    pub(crate) keeps_loop_alive: bool,
     /// Called as a task, once, when the other end has been closed and all messages have been delivered.
     pub(crate) closed: fn(&This<EventTarget>, &mut Context) -> JsResult<()>,
 }

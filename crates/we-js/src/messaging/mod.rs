@@ -3,12 +3,13 @@
 //! A channel has two ends. A [`PortEnd`] is one of them, without JavaScript: it goes from thread to thread and queues
 //! what it is sent. An agent gives it to an object: to a [`MessagePort`] of its own, or to some other event target whose
 //! port is implicit ([`ImplicitPort`]), as those of workers are. [`Ports`] are all that an agent has, and know what keeps
-//! each of them, and the agent's event loop, alive.
+//! each of them alive. None keeps an event loop running: who can post a message is active, and as long as anybody in a
+//! program is active, all its loops are there (`event_loop::cluster`).
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `end` | the channel, its two queues and its lock |
-//! | `ports` | an agent's ports; what keeps objects and the loop alive |
+//! | `ports` | an agent's ports; what keeps their objects alive |
 //! | `message_port`, `message_channel` | the interfaces |
 //! | `broadcasts`, `broadcast_channel` | who listens to what in this process; the interface |
 //! | `post`, `delivery` | the two halves of the message port post message steps |
@@ -52,18 +53,21 @@ mod tests;
 
 use std::sync::Arc;
 
+use boa_engine::object::JsObject;
+
 #[allow(unused_imports, reason = "for workers, which are to come")]
 pub(crate) use self::implicit::{Behavior, ImplicitPort, Sender};
 
 pub(crate) use self::{
-    broadcast_channel::{BroadcastChannel, keep_listening_channel},
-    broadcasts::Broadcasts,
-    delivery::deliver,
-    end::PortEnd,
-    message_channel::MessageChannel,
-    message_port::{MessagePort, keep_listening_port},
-    ports::Ports,
+    broadcast_channel::BroadcastChannel, broadcasts::Broadcasts, delivery::deliver, end::PortEnd,
+    message_channel::MessageChannel, message_port::MessagePort, ports::Ports,
 };
+
+/// To be called when the listeners of an event target have changed: a port or channel that is listened to lives longer.
+pub(crate) fn listeners_changed(target: &JsObject) {
+    message_port::listeners_changed(target);
+    broadcast_channel::listeners_changed(target);
+}
 
 /// What an agent is told of its ports and channels.
 #[derive(Debug)]
@@ -74,6 +78,4 @@ pub(crate) enum Notice {
     Closed(end::PortId),
     /// A message for a broadcast channel.
     Broadcast(broadcasts::ChannelId, Arc<broadcasts::Broadcast>),
-    /// There is no other agent any more that could broadcast anything.
-    LastAgent,
 }

@@ -1,4 +1,4 @@
-//! [`Ports`]: the ports of one agent, and what keeps them and its event loop alive.
+//! [`Ports`]: the ports of one agent, and what keeps them alive.
 //!
 //! A `MessagePort` object is [kept alive][gc] as if the port that it is entangled with referred to it, from the moment that
 //! it has a listener. Where both ends are objects of one agent that is what happens: the object of one end refers to the
@@ -8,7 +8,7 @@
 //! [gc]: https://html.spec.whatwg.org/multipage/web-messaging.html#ports-and-garbage-collection
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     collections::HashMap,
     rc::{Rc, Weak},
     sync::Arc,
@@ -19,7 +19,7 @@ use boa_gc::{Finalize, Gc, GcRefCell, Trace, WeakGc};
 
 use super::{
     MessagePort,
-    end::{Owner, Peer, PortEnd, PortId, Side, Status},
+    end::{Owner, Peer, PortEnd, PortId, Side},
     implicit::Behavior,
 };
 use crate::{binding::This, dom::EventTarget, event_loop::Mailbox};
@@ -30,8 +30,6 @@ pub(crate) struct Ports {
     entries: RefCell<HashMap<PortId, Entry>>,
     /// Ports that have gone. The collector drops them, at a moment when it cannot drop their entries.
     gone: RefCell<Vec<PortId>>,
-    /// Whether there are new ports since the loop last looked for ones that nobody can reach.
-    has_new: Cell<bool>,
 }
 
 struct Entry {
@@ -128,7 +126,6 @@ impl Ports {
             mailbox,
             entries: RefCell::default(),
             gone: RefCell::default(),
-            has_new: Cell::new(false),
         })
     }
 
@@ -151,7 +148,6 @@ impl Ports {
 
     fn insert(self: &Rc<Self>, end: PortEnd, target: Target) -> Attached {
         self.forget_the_gone();
-        self.has_new.set(true);
         let id = PortId::new();
         let side = end.side().clone();
         self.entries.borrow_mut().insert(
@@ -268,35 +264,6 @@ impl Ports {
         }
     }
 
-    /// Whether the loop has to wait for a message: a started port with a listener has its other end elsewhere. (If both
-    /// ends are here, nobody is left to send one.)
-    pub(crate) fn keep_loop_alive(&self) -> bool {
-        self.forget_the_gone();
-        let mut silent = Vec::new();
-        let mut keep_alive = false;
-        for (id, entry) in &*self.entries.borrow() {
-            match entry.waits(&self.mailbox) {
-                Waits::Yes => {
-                    keep_alive = true;
-                    break;
-                }
-                Waits::No => {}
-                // Its listeners have been removed, of which nobody is told.
-                Waits::NoLonger => silent.push(*id),
-            }
-        }
-        for id in silent {
-            self.refresh(id);
-        }
-        keep_alive
-    }
-
-    /// Whether it is worth while to look for ports that nobody can reach, before the loop waits for nothing but
-    /// messages: such a port may be what another agent waits for. It is, once, if there are new ports.
-    pub(crate) fn take_new(&self) -> bool {
-        self.has_new.take()
-    }
-
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.forget_the_gone();
@@ -328,14 +295,6 @@ pub(super) fn has_listener(target: &JsObject, kinds: &[JsString]) -> bool {
         .is_some_and(|target| target.state().has_listener(kinds))
 }
 
-/// Whether a port waits for messages from elsewhere.
-enum Waits {
-    Yes,
-    No,
-    /// It is a root and need not be.
-    NoLonger,
-}
-
 impl Entry {
     /// The object of a `MessagePort`, if it has not been collected.
     fn object(&self) -> Option<JsObject> {
@@ -345,26 +304,6 @@ impl Entry {
             } => Some(object.clone()),
             Target::Port { link, root: None } => link.upgrade()?.get(),
             Target::Implicit { .. } => None,
-        }
-    }
-
-    fn waits(&self, mailbox: &Arc<Mailbox>) -> Waits {
-        let object = match &self.target {
-            Target::Port {
-                root: Some(object), ..
-            } => object,
-            Target::Implicit { target, behavior } if behavior.keeps_loop_alive => target.object(),
-            _ => return Waits::No,
-        };
-        let Status { enabled, peer, .. } = self.side.status(mailbox);
-        if peer != Peer::Elsewhere {
-            Waits::No
-        } else if !has_listener(object, &[MESSAGE, MESSAGE_ERROR]) {
-            Waits::NoLonger
-        } else if enabled {
-            Waits::Yes
-        } else {
-            Waits::No
         }
     }
 }

@@ -1,22 +1,12 @@
 //! Broadcast channels.
 
-use std::{sync::mpsc, thread};
+use boa_engine::Source;
 
-use boa_engine::{Context, Source};
-
-use super::cases;
-use crate::{
-    event_loop::{LoopState, Options, TaskSource},
-    testing::Agent,
+use super::{
+    cases,
+    program::{Program, options},
 };
-
-/// An agent with an origin of its own, so that it does not hear the other tests.
-fn agent(origin: &str) -> Agent {
-    Agent::with_options(Options {
-        base_url: origin.parse().ok(),
-        ..Options::default()
-    })
-}
+use crate::{event_loop::LoopState, testing::Agent};
 
 #[test]
 fn a_broadcast_reaches_all_others_of_its_name_in_the_order_of_their_creation() {
@@ -48,74 +38,64 @@ fn a_broadcast_reaches_all_others_of_its_name_in_the_order_of_their_creation() {
 
 #[test]
 fn agents_hear_one_another_by_origin() {
-    let (ready, is_ready) = mpsc::channel();
-    let listener = |url: &'static str| {
-        let ready = ready.clone();
-        thread::spawn(move || {
-            let mut agent = agent(url);
-            agent
-                .context
-                .eval(Source::from_bytes(
-                    "var log = []; var c = new BroadcastChannel('agents'); c.onmessage = e => { log.push(e.data.buffer ? new Uint8Array(e.data.buffer).join('-') : e.data, e.origin); if (e.data === 'end') c.close() }",
-                ))
-                .unwrap();
-            ready.send(()).unwrap();
-            agent.eval("0").unwrap();
-            agent.eval("log.join()").unwrap()
-        })
-    };
-    let mut sender = agent("https://hear.example/c");
-    let listeners = [
-        listener("https://hear.example/a"),
-        listener("https://hear.example/b"),
-    ];
-    is_ready.recv().unwrap();
-    is_ready.recv().unwrap();
-    sender
-        .eval("const c = new BroadcastChannel('agents'); c.postMessage({ buffer: new Uint8Array([1, 2]).buffer }); c.postMessage('end'); 0")
-        .unwrap();
-    for listener in listeners {
-        let heard = listener.join().unwrap();
-        assert_eq!(heard, "1-2,https://hear.example,end,https://hear.example");
+    let listen = "const c = new BroadcastChannel('agents');
+        c.onmessage = e => log.push(e.data.buffer ? new Uint8Array(e.data.buffer).join('-') : e.data, e.origin)";
+    let send =
+        "const c = new BroadcastChannel('agents'); c.onmessage = () => log.push('own message');
+        c.postMessage({ buffer: new Uint8Array([1, 2]).buffer })";
+    for (base, origin) in [
+        (Some("https://hear.example/a"), "https://hear.example"),
+        // A program without an origin hears itself.
+        (None, "null"),
+    ] {
+        let mut program = Program::with_base(base);
+        for _ in 0..2 {
+            let end = program.channel("port");
+            program.start(end, listen);
+        }
+        // All are there and listen.
+        program.run("0");
+        assert_eq!(program.run(send), format!("1-2,{origin},1-2,{origin}"));
+        // Other programs hear it if they are of the same origin, in the next run of their loops.
+        let mut other = Agent::with(options(base));
+        other
+            .context
+            .eval(Source::from_bytes(&format!("var log = []; {listen}")))
+            .unwrap();
+        program.run("c.postMessage('all')");
+        other.eval("0").unwrap();
+        let heard = if base.is_some() {
+            "all,https://hear.example"
+        } else {
+            ""
+        };
+        assert_eq!(other.eval("log.join()").as_deref(), Ok(heard));
+        program.end_agents();
     }
-    // Another origin, another channel: with nobody else to hear, it does not wait.
-    let mut stranger = agent("https://other.example/");
-    stranger
-        .eval("const c = new BroadcastChannel('agents'); c.onmessage = () => {}; 0")
-        .unwrap();
 }
 
 #[test]
-fn a_listener_waits_until_the_last_other_agent_has_ended() {
-    let first = agent("https://wait.example/");
-    let (ready, is_ready) = mpsc::channel();
-    let waiting = thread::spawn(move || {
-        let mut agent = agent("https://wait.example/");
-        // When the loop has come to its first turn: it waits next.
-        let first_turn = move |_: &mut Context| ready.send(()).unwrap();
-        LoopState::of(&agent.context)
-            .unwrap()
-            .queue_task(TaskSource::Embedder, first_turn);
-        agent
-            .eval("new BroadcastChannel('x').onmessage = () => {}; 0")
-            .unwrap()
-    });
-    is_ready.recv().unwrap();
-    drop(first);
-    assert_eq!(waiting.join().unwrap(), "0");
+fn another_origin_hears_nothing() {
+    let mut other = Agent::with(options(Some("https://one.example/")));
+    let listen =
+        "var heard = 0; const c = new BroadcastChannel('x'); c.onmessage = () => heard++; 0";
+    other.eval(listen).unwrap();
+    let mut sender = Agent::with(options(Some("https://two.example/")));
+    sender
+        .eval("new BroadcastChannel('x').postMessage(1); 0")
+        .unwrap();
+    assert_eq!(other.eval("heard").as_deref(), Ok("0"));
 }
 
 #[test]
 fn a_channel_without_listeners_is_collected() {
-    let mut agent = agent("https://collect.example/");
+    let mut agent = Agent::new();
     agent
         .eval("for (let i = 0; i < 100; i++) { const c = new BroadcastChannel('x'); if (i % 2) { c.onmessage = () => {}; if (i % 4 === 1) c.close(); else c.onmessage = null } } 0")
         .unwrap();
     for _ in 0..2 {
         agent.context.clear_kept_objects();
         boa_gc::force_collect();
-        // The loop looks whose listeners were removed.
-        agent.eval("0").unwrap();
     }
     assert_eq!(LoopState::of(&agent.context).unwrap().broadcasts().len(), 0);
 }

@@ -3,6 +3,7 @@
 
 mod broadcast;
 mod life;
+mod program;
 mod threads;
 
 use crate::testing::Agent;
