@@ -52,7 +52,7 @@
 //!
 //! `WebSocket`; `Event`, `EventTarget`, `CustomEvent`, `MessageEvent`, `CloseEvent`, `ErrorEvent`,
 //! `PromiseRejectionEvent`; `DOMException`; `AbortController`, `AbortSignal`; `Blob`; `MessageChannel`,
-//! `MessagePort`; `TextEncoder`, `TextDecoder`;
+//! `MessagePort`, `BroadcastChannel`; `TextEncoder`, `TextDecoder`;
 //! `URL`, `URLSearchParams`; `Performance`; the functions `setTimeout`, `setInterval`, `clearTimeout`, `clearInterval`,
 //! `queueMicrotask`, `structuredClone`, `atob`, `btoa`, `reportError`; `console`, `performance`, `self`. The global
 //! object is an event target, with `onerror`, `onunhandledrejection` and `onrejectionhandled`.

@@ -20,7 +20,7 @@ use crate::{
     encoding::{TextDecoder, TextEncoder},
     event_loop::{EventLoop, EventResult, LoopHost, Options},
     file::Blob,
-    messaging::{self, MessageChannel, MessagePort, Notice},
+    messaging::{self, BroadcastChannel, MessageChannel, MessagePort, Notice},
     network::{SocketEvent, SocketId},
     performance::Performance,
     structured_clone,
@@ -117,6 +117,7 @@ fn install(context: &mut Context) -> JsResult<()> {
     register::<AbortController>(context)?;
     register::<MessagePort>(context)?;
     register::<MessageChannel>(context)?;
+    register::<BroadcastChannel>(context)?;
     register::<Blob>(context)?;
     register::<Performance>(context)?;
     register::<WebSocket>(context)?;

@@ -51,6 +51,7 @@ use std::time::{Duration, Instant};
 use boa_engine::context::ContextBuilder;
 use boa_engine::{Context, JsResult};
 
+pub(crate) use self::cluster::Cluster;
 pub use self::handle::LoopHandle;
 pub(crate) use self::host::{EventResult, LoopHost};
 pub(crate) use self::mailbox::Mailbox;
@@ -137,6 +138,7 @@ impl EventLoop {
     }
 
     /// Runs until nothing is left: no task, no timer, no asynchronous job, no open connection, no
+    /// [`KeepAlive`] guard, here or in a worker.
     ///
     /// While it waits it drives the loop's tokio runtime, so it cannot be called from inside an `async` function that a tokio
     /// runtime runs: there it panics. Give the loop a thread of its own.
@@ -353,7 +355,7 @@ pub(crate) fn account_external(bytes: usize, context: &Context) {
 }
 
 /// What is still queued may own the loop's state, and script objects with it: it goes with the loop. So do the
-/// connections, the message ports and the blob URLs, though the context may live on.
+/// connections, the message ports, the broadcast channels and the blob URLs, though the context may live on.
 impl Drop for EventLoop {
     fn drop(&mut self) {
         let handle = &self.state.handle;
@@ -364,6 +366,7 @@ impl Drop for EventLoop {
         }
         self.state.clear();
         self.state.ports().close();
+        self.state.broadcasts().close();
         self.state.network().abandon();
         self.state.blob_urls().remove_all();
     }

@@ -24,7 +24,7 @@ use super::tasks::{TaskQueue, TaskSource};
 use super::timers::{TimerKey, Timers};
 use crate::fetch::Fetcher;
 use crate::file::BlobUrls;
-use crate::messaging::{Notice, Ports};
+use crate::messaging::{Broadcasts, Notice, Ports};
 use crate::network::{Arrival, Network};
 use crate::uncaught::UncaughtError;
 
@@ -46,6 +46,7 @@ pub struct LoopState {
     /// What ports have been sent, taken from the mailbox and waiting for its turn.
     pub(super) notices: RefCell<VecDeque<Notice>>,
     ports: Rc<Ports>,
+    broadcasts: Rc<Broadcasts>,
     network: Network,
     blob_urls: BlobUrls,
     /// The URL of the script that the agent began with.
@@ -66,7 +67,6 @@ impl LoopState {
     ) -> io::Result<Self> {
         Ok(Self {
             host,
-            options,
             tasks: TaskQueue::default(),
             microtasks: MicrotaskQueue::default(),
             timers: Timers::default(),
@@ -74,6 +74,7 @@ impl LoopState {
             new_async_jobs: RefCell::default(),
             job_ids: JobIds::default(),
             ports: Ports::new(handle.mailbox().clone()),
+            broadcasts: Broadcasts::new(handle.mailbox().clone(), &options),
             network: Network::new(handle.network().clone())?,
             handle,
             blob_urls: BlobUrls::new(),
@@ -86,6 +87,7 @@ impl LoopState {
             callback_depth: Cell::new(0),
             holds: Rc::default(),
             external_bytes: Cell::new(0),
+            options,
         })
     }
 
@@ -201,6 +203,11 @@ impl LoopState {
     /// The agent's message ports.
     pub(crate) fn ports(&self) -> &Rc<Ports> {
         &self.ports
+    }
+
+    /// The agent's broadcast channels.
+    pub(crate) fn broadcasts(&self) -> &Rc<Broadcasts> {
+        &self.broadcasts
     }
 
     /// The way by which other threads reach this loop.
@@ -341,7 +348,7 @@ impl LoopState {
     /// Whether another agent could bring this one, which has nothing to do, to run script again: there are workers, or
     /// something listens for messages.
     pub(super) fn can_be_reached(&self) -> bool {
-        self.handle.has_workers() || self.ports.any_listening()
+        self.handle.has_workers() || self.ports.any_listening() || self.broadcasts.any_listening()
     }
 
     /// Whether anything in here is still to run or keeps the loop running.

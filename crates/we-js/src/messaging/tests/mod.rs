@@ -1,6 +1,11 @@
 //! Channels as a script sees them, and between threads.
 #![allow(clippy::unwrap_used)]
 
+mod broadcast;
+mod life;
+mod program;
+mod threads;
+
 use crate::testing::Agent;
 
 /// Runs scripts until nothing is pending, each in a context of its own, and compares what they have put into `log`, or,
