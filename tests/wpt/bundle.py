@@ -20,7 +20,7 @@ JS = Path(__file__).resolve().parent / "js"
 FOLLOWED_BY = {"/resources/testharness.js": "report.js", "/resources/WebIDLParser.js": "webidl.js"}
 IMPORT = re.compile(r"importScripts\(['\"]([^'\"]*)['\"]\);?")
 IDL = re.compile(r"idl_test\(\s*\[(.*?)\]\s*,\s*\[(.*?)\]", re.S)
-FETCHED = re.compile(r"\bfetch\(\s*['\"]([^'\"$]+)['\"]")
+FETCHED = re.compile(r"\b(?:fetch|fetch_json)\(\s*['\"]([^'\"$]+)['\"]")
 
 
 def page_url(test: Test, host: str, ports: dict[str, int]) -> str:

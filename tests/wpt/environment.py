@@ -12,7 +12,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ["wptserve==4.0.3", "pywebsocket3==4.0.2"]
-SUBDOMAINS = ["www", "www1", "www2"]
+SUBDOMAINS = ["www", "www1", "www2", "xn--n8j6ds53lwwkrqhv28a", "xn--lve-6lad"]     # as WPT's configuration has them
 IN_NAMESPACE = "WE_WPT_HOSTS"       # set in the process that has names of its own
 
 

@@ -13,7 +13,8 @@
     if (!("Window" in g)) define("Window", Object.getPrototypeOf(g).constructor);   // idlharness asks for it
   }
   if (g.location?.href !== url) {
-    define("location", new URL(url));
+    const { href, origin, protocol, host, hostname, port, pathname, search, hash } = new URL(url);
+    define("location", { href, origin, protocol, host, hostname, port, pathname, search, hash, toString: () => href });
     g.__setBaseURL?.(url);
   }
 
