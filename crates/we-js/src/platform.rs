@@ -14,12 +14,12 @@ use crate::{
     binding::{Primordials, define_global, register},
     console,
     dom::{
-        DomException, Event, EventTarget, EventTargetObject, events, global_scope::GlobalScope,
-        report,
+        DomException, Event, EventTarget, EventTargetObject, ProgressEvent, events,
+        global_scope::GlobalScope, report,
     },
     encoding::{TextDecoder, TextEncoder},
     event_loop::{EventLoop, EventResult, LoopHost, Options},
-    file::Blob,
+    file::{Blob, File, FileReader},
     network::{SocketEvent, SocketId},
     performance::Performance,
     structured_clone,
@@ -88,11 +88,14 @@ fn install(context: &mut Context) -> JsResult<()> {
     register::<events::ErrorEvent>(context)?;
     register::<events::PromiseRejectionEvent>(context)?;
     register::<events::CustomEvent>(context)?;
+    register::<ProgressEvent>(context)?;
     register::<DomException>(context)?;
     register::<EventTarget>(context)?;
     register::<AbortSignal>(context)?;
     register::<AbortController>(context)?;
     register::<Blob>(context)?;
+    register::<File>(context)?;
+    register::<FileReader>(context)?;
     register::<Performance>(context)?;
     register::<WebSocket>(context)?;
     register::<TextEncoder>(context)?;
@@ -159,7 +162,7 @@ mod tests {
                 () => { throw 8 }, class {}, thrower, traps, revoked, detached, ofDetached, shrunk, outOfBounds, endless,
                 new SharedArrayBuffer(4), new Uint8Array(new SharedArrayBuffer(4)), globalThis, Object.create(null),
                 { signal: controller.signal, transfer: [ofDetached.buffer], stream: true, fatal: true },
-                new Blob(['x']), new URL('x:/y'), new URLSearchParams('a=b'), new URLSearchParams('a=b').keys(), new EventTarget(),
+                new Blob(['x']), new File([], 'x'), new FileReader(), new URL('x:/y'), new URLSearchParams('a=b'), new URLSearchParams('a=b').keys(), new EventTarget(),
                 new Event('x'), new CustomEvent('x'), controller, controller.signal, new TextEncoder(), new TextDecoder(),
                 new DOMException(), performance,
             ];

@@ -11,24 +11,9 @@ use boa_gc::{Finalize, GcRefCell, Trace};
 
 use super::{
     Event, EventDetail, EventObject, EventTarget,
-    event::{self, Origin, constructor_arguments},
+    event::{self, construct_with},
 };
-use crate::binding::{
-    Definition, IntegerConversion, Interface, NewTarget, This, sequence, unsigned_integer,
-};
-
-/// Builds an event object on a script's behalf.
-fn construct<T: Interface<Root = EventObject>>(
-    new_target: &NewTarget<T>,
-    args: &[JsValue],
-    context: &mut Context,
-    detail: impl FnOnce(&crate::binding::Dictionary, &mut Context) -> JsResult<EventDetail>,
-) -> JsResult<JsObject> {
-    let (kind, dictionary, init) = constructor_arguments(args, context)?;
-    let detail = detail(&dictionary, context)?;
-    let event = Event::new(kind, init, Origin::Script, context);
-    new_target.create(EventObject { event, detail }, context)
-}
+use crate::binding::{Definition, IntegerConversion, Interface, This, sequence, unsigned_integer};
 
 /// `CloseEvent`: <https://websockets.spec.whatwg.org/#the-closeevent-interface>
 #[derive(Trace, Finalize)]
@@ -53,7 +38,7 @@ impl Interface for CloseEvent {
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.inherits::<Event>()?;
         idl.constructor(1, |new_target, args, context| {
-            construct(new_target, args, context, |init, context| {
+            construct_with(new_target, args, context, |init, context| {
                 let code = match init.get("code", context)? {
                     Some(value) => {
                         unsigned_integer(&value, 16, IntegerConversion::Wrap, context)? as u16
@@ -114,7 +99,7 @@ impl Interface for MessageEvent {
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.inherits::<Event>()?;
         idl.constructor(1, |new_target, args, context| {
-            construct(new_target, args, context, |init, context| {
+            construct_with(new_target, args, context, |init, context| {
                 let data = init.get("data", context)?.unwrap_or(JsValue::null());
                 let last_event_id = init.string("lastEventId", context)?.unwrap_or_default();
                 let origin = init.usv_string("origin", context)?.unwrap_or_default();
@@ -239,7 +224,7 @@ impl Interface for ErrorEvent {
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.inherits::<Event>()?;
         idl.constructor(1, |new_target, args, context| {
-            construct(new_target, args, context, |init, context| {
+            construct_with(new_target, args, context, |init, context| {
                 let position = |name, context: &mut Context| match init.get(name, context)? {
                     Some(value) => {
                         Ok(unsigned_integer(&value, 32, IntegerConversion::Wrap, context)? as u32)
@@ -291,7 +276,7 @@ impl Interface for PromiseRejectionEvent {
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.inherits::<Event>()?;
         idl.constructor(2, |new_target, args, context| {
-            construct(new_target, args, context, |init, context| {
+            construct_with(new_target, args, context, |init, context| {
                 let promise = init
                     .get("promise", context)?
                     .and_then(|promise| promise.as_object());
@@ -328,7 +313,7 @@ impl Interface for CustomEvent {
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.inherits::<Event>()?;
         idl.constructor(1, |new_target, args, context| {
-            construct(new_target, args, context, |init, context| {
+            construct_with(new_target, args, context, |init, context| {
                 let detail = init.get("detail", context)?.unwrap_or(JsValue::null());
                 Ok(EventDetail::Custom(Self {
                     detail: GcRefCell::new(detail),

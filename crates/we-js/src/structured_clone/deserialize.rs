@@ -15,12 +15,7 @@ use boa_engine::{
 };
 
 use super::record::{ErrorType, Key, Node, Record, Text, Value, ViewKind};
-use crate::{
-    binding,
-    dom::DomException,
-    event_loop,
-    file::{AlignedBytes, Blob},
-};
+use crate::{binding, dom::DomException, event_loop, file::AlignedBytes};
 
 /// Makes the value of a record anew in the current realm.
 pub(crate) fn deserialize(record: Record, context: &mut Context) -> JsResult<JsValue> {
@@ -125,7 +120,7 @@ impl Objects {
                 let object = JsObject::with_object_proto(context.intrinsics());
                 return Ok((object, Some(Content::Properties(properties))));
             }
-            Node::Blob { data, kind } => Blob::object(data, JsString::from(&kind), context)?,
+            Node::Blob(blob) => blob.into_object(context)?,
             Node::DomException {
                 name,
                 message,

@@ -7,7 +7,7 @@ use boa_engine::{
     string::{JsStr, JsStrVariant},
 };
 
-use crate::file::{AlignedBytes, BlobData};
+use crate::file::{AlignedBytes, SharedBlob};
 
 /// A serialized value.
 #[derive(Debug)]
@@ -68,10 +68,7 @@ pub(super) enum Node {
         properties: Vec<(Key, Value)>,
     },
     Object(Vec<(Key, Value)>),
-    Blob {
-        data: BlobData,
-        kind: Text,
-    },
+    Blob(SharedBlob),
     DomException {
         name: Text,
         message: Text,

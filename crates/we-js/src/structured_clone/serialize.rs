@@ -25,7 +25,7 @@ use super::{
 use crate::{
     binding::{Primordials, This},
     dom::DomException,
-    file::{AlignedBytes, Blob},
+    file::{AlignedBytes, Blob, SharedBlob},
 };
 
 /// Serializes `value`; the buffers of `transfer` are moved into the record and are detached.
@@ -337,11 +337,7 @@ fn leaf(object: &JsObject, context: &mut Context) -> JsResult<Option<Node>> {
         }));
     }
     if let Some(blob) = This::<Blob>::from_object(object.clone()) {
-        let blob = blob.state();
-        return Ok(Some(Node::Blob {
-            data: blob.data().clone(),
-            kind: blob.kind().into(),
-        }));
+        return Ok(Some(Node::Blob(SharedBlob::of(&blob))));
     }
     if let Some(exception) = This::<DomException>::from_object(object.clone()) {
         let stack = own_string(object, "stack");
