@@ -14,12 +14,12 @@ use crate::{
     binding::{Primordials, define_global, mix_into, register, register_global},
     console,
     dom::{
-        DomException, Event, EventTarget, EventTargetObject, events, global_scope::GlobalScope,
-        message_event::MessageEvent, report,
+        DomException, Event, EventTarget, EventTargetObject, ProgressEvent, events,
+        global_scope::GlobalScope, message_event::MessageEvent, report,
     },
     encoding::{TextDecoder, TextEncoder},
     event_loop::{EventLoop, EventResult, LoopHost, Options},
-    file::Blob,
+    file::{Blob, File, FileReader, install_file_reader_sync},
     messaging::{self, BroadcastChannel, MessageChannel, MessagePort, Notice},
     network::{SocketEvent, SocketId},
     performance::Performance,
@@ -105,6 +105,7 @@ fn install(context: &mut Context) -> JsResult<()> {
     register::<events::ErrorEvent>(context)?;
     register::<events::PromiseRejectionEvent>(context)?;
     register::<events::CustomEvent>(context)?;
+    register::<ProgressEvent>(context)?;
     register::<DomException>(context)?;
     register::<EventTarget>(context)?;
     let in_worker = WorkerAgent::of(context).is_some();
@@ -112,6 +113,7 @@ fn install(context: &mut Context) -> JsResult<()> {
         register::<WorkerGlobalScope>(context)?;
         mix_into::<WorkerGlobalScope>(context)?;
         register::<WorkerLocation>(context)?;
+        install_file_reader_sync(context)?;
     }
     register::<AbortSignal>(context)?;
     register::<AbortController>(context)?;
@@ -119,6 +121,8 @@ fn install(context: &mut Context) -> JsResult<()> {
     register::<MessageChannel>(context)?;
     register::<BroadcastChannel>(context)?;
     register::<Blob>(context)?;
+    register::<File>(context)?;
+    register::<FileReader>(context)?;
     register::<Performance>(context)?;
     register::<WebSocket>(context)?;
     register::<Worker>(context)?;
@@ -191,7 +195,7 @@ mod tests {
                 () => { throw 8 }, class {}, thrower, traps, revoked, detached, ofDetached, shrunk, outOfBounds, endless,
                 new SharedArrayBuffer(4), new Uint8Array(new SharedArrayBuffer(4)), globalThis, Object.create(null),
                 { signal: controller.signal, transfer: [ofDetached.buffer], stream: true, fatal: true },
-                new Blob(['x']), new URL('x:/y'), new URLSearchParams('a=b'), new URLSearchParams('a=b').keys(), new EventTarget(),
+                new Blob(['x']), new File([], 'x'), new FileReader(), new URL('x:/y'), new URLSearchParams('a=b'), new URLSearchParams('a=b').keys(), new EventTarget(),
                 new Event('x'), new CustomEvent('x'), controller, controller.signal, new TextEncoder(), new TextDecoder(),
                 new DOMException(), performance,
             ];

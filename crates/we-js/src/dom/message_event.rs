@@ -7,8 +7,9 @@ use boa_engine::{
 use boa_gc::{Finalize, GcRefCell, Trace};
 
 use super::{
-    Event, EventDetail, EventObject, EventTarget, event,
-    events::{construct, or_null, type_error},
+    Event, EventDetail, EventObject, EventTarget,
+    event::{self, construct_with},
+    events::{or_null, type_error},
 };
 use crate::{
     binding::{Definition, Interface, This, sequence},
@@ -59,7 +60,7 @@ impl Interface for MessageEvent {
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.inherits::<Event>()?;
         idl.constructor(1, |new_target, args, context| {
-            construct(new_target, args, context, |init, context| {
+            construct_with(new_target, args, context, |init, context| {
                 let data = init.get("data", context)?.unwrap_or(JsValue::null());
                 let last_event_id = init.string("lastEventId", context)?.unwrap_or_default();
                 let origin = init.usv_string("origin", context)?.unwrap_or_default();

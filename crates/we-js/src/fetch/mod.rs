@@ -63,7 +63,7 @@ pub(crate) enum FetchError {
     #[error("cannot load {0}: the URL was revoked or never made")]
     NoBlob(Url),
     #[error("cannot load {url}: {source}")]
-    Http { url: Url, source: HttpError },
+    Http { url: Url, source: Box<HttpError> },
     #[error("cannot load {url}: the server answered with status {status}")]
     Status { url: Url, status: u16 },
     #[error("cannot load {url}: it took longer than {} s", TIME_LIMIT.as_secs())]
@@ -131,7 +131,7 @@ impl Fetcher {
     ) -> Result<(Url, Vec<u8>), FetchError> {
         let failed = |source| FetchError::Http {
             url: url.clone(),
-            source,
+            source: Box::new(source),
         };
         let mut request = self.client.get(url.as_str()).map_err(failed)?;
         if let Some(origin) = &self.origin

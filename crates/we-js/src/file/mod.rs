@@ -5,9 +5,19 @@
 
 mod blob;
 mod data;
+mod interface;
 mod object_url;
+mod package;
+mod parts;
+mod reader;
+mod reader_sync;
+mod shared;
 
 pub(crate) use blob::Blob;
 pub(crate) use data::{AlignedBytes, BlobBuilder, BlobData};
+pub(crate) use interface::File;
 pub(crate) use object_url::resolve;
 pub(crate) use object_url::{BlobUrls, create_object_url, revoke_object_url};
+pub(crate) use reader::FileReader;
+pub(crate) use reader_sync::install_file_reader_sync;
+pub(crate) use shared::SharedBlob;

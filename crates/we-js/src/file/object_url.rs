@@ -14,7 +14,7 @@ use std::{
 use ::url::{Position, Url};
 use boa_engine::{Context, JsArgs, JsNativeError, JsResult, JsString, JsValue};
 
-use super::{Blob, BlobData};
+use super::{Blob, SharedBlob};
 use crate::{
     binding::{This, from_utf8, usv_string},
     event_loop::LoopState,
@@ -23,25 +23,17 @@ use crate::{
 /// The [blob URL store](https://w3c.github.io/FileAPI/#BlobURLStore): entries by their URL, without a fragment.
 static STORE: Mutex<BTreeMap<String, Stored>> = Mutex::new(BTreeMap::new());
 
-/// An entry and whose it is.
+/// A [blob URL entry](https://w3c.github.io/FileAPI/#blob-url-entry), and whose it is.
 struct Stored {
-    entry: BlobUrlEntry,
+    entry: SharedBlob,
     /// The serialized origin that may revoke the URL.
     origin: String,
     owner: u64,
 }
 
-/// What a blob URL stands for: <https://w3c.github.io/FileAPI/#blob-url-entry>
-#[derive(Clone, Debug)]
-pub(crate) struct BlobUrlEntry {
-    pub(crate) data: BlobData,
-    /// The blob's `type`.
-    pub(crate) kind: String,
-}
-
 /// [Resolve a blob URL](https://w3c.github.io/FileAPI/#blob-url-resolve): what the URL stands for now, in whichever
 /// agent it was made. A fragment does not matter.
-pub(crate) fn resolve(url: &Url) -> Option<BlobUrlEntry> {
+pub(crate) fn resolve(url: &Url) -> Option<SharedBlob> {
     let store = lock();
     store.get(key(url)?).map(|stored| stored.entry.clone())
 }
@@ -70,7 +62,7 @@ impl BlobUrls {
     }
 
     /// [Adds an entry](https://w3c.github.io/FileAPI/#add-an-entry) and returns its URL.
-    fn add(&self, entry: BlobUrlEntry, origin: String) -> String {
+    fn add(&self, entry: SharedBlob, origin: String) -> String {
         // <https://w3c.github.io/FileAPI/#unicodeBlobURL>
         let url = format!("blob:{origin}/{}", uuid(rand::random()));
         let stored = Stored {
@@ -114,13 +106,7 @@ pub(crate) fn create_object_url(args: &[JsValue], context: &mut Context) -> JsRe
     let blob = This::<Blob>::from_value(args.get_or_undefined(0)).ok_or_else(|| {
         JsNativeError::typ().with_message("URL.createObjectURL: argument 1 is not a Blob")
     })?;
-    let entry = {
-        let blob = blob.state();
-        BlobUrlEntry {
-            data: blob.data().clone(),
-            kind: blob.kind().to_std_string_lossy(),
-        }
-    };
+    let entry = SharedBlob::of(&blob);
     let state = LoopState::of(context)?;
     Ok(from_utf8(
         &state.blob_urls().add(entry, state.serialized_origin()),
