@@ -85,6 +85,7 @@ mod console;
 mod dom;
 mod encoding;
 pub mod event_loop;
+mod fetch;
 mod file;
 mod messaging;
 mod network;
@@ -96,6 +97,7 @@ mod testing;
 mod uncaught;
 mod url;
 mod websocket;
+mod worker;
 
 /// The engine, as this crate uses it: contexts and values of another version do not fit.
 pub use boa_engine;

@@ -11,7 +11,7 @@ use crate::{
     abort::{AbortController, AbortSignal},
     agent::Agent,
     base64,
-    binding::{Primordials, define_global, register},
+    binding::{Primordials, define_global, mix_into, register, register_global},
     console,
     dom::{
         DomException, Event, EventTarget, EventTargetObject, events, global_scope::GlobalScope,
@@ -26,16 +26,29 @@ use crate::{
     structured_clone,
     url::{Url, UrlSearchParams},
     websocket::{self, WebSocket},
+    worker::{DedicatedWorkerGlobalScope, Worker, WorkerAgent, WorkerGlobalScope, WorkerLocation},
 };
 
 /// The event layer, as the event loop sees it.
-pub(crate) struct Host;
+pub(crate) struct Host(pub(crate) Scope);
+
+/// What kind of agent a loop is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The embedder's own.
+    Main,
+    DedicatedWorker,
+}
 
 impl LoopHost for Host {
     /// The global object of a realm is an event target.
     fn create_global_object(&self, intrinsics: &Intrinsics) -> JsObject {
         let prototype = intrinsics.constructors().object().prototype();
-        JsObject::from_proto_and_data(prototype, EventTargetObject::new(GlobalScope))
+        let scope = match self.0 {
+            Scope::Main => GlobalScope::of_main_agent(),
+            Scope::DedicatedWorker => GlobalScope::of_worker(),
+        };
+        JsObject::from_proto_and_data(prototype, EventTargetObject::new(scope))
     }
 
     fn report_exception(&self, error: JsError, context: &mut Context) {
@@ -70,7 +83,7 @@ impl EventLoop {
     /// # Errors
     /// Fails if the operating system gives no means to wait for I/O: no file descriptors left.
     pub fn new(options: Options) -> io::Result<Self> {
-        Self::with_host(options, Rc::new(Host))
+        Self::with_host(options, Rc::new(Host(Scope::Main)))
     }
 
     /// Defines the platform's interfaces and functions on the context's global object.
@@ -78,7 +91,6 @@ impl EventLoop {
     /// # Errors
     /// Fails if the global object refuses a property, or the context is not this loop's.
     pub fn install(&self, context: &mut Context) -> JsResult<()> {
-        Self::install_globals(context)?;
         install(context)
     }
 }
@@ -95,6 +107,12 @@ fn install(context: &mut Context) -> JsResult<()> {
     register::<events::CustomEvent>(context)?;
     register::<DomException>(context)?;
     register::<EventTarget>(context)?;
+    let in_worker = WorkerAgent::of(context).is_some();
+    if in_worker {
+        register::<WorkerGlobalScope>(context)?;
+        mix_into::<WorkerGlobalScope>(context)?;
+        register::<WorkerLocation>(context)?;
+    }
     register::<AbortSignal>(context)?;
     register::<AbortController>(context)?;
     register::<MessagePort>(context)?;
@@ -103,14 +121,20 @@ fn install(context: &mut Context) -> JsResult<()> {
     register::<Blob>(context)?;
     register::<Performance>(context)?;
     register::<WebSocket>(context)?;
+    register::<Worker>(context)?;
     register::<TextEncoder>(context)?;
     register::<TextDecoder>(context)?;
     register::<Url>(context)?;
     register::<UrlSearchParams>(context)?;
+    EventLoop::install_globals(context)?;
     base64::install(context)?;
     structured_clone::install(context)?;
     console::install(context)?;
-    define_global::<GlobalScope>(context)?;
+    if in_worker {
+        register_global::<DedicatedWorkerGlobalScope>(context)?;
+    } else {
+        define_global::<GlobalScope>(context)?;
+    }
     Ok(())
 }
 

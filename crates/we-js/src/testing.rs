@@ -8,7 +8,10 @@ use boa_engine::{
 
 use std::rc::Rc;
 
-use crate::{EventLoop, LoopHandle, Options, platform::Host};
+use crate::{
+    EventLoop, LoopHandle, Options,
+    platform::{Host, Scope},
+};
 
 /// What every script of a test may use.
 const PRELUDE: &str = r#"
@@ -46,7 +49,8 @@ impl Agent {
             max_buffer_size: 1 << 20,
             ..options
         };
-        let event_loop = EventLoop::with_handle(handle, options, Rc::new(Host)).unwrap();
+        let event_loop =
+            EventLoop::with_handle(handle, options, Rc::new(Host(Scope::Main))).unwrap();
         let mut context = event_loop.context_builder().build().unwrap();
         event_loop.install(&mut context).unwrap();
         context.eval(Source::from_bytes(PRELUDE)).unwrap();

@@ -56,6 +56,7 @@ pub use self::handle::LoopHandle;
 pub(crate) use self::host::{EventResult, LoopHost};
 pub(crate) use self::mailbox::Mailbox;
 pub use self::options::Options;
+pub(crate) use self::scripts::syntax_error;
 pub use self::scripts::{Evaluation, ScriptError, ScriptKind};
 pub use self::state::{KeepAlive, LoopState};
 pub use self::tasks::TaskSource;
@@ -85,6 +86,8 @@ pub enum Finished {
     ShutDown,
     /// [`LoopHandle::terminate`] was called. The context runs no more script.
     Terminated,
+    /// The agent is a worker's that closed itself.
+    Closed,
 }
 
 /// Why [`EventLoop::run`] could not run.
@@ -180,6 +183,10 @@ impl EventLoop {
                 self.shut_down();
                 return Finished::ShutDown;
             }
+            if state.is_closing() {
+                self.shut_down();
+                return Finished::Closed;
+            }
             for (source, steps) in mail.tasks {
                 state.queue_task(source, steps);
             }
@@ -200,6 +207,9 @@ impl EventLoop {
             } else if state.has_pending() || jobs.keep_loop_alive() {
                 network.wait(state.timers.next_due());
             } else {
+                if !state.is_main() && !state.can_be_reached() {
+                    return Finished::Idle;
+                }
                 match state.mailbox().become_idle() {
                     // Another agent may have something for this one.
                     Last::No => network.wait(None),
@@ -236,7 +246,7 @@ impl EventLoop {
             let Some(task) = self.state.tasks.pop() else {
                 return;
             };
-            if self.state.is_terminated() {
+            if self.state.is_terminated() || self.state.is_closing() {
                 return;
             }
             self.state

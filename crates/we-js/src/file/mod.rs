@@ -9,6 +9,5 @@ mod object_url;
 
 pub(crate) use blob::Blob;
 pub(crate) use data::{AlignedBytes, BlobBuilder, BlobData};
-#[allow(unused_imports, reason = "for the scripts of workers and for fetching")]
-pub(crate) use object_url::{BlobUrlEntry, resolve};
+pub(crate) use object_url::resolve;
 pub(crate) use object_url::{BlobUrls, create_object_url, revoke_object_url};

@@ -31,7 +31,6 @@ struct Stored {
     owner: u64,
 }
 
-#[allow(dead_code, reason = "for the scripts of workers and for fetching")]
 /// What a blob URL stands for: <https://w3c.github.io/FileAPI/#blob-url-entry>
 #[derive(Clone, Debug)]
 pub(crate) struct BlobUrlEntry {
@@ -42,7 +41,6 @@ pub(crate) struct BlobUrlEntry {
 
 /// [Resolve a blob URL](https://w3c.github.io/FileAPI/#blob-url-resolve): what the URL stands for now, in whichever
 /// agent it was made. A fragment does not matter.
-#[allow(dead_code, reason = "for the scripts of workers and for fetching")]
 pub(crate) fn resolve(url: &Url) -> Option<BlobUrlEntry> {
     let store = lock();
     store.get(key(url)?).map(|stored| stored.entry.clone())

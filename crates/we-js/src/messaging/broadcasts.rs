@@ -232,6 +232,12 @@ impl Broadcasts {
         }
     }
 
+    /// Whether a broadcast could come that somebody here listens for.
+    pub(crate) fn any_listening(&self) -> bool {
+        let entries = self.entries.borrow();
+        entries.values().any(|entry| entry.root.is_some())
+    }
+
     pub(super) fn forget_the_gone(&self) {
         let gone = self.gone.take();
         let mut entries = self.entries.borrow_mut();

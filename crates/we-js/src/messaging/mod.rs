@@ -24,8 +24,7 @@
 //! // On the thread of each agent:
 //! let port = ImplicitPort::adopt(outside, &worker_object, behavior, context)?;
 //! port.start();
-//! port.sender().post_message(args, context)?;    // the IDL's overloads, with transfer
-//! port.sender().post(record);
+//! post_message(Some(&port.sender()), args, context)?;    // the IDL's overloads, with transfer
 //! port.close();                                  // as does dropping it, or the agent's end
 //! ```
 //!
@@ -41,7 +40,6 @@ mod broadcast_channel;
 mod broadcasts;
 mod delivery;
 mod end;
-#[allow(dead_code, reason = "for workers, which are to come")]
 mod implicit;
 mod message_channel;
 mod message_port;
@@ -55,12 +53,15 @@ use std::sync::Arc;
 
 use boa_engine::object::JsObject;
 
-#[allow(unused_imports, reason = "for workers, which are to come")]
-pub(crate) use self::implicit::{Behavior, ImplicitPort, Sender};
-
 pub(crate) use self::{
-    broadcast_channel::BroadcastChannel, broadcasts::Broadcasts, delivery::deliver, end::PortEnd,
-    message_channel::MessageChannel, message_port::MessagePort, ports::Ports,
+    broadcast_channel::BroadcastChannel,
+    broadcasts::Broadcasts,
+    delivery::deliver,
+    end::PortEnd,
+    implicit::{Behavior, ImplicitPort, post_message},
+    message_channel::MessageChannel,
+    message_port::MessagePort,
+    ports::Ports,
 };
 
 /// To be called when the listeners of an event target have changed: a port or channel that is listened to lives longer.

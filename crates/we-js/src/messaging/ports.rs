@@ -270,6 +270,22 @@ impl Ports {
         self.entries.borrow().len()
     }
 
+    /// Whether a message could come that somebody here listens for.
+    pub(crate) fn any_listening(&self) -> bool {
+        let entries = self.entries.borrow();
+        entries.values().any(|entry| {
+            let target = match &entry.target {
+                Target::Implicit { target, .. } => target.object(),
+                // A listening port whose other end is elsewhere is a root.
+                Target::Port {
+                    root: Some(object), ..
+                } => object,
+                Target::Port { root: None, .. } => return false,
+            };
+            has_listener(target, &[MESSAGE, MESSAGE_ERROR, CLOSE])
+        })
+    }
+
     /// Closes all channels: the agent ends.
     pub(crate) fn close(&self) {
         let entries = self.entries.take();
