@@ -232,18 +232,21 @@ impl Broadcasts {
         }
     }
 
-    /// Whether a broadcast could come that somebody here listens for.
-    pub(crate) fn any_listening(&self) -> bool {
-        let entries = self.entries.borrow();
-        entries.values().any(|entry| entry.root.is_some())
-    }
-
     pub(super) fn forget_the_gone(&self) {
         let gone = self.gone.take();
         let mut entries = self.entries.borrow_mut();
         for id in gone {
             entries.remove(&id);
         }
+    }
+
+    /// Whether a message could come that somebody here listens for.
+    pub(crate) fn any_listening(&self) -> bool {
+        // A channel that is listened to is a root.
+        self.entries
+            .borrow()
+            .values()
+            .any(|entry| entry.root.is_some())
     }
 
     #[cfg(test)]

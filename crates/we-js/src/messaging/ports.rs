@@ -264,12 +264,6 @@ impl Ports {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.forget_the_gone();
-        self.entries.borrow().len()
-    }
-
     /// Whether a message could come that somebody here listens for.
     pub(crate) fn any_listening(&self) -> bool {
         let entries = self.entries.borrow();
@@ -284,6 +278,12 @@ impl Ports {
             };
             has_listener(target, &[MESSAGE, MESSAGE_ERROR, CLOSE])
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.forget_the_gone();
+        self.entries.borrow().len()
     }
 
     /// Closes all channels: the agent ends.

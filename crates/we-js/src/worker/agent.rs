@@ -3,6 +3,7 @@
 
 use std::{
     cell::RefCell,
+    fmt::Display,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     rc::Rc,
@@ -82,7 +83,7 @@ pub(super) fn start(birth: Birth) {
         }
         Err(error) => birth
             .owner
-            .failed(format!("cannot start a thread for a worker: {error}")),
+            .failed(format_args!("cannot start a thread for a worker: {error}")),
     }
 }
 
@@ -97,16 +98,17 @@ fn live(birth: Birth) {
         inheritance,
     } = birth;
     let life = || run(&owner, port, url, kind, &name, inheritance);
-    match catch_unwind(AssertUnwindSafe(life)) {
-        Ok(Ok(())) => {}
-        Ok(Err(problem)) => owner.failed(problem),
+    if catch_unwind(AssertUnwindSafe(life)).is_err() {
         // The panic has printed where it happened.
-        Err(_) => owner.failed(
-            "a worker has ended by a bug of this program or of its engine, not of the script"
-                .to_owned(),
-        ),
+        owner.failed(
+            "a worker has ended by a bug of this program or of its engine, not of the script",
+        );
     }
 }
+
+/// A worker that cannot be. Its owner has been told, and was told before the worker's port went, after which there is
+/// no object any more to tell it to.
+struct StillBorn;
 
 fn run(
     owner: &Owner,
@@ -115,8 +117,13 @@ fn run(
     kind: ScriptKind,
     name: &[u16],
     inheritance: Inheritance,
-) -> Result<(), String> {
-    let cannot_start = |error: &dyn std::fmt::Display| format!("cannot start a worker: {error}");
+) -> Result<(), StillBorn> {
+    let failed = |problem: &dyn Display| {
+        owner.failed(problem);
+        StillBorn
+    };
+    let cannot_start =
+        |error: &dyn Display| failed(&format_args!("cannot start a worker: {error}"));
     // The origin of a local URL is that of whoever made it, save for data: URLs.
     let origin = match url.scheme() {
         "data" => Some(Origin::new_opaque()),
@@ -151,7 +158,7 @@ fn run(
     let Some(fetched) = state.block_on(fetcher.fetch(&url, destination)) else {
         return Ok(());
     };
-    let fetched = fetched.map_err(|error| error.to_string())?;
+    let fetched = fetched.map_err(|error| failed(&error))?;
     state.set_reads_files(
         inheritance.reads_files && !matches!(fetched.url.scheme(), "http" | "https"),
     );
@@ -182,7 +189,7 @@ fn run(
     let name = Path::new(fetched.url.as_str());
     let evaluation = event_loop.evaluate(&fetched.text, name, kind, &mut context);
     drop(fetched.text);
-    evaluation.map_err(|error| error.to_string())?;
+    evaluation.map_err(|error| failed(&error))?;
     if let Some(port) = &*agent.port.borrow() {
         port.start();
     }

@@ -1,5 +1,6 @@
 //! [`Owner`]: the way from a worker to the agent that started it.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use boa_engine::{Context, js_string};
@@ -55,12 +56,15 @@ impl Owner {
     /// The script could not be run: [run a worker][spec], step "If script is null".
     ///
     /// [spec]: https://html.spec.whatwg.org/multipage/workers.html#run-a-worker
-    pub(super) fn failed(&self, message: String) {
+    pub(super) fn failed(&self, problem: impl Display) {
+        let message = problem.to_string();
         self.address.queue(move |target, context| {
-            let target = target?;
-            let is_heard = target.state().has_listener(&[js_string!("error")]);
-            if let Err(error) = fire(&target, js_string!("error"), context) {
-                report::report_exception(error, context);
+            let mut is_heard = false;
+            if let Some(target) = target {
+                is_heard = target.state().has_listener(&[js_string!("error")]);
+                if let Err(error) = fire(&target, js_string!("error"), context) {
+                    report::report_exception(error, context);
+                }
             }
             // The event does not tell what went wrong. Where nobody listens to it, the embedder should know at least that.
             let error = UncaughtError {
@@ -74,7 +78,6 @@ impl Owner {
             } else {
                 report::tell_embedder(&error, context);
             }
-            None
         });
     }
 
@@ -87,14 +90,10 @@ impl Owner {
                 // https://html.spec.whatwg.org/multipage/webappapis.html#report-an-exception, step 7 for workers
                 UncaughtErrorKind::Exception => address.queue(move |target, context| {
                     report::report_worker_error(target.as_ref(), &error, context);
-                    None
                 }),
                 // These concern the global object where they happened, and then the person who runs the program.
                 UncaughtErrorKind::Rejection | UncaughtErrorKind::Limit => {
-                    address.queue(move |_, context| {
-                        report::tell_embedder(&error, context);
-                        None
-                    });
+                    address.queue(move |_, context| report::tell_embedder(&error, context));
                 }
             }
         })
@@ -103,10 +102,7 @@ impl Owner {
 
 impl Address {
     /// Queues a task of the owner's, which gets the `Worker` object unless the worker was terminated meanwhile.
-    fn queue(
-        &self,
-        steps: impl FnOnce(Option<This<EventTarget>>, &mut Context) -> Option<()> + Send + 'static,
-    ) {
+    fn queue(&self, steps: impl FnOnce(Option<This<EventTarget>>, &mut Context) + Send + 'static) {
         let id = self.id;
         self.owner
             .queue_task(TaskSource::DomManipulation, move |context| {
