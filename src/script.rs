@@ -132,7 +132,8 @@ fn agent(program: &Program) -> Result<u8, String> {
             complain("the module awaits something that will never happen")
         }
         Finished::Idle if failed.get() || evaluation.failed() => FAILURE,
-        Finished::Idle => SUCCESS,
+        // Only workers close themselves; this agent is none.
+        Finished::Idle | Finished::Closed => SUCCESS,
     })
 }
 
