@@ -87,6 +87,7 @@ mod file;
 mod network;
 mod performance;
 mod platform;
+mod streams;
 mod structured_clone;
 #[cfg(test)]
 mod testing;

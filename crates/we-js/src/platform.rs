@@ -22,7 +22,7 @@ use crate::{
     file::Blob,
     network::{SocketEvent, SocketId},
     performance::Performance,
-    structured_clone,
+    streams, structured_clone,
     url::{Url, UrlSearchParams},
     websocket::{self, WebSocket},
 };
@@ -92,6 +92,7 @@ fn install(context: &mut Context) -> JsResult<()> {
     register::<EventTarget>(context)?;
     register::<AbortSignal>(context)?;
     register::<AbortController>(context)?;
+    streams::install(context)?;
     register::<Blob>(context)?;
     register::<Performance>(context)?;
     register::<WebSocket>(context)?;
