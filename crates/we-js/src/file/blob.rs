@@ -9,7 +9,7 @@ use boa_engine::{
 };
 use boa_gc::{Finalize, Trace};
 
-use super::{AlignedBytes, BlobBuilder, BlobData, data::TooLarge};
+use super::{AlignedBytes, BlobBuilder, BlobData, data::TooLarge, stream};
 use crate::{
     binding::{
         self, BufferSource, Definition, Dictionary, IntegerConversion, Interface, NewTarget,
@@ -67,6 +67,10 @@ impl Interface for Blob {
         idl.readonly("size", |this, _| Ok(this.state().data.len()));
         idl.readonly("type", |this, _| Ok(this.state().kind.clone()));
         idl.operation("slice", 0, slice);
+        idl.operation("stream", 0, |this, _, context| {
+            let data = this.state().data.clone();
+            stream::of_bytes(data, context)?.object(context)
+        });
         idl.promise_operation("text", 0, |this, _, context| read(this, text, context));
         idl.promise_operation("arrayBuffer", 0, |this, _, context| {
             read(
@@ -290,13 +294,13 @@ fn new_array_buffer(bytes: AlignedBytes, context: &mut Context) -> JsResult<JsAr
 }
 
 /// The most bytes that a blob may copy into one piece of memory: what the embedder lets an ArrayBuffer have.
-fn memory_limit(context: &mut Context) -> u64 {
+pub(super) fn memory_limit(context: &mut Context) -> u64 {
     let hooks = context.host_hooks();
     hooks.max_buffer_size(context)
 }
 
 /// <https://w3c.github.io/FileAPI/#dfn-error-codes>
-fn not_readable(error: TooLarge, context: &mut Context) -> boa_engine::JsError {
+pub(super) fn not_readable(error: TooLarge, context: &mut Context) -> boa_engine::JsError {
     DomException::error(
         ErrorName::NotReadable,
         &format!("{error} to be read into memory"),

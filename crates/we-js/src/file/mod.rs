@@ -5,6 +5,7 @@
 
 mod blob;
 mod data;
+mod stream;
 
 pub(crate) use blob::Blob;
 pub(crate) use data::{AlignedBytes, BlobBuilder, BlobData};

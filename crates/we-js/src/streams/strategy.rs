@@ -62,7 +62,6 @@ impl QueuingStrategy {
         })
     }
 
-    #[expect(dead_code, reason = "for byte streams")]
     pub(super) fn has_size(&self) -> bool {
         self.size.is_some()
     }

@@ -114,3 +114,34 @@ fn callbacks_may_do_anything() {
         ),
     ]);
 }
+
+#[test]
+fn bytes_are_read_into_buffers() {
+    cases(&[
+        (
+            "const rs = new ReadableStream({ type: 'bytes', start(c) { c.enqueue(new Uint8Array([1, 2, 3])); c.close() } });
+             const r = rs.getReader({ mode: 'byob' }), view = new Uint8Array(2);
+             (async () => { const a = await r.read(view), b = await r.read(new DataView(new ArrayBuffer(8), 1)), c = await r.read(new Uint8Array(1));
+                 return [a.value, view.byteLength, b.value.byteLength, b.value.getUint8(0), b.value.byteOffset, c.done, c.value.length].join('|') })()",
+            "1,2|0|1|3|1|true|0",
+        ),
+        (
+            "const rs = new ReadableStream({ type: 'bytes', pull(c) { c.byobRequest.view[0] = 7; c.byobRequest.respond(1) } });
+             rs.getReader({ mode: 'byob' }).read(new Uint16Array(2), { min: 2 }).then(({ value }) => value.join())",
+            "1799,1799",
+        ),
+        (
+            "const rs = new ReadableStream({ type: 'bytes', pull(c) { c.enqueue(new Uint8Array([9])) } }); const [a, b] = rs.tee();
+             Promise.all([a.getReader().read(), b.getReader({ mode: 'byob' }).read(new Uint8Array(4))]).then(l => l.map(x => x.value).join('|'))",
+            "9|9",
+        ),
+        ("error(() => new ReadableStream().getReader({ mode: 'byob' }))", "TypeError"),
+        ("const rs = new ReadableStream({ type: 'bytes' }); rejection(rs.getReader({ mode: 'byob' }).read(new Uint8Array(0)))", "TypeError"),
+        ("const rs = new ReadableStream({ type: 'bytes' }); rejection(rs.getReader({ mode: 'byob' }).read(new Uint8Array(1), { min: 2 }))", "RangeError"),
+        (
+            "const rs = new ReadableStream({ type: 'bytes' }), view = new Uint8Array(8);
+             rejection(rs.getReader({ mode: 'byob' }).read(view, { get min() { view.buffer.transfer(); return 1 } }))",
+            "TypeError",
+        ),
+    ]);
+}

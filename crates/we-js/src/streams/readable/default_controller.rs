@@ -168,18 +168,18 @@ impl DefaultController {
             return Ok(());
         }
         // 3. to 5.
-        let source = {
+        let (source, stream) = {
             let mut slots = self.0.borrow_mut();
             if slots.pulling {
                 slots.pull_again = true;
                 return Ok(());
             }
             slots.pulling = true;
-            slots.source.clone()
+            (slots.source.clone(), slots.stream.clone())
         };
         // 6.
         let promise = match source {
-            Some(source) => source.pull(context)?,
+            Some(source) => source.pull(&stream, context)?,
             None => Promise::fulfilled(),
         };
         // 7., 8.

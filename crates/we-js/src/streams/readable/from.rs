@@ -3,9 +3,9 @@
 use boa_engine::{
     Context, JsError, JsNativeError, JsResult, JsSymbol, JsValue, js_string, object::JsObject,
 };
-use boa_gc::{Finalize, Gc, GcRefCell, Trace};
+use boa_gc::{Finalize, Trace};
 
-use super::{DefaultController, ReadableStream, UnderlyingSource};
+use super::{ReadableStream, UnderlyingSource};
 use crate::{
     binding::{Next, Promise, thrown},
     streams::strategy::Strategy,
@@ -17,8 +17,6 @@ struct Iterator {
     object: JsObject,
     next: JsValue,
     is_async: bool,
-    /// Known as soon as the stream has been made.
-    controller: Gc<GcRefCell<Option<DefaultController>>>,
 }
 
 pub(super) fn from(iterable: &JsValue, context: &mut Context) -> JsResult<ReadableStream> {
@@ -37,16 +35,13 @@ pub(super) fn from(iterable: &JsValue, context: &mut Context) -> JsResult<Readab
     };
     let iterator = method.call(iterable, &[], context)?;
     let iterator = object_or("the iterator is not an object", &iterator)?;
-    let controller = Gc::new(GcRefCell::new(None));
     let source = Iterator {
         next: iterator.get(js_string!("next"), context)?,
         object: iterator,
         is_async,
-        controller: controller.clone(),
     };
     let start = Promise::fulfilled();
-    let (stream, made) = ReadableStream::new(source, &start, Strategy::count(0.0), context)?;
-    *controller.borrow_mut() = Some(made);
+    let (stream, _) = ReadableStream::new(source, &start, Strategy::count(0.0), context)?;
     Ok(stream)
 }
 
@@ -84,12 +79,11 @@ impl Iterator {
     }
 
     fn deliver(
-        controller: &Gc<GcRefCell<Option<DefaultController>>>,
+        stream: &ReadableStream,
         value: Option<JsValue>,
         context: &mut Context,
     ) -> JsResult<Next> {
-        let controller = controller.borrow().clone();
-        if let Some(controller) = controller {
+        if let Some(controller) = stream.default_controller() {
             match value {
                 Some(value) => controller.enqueue(value, context)?,
                 None => controller.close(context)?,
@@ -98,14 +92,14 @@ impl Iterator {
         Ok(Next::Value(JsValue::undefined()))
     }
 
-    fn pull_async(&self, context: &mut Context) -> JsResult<Promise> {
+    fn pull_async(&self, stream: &ReadableStream, context: &mut Context) -> JsResult<Promise> {
         let result = self.call_next(context);
         Promise::of_completion(result, context)?.then(
-            self.controller.clone(),
-            |controller, outcome, context| {
+            stream.clone(),
+            |stream, outcome, context| {
                 let result = outcome.map_err(JsError::from_opaque)?;
                 let (done, value) = step(&result, context)?;
-                Self::deliver(controller, (!done).then_some(value), context)
+                Self::deliver(stream, (!done).then_some(value), context)
             },
             context,
         )
@@ -113,13 +107,13 @@ impl Iterator {
 
     /// A promise that a synchronous iterator yields is awaited:
     /// <https://tc39.es/ecma262/#sec-asyncfromsynciteratorcontinuation>
-    fn pull_sync(&self, context: &mut Context) -> JsResult<Promise> {
+    fn pull_sync(&self, stream: &ReadableStream, context: &mut Context) -> JsResult<Promise> {
         let result = self.call_next(context)?;
         let (done, value) = step(&result, context)?;
         Promise::resolved_with(value, context)?.then(
-            (self.controller.clone(), self.object.clone(), done),
-            |(controller, iterator, done), outcome, context| match outcome {
-                Ok(value) => Self::deliver(controller, (!done).then_some(value), context),
+            (stream.clone(), self.object.clone(), done),
+            |(stream, iterator, done), outcome, context| match outcome {
+                Ok(value) => Self::deliver(stream, (!done).then_some(value), context),
                 Err(reason) => {
                     // What closing the iterator throws counts less than the reason.
                     if !done && let Err(error) = close_sync(iterator, context) {
@@ -152,11 +146,11 @@ fn close_sync(iterator: &JsObject, context: &mut Context) -> JsResult<()> {
 }
 
 impl UnderlyingSource for Iterator {
-    fn pull(&self, context: &mut Context) -> JsResult<Promise> {
+    fn pull(&self, stream: &ReadableStream, context: &mut Context) -> JsResult<Promise> {
         if self.is_async {
-            self.pull_async(context)
+            self.pull_async(stream, context)
         } else {
-            self.pull_sync(context)
+            self.pull_sync(stream, context)
         }
     }
 

@@ -11,6 +11,9 @@ use boa_engine::{
 
 use super::{
     ReadableStream, async_iterator,
+    byob::ReadableStreamBYOBReader,
+    byte_controller::ByteController,
+    byte_tee,
     default_controller::DefaultController,
     from, locked,
     pipe::{PipeOptions, pipe_to},
@@ -53,7 +56,10 @@ impl Interface for ReadableStream {
         idl.promise_operation("pipeTo", 1, pipe_to_destination);
         idl.operation("tee", 0, |this, _, context| {
             let stream = this.state().clone();
-            let branches = tee::tee(&stream, context)?;
+            let branches = match stream.byte_controller() {
+                Some(_) => byte_tee::tee(&stream, context)?,
+                None => tee::tee(&stream, context)?,
+            };
             let objects = branches.map(|branch| branch.object(context));
             let objects: JsResult<Vec<_>> = objects.into_iter().collect();
             let objects = objects?.into_iter().map(JsValue::from);
@@ -85,13 +91,32 @@ fn construct(
     let new_object = new_target.prepare(context)?;
     // 1., 2.
     let source = SourceDictionary::from_value(&underlying_source, context)?;
-    if source.is_bytes {
-        return Err(JsNativeError::typ()
-            .with_message("byte streams are not supported")
-            .into());
-    }
     // 3.
     let stream = ReadableStream::initialize();
+    // 4.
+    if source.is_bytes {
+        if strategy.has_size() {
+            return Err(JsNativeError::range()
+                .with_message("the strategy of a byte stream has no 'size'")
+                .into());
+        }
+        let high_water_mark = strategy.high_water_mark(0.0)?;
+        let object = new_object.create(stream.clone(), context)?;
+        stream.set_object(&object);
+        // https://streams.spec.whatwg.org/#set-up-readable-byte-stream-controller-from-underlying-source
+        if source.auto_allocate_chunk_size == Some(0) {
+            return Err(JsNativeError::typ()
+                .with_message("autoAllocateChunkSize is 0")
+                .into());
+        }
+        let chunk_size = source.auto_allocate_chunk_size;
+        let controller = ByteController::set_up(&stream, high_water_mark, chunk_size);
+        let controller_object = controller.new_object(context)?;
+        controller.set_source(source.source(&controller_object));
+        let start = source.start(&controller_object, context)?;
+        controller.start(&start, context)?;
+        return Ok(object);
+    }
     // 5.
     let controller = DefaultController::without_source(&stream, strategy.strategy(1.0)?);
     let object = new_object.create(stream.clone(), context)?;
@@ -121,9 +146,8 @@ fn get_reader(
     };
     let stream = this.state().clone();
     if is_byob {
-        return Err(JsNativeError::typ()
-            .with_message("the stream is not a readable byte stream")
-            .into());
+        let reader = Reader::acquire_byob(&stream, context)?;
+        return ReadableStreamBYOBReader::object(reader, context);
     }
     let reader = Reader::acquire(&stream, context)?;
     ReadableStreamDefaultReader::object(reader, context)

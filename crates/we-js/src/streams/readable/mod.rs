@@ -4,17 +4,23 @@
 //! asked for. Readers that the platform acquires for itself (to pipe, to tee) never have an object.
 
 mod async_iterator;
+mod byob;
+mod byte_controller;
+mod byte_tee;
 mod default_controller;
 mod from;
 mod interface;
 mod pipe;
+mod pull_into;
 mod reader;
 mod source;
 mod tee;
+mod view;
 
 use boa_engine::{Context, JsData, JsError, JsNativeError, JsResult, JsValue, object::JsObject};
 use boa_gc::{Finalize, Gc, GcRefCell, Trace};
 
+pub(crate) use byte_controller::ByteController;
 pub(crate) use default_controller::DefaultController;
 use reader::{Reader, Request};
 use source::Source;
@@ -26,7 +32,10 @@ use crate::binding::{self, Promise, register};
 pub(super) fn install(context: &mut Context) -> JsResult<()> {
     register::<ReadableStream>(context)?;
     register::<reader::ReadableStreamDefaultReader>(context)?;
+    register::<byob::ReadableStreamBYOBReader>(context)?;
     register::<DefaultController>(context)?;
+    register::<ByteController>(context)?;
+    register::<byob::ByobRequest>(context)?;
     async_iterator::install(context);
     Ok(())
 }
@@ -58,8 +67,10 @@ struct State {
 
 /// What controls a stream.
 #[derive(Clone, Trace, Finalize)]
+#[boa_gc(unsafe_no_drop)]
 enum Controller {
     Default(DefaultController),
+    Byte(ByteController),
 }
 
 impl ReadableStream {
@@ -88,6 +99,39 @@ impl ReadableStream {
         let controller = DefaultController::set_up(&stream, Source::new(source), strategy);
         controller.start(start, context)?;
         Ok((stream, controller))
+    }
+
+    /// Makes a byte stream from `source`, which is pulled as soon as `start` is fulfilled. A high-water mark of zero
+    /// pulls only when somebody reads.
+    ///
+    /// <https://streams.spec.whatwg.org/#abstract-opdef-createreadablebytestream>
+    pub(crate) fn new_bytes(
+        source: impl UnderlyingSource,
+        start: &Promise,
+        high_water_mark: f64,
+        context: &mut Context,
+    ) -> JsResult<(Self, ByteController)> {
+        let stream = Self::initialize();
+        let controller = ByteController::set_up(&stream, high_water_mark, None);
+        controller.set_source(Source::new(source));
+        controller.start(start, context)?;
+        Ok((stream, controller))
+    }
+
+    /// The controller of a stream of chunks.
+    pub(crate) fn default_controller(&self) -> Option<DefaultController> {
+        match self.controller() {
+            Some(Controller::Default(controller)) => Some(controller),
+            _ => None,
+        }
+    }
+
+    /// The controller of a stream of bytes.
+    pub(crate) fn byte_controller(&self) -> Option<ByteController> {
+        match self.controller() {
+            Some(Controller::Byte(controller)) => Some(controller),
+            _ => None,
+        }
     }
 
     /// The object that scripts see, the same each time.
@@ -224,18 +268,21 @@ impl Controller {
     fn cancel_steps(&self, reason: JsValue, context: &mut Context) -> JsResult<Promise> {
         match self {
             Self::Default(controller) => controller.cancel_steps(reason, context),
+            Self::Byte(controller) => controller.cancel_steps(reason, context),
         }
     }
 
     fn pull_steps(&self, request: Request, context: &mut Context) -> JsResult<()> {
         match self {
             Self::Default(controller) => controller.pull_steps(request, context),
+            Self::Byte(controller) => controller.pull_steps(request, context),
         }
     }
 
     fn release_steps(&self) {
         match self {
             Self::Default(_) => {}
+            Self::Byte(controller) => controller.release_steps(),
         }
     }
 }

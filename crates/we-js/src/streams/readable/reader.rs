@@ -93,6 +93,11 @@ impl Reader {
         Ok(reader)
     }
 
+    /// Whether both are the same reader.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Gc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(super) fn stream(&self) -> Option<ReadableStream> {
         self.0.borrow().stream.clone()
     }

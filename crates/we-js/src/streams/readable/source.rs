@@ -3,6 +3,7 @@
 use boa_engine::{Context, JsNativeError, JsResult, JsValue, js_string, object::JsObject};
 use boa_gc::{Finalize, Gc, Trace};
 
+use super::ReadableStream;
 use crate::{
     binding::{Dictionary, IntegerConversion, Promise, unsigned_integer},
     streams::settled,
@@ -12,7 +13,9 @@ use crate::{
 /// promise rejected with it.
 pub(crate) trait UnderlyingSource: Trace + 'static {
     /// The pull algorithm: the queue wants to be filled. It is not called again before its promise is settled.
-    fn pull(&self, _context: &mut Context) -> JsResult<Promise> {
+    ///
+    /// The [controller](ReadableStream::default_controller) is the stream's.
+    fn pull(&self, _stream: &ReadableStream, _context: &mut Context) -> JsResult<Promise> {
         Ok(Promise::fulfilled())
     }
 
@@ -31,8 +34,8 @@ impl Source {
         Self(Gc::new(Box::new(source)))
     }
 
-    pub(super) fn pull(&self, context: &mut Context) -> JsResult<Promise> {
-        let result = self.0.pull(context);
+    pub(super) fn pull(&self, stream: &ReadableStream, context: &mut Context) -> JsResult<Promise> {
+        let result = self.0.pull(stream, context);
         settled(result, context)
     }
 
@@ -45,7 +48,6 @@ impl Source {
 /// The dictionary `UnderlyingSource`: <https://streams.spec.whatwg.org/#dictdef-underlyingsource>
 pub(super) struct SourceDictionary {
     this: JsValue,
-    #[expect(dead_code, reason = "for byte streams")]
     pub(super) auto_allocate_chunk_size: Option<u64>,
     cancel: Option<JsObject>,
     pull: Option<JsObject>,
@@ -112,7 +114,7 @@ struct ScriptSource {
 }
 
 impl UnderlyingSource for ScriptSource {
-    fn pull(&self, context: &mut Context) -> JsResult<Promise> {
+    fn pull(&self, _: &ReadableStream, context: &mut Context) -> JsResult<Promise> {
         let Some(pull) = &self.pull else {
             return Ok(Promise::fulfilled());
         };

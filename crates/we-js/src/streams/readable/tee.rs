@@ -33,7 +33,7 @@ struct Branch {
 }
 
 impl UnderlyingSource for Branch {
-    fn pull(&self, context: &mut Context) -> JsResult<Promise> {
+    fn pull(&self, _: &ReadableStream, context: &mut Context) -> JsResult<Promise> {
         self.tee.pull(context)?;
         Ok(Promise::fulfilled())
     }

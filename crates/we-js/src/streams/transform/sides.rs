@@ -8,7 +8,7 @@ use super::{Sides, TransformStream};
 use crate::{
     binding::{Next, Outcome, Promise},
     streams::{
-        readable::{self, UnderlyingSource},
+        readable::{self, ReadableStream, UnderlyingSource},
         writable::{self, UnderlyingSink, WritableStream},
     },
 };
@@ -90,7 +90,7 @@ impl UnderlyingSink for TransformSink {
 
 impl UnderlyingSource for TransformSource {
     /// <https://streams.spec.whatwg.org/#transform-stream-default-source-pull-algorithm>
-    fn pull(&self, context: &mut Context) -> JsResult<Promise> {
+    fn pull(&self, _: &ReadableStream, context: &mut Context) -> JsResult<Promise> {
         self.0.set_backpressure(false, context)?;
         Ok(self.0.0.state.borrow().backpressure_change.clone())
     }
