@@ -10,7 +10,7 @@ use boa_gc::{Finalize, Trace};
 use crate::{
     agent::Agent,
     binding::{self, Definition, Interface},
-    dom::{EventTarget, EventTargetObject, global_scope::GlobalScope},
+    dom::{EventTarget, EventTargetObject},
 };
 
 /// A `Performance` has no state: its clock is the platform's.
@@ -47,7 +47,7 @@ impl Interface for Performance {
 struct SameObject(JsObject);
 
 /// `[Replaceable] readonly attribute Performance performance`
-pub(crate) fn define_attribute(idl: &mut Definition<'_, GlobalScope>) {
+pub(crate) fn define_attribute<T: Interface>(idl: &mut Definition<'_, T>) {
     idl.attribute(
         "performance",
         |_, context| performance(context),

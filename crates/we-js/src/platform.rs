@@ -11,30 +11,44 @@ use crate::{
     abort::{AbortController, AbortSignal},
     agent::Agent,
     base64,
-    binding::{Primordials, define_global, register},
+    binding::{Primordials, define_global, mix_into, register, register_global},
     console,
     dom::{
-        DomException, Event, EventTarget, EventTargetObject, events, global_scope::GlobalScope,
-        report,
+        DomException, Event, EventTarget, EventTargetObject, ProgressEvent, events,
+        global_scope::GlobalScope, message_event::MessageEvent, report,
     },
     encoding::{TextDecoder, TextEncoder},
     event_loop::{EventLoop, EventResult, LoopHost, Options},
-    file::Blob,
+    file::{Blob, File, FileReader, install_file_reader_sync},
+    messaging::{self, BroadcastChannel, MessageChannel, MessagePort, Notice},
     network::{SocketEvent, SocketId},
     performance::Performance,
     streams, structured_clone,
     url::{Url, UrlSearchParams},
     websocket::{self, WebSocket},
+    worker::{DedicatedWorkerGlobalScope, Worker, WorkerAgent, WorkerGlobalScope, WorkerLocation},
 };
 
 /// The event layer, as the event loop sees it.
-pub(crate) struct Host;
+pub(crate) struct Host(pub(crate) Scope);
+
+/// What kind of agent a loop is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The embedder's own.
+    Main,
+    DedicatedWorker,
+}
 
 impl LoopHost for Host {
     /// The global object of a realm is an event target.
     fn create_global_object(&self, intrinsics: &Intrinsics) -> JsObject {
         let prototype = intrinsics.constructors().object().prototype();
-        JsObject::from_proto_and_data(prototype, EventTargetObject::new(GlobalScope))
+        let scope = match self.0 {
+            Scope::Main => GlobalScope::of_main_agent(),
+            Scope::DedicatedWorker => GlobalScope::of_worker(),
+        };
+        JsObject::from_proto_and_data(prototype, EventTargetObject::new(scope))
     }
 
     fn report_exception(&self, error: JsError, context: &mut Context) {
@@ -54,6 +68,10 @@ impl LoopHost for Host {
         report::report_handled_rejection(promise.clone(), reason.clone(), context);
     }
 
+    fn deliver_notice(&self, notice: Notice, context: &mut Context) {
+        messaging::deliver(notice, context);
+    }
+
     fn deliver_socket_event(&self, id: SocketId, event: SocketEvent, context: &mut Context) {
         websocket::deliver(id, event, context);
     }
@@ -65,7 +83,7 @@ impl EventLoop {
     /// # Errors
     /// Fails if the operating system gives no means to wait for I/O: no file descriptors left.
     pub fn new(options: Options) -> io::Result<Self> {
-        Self::with_host(options, Rc::new(Host))
+        Self::with_host(options, Rc::new(Host(Scope::Main)))
     }
 
     /// Defines the platform's interfaces and functions on the context's global object.
@@ -73,7 +91,6 @@ impl EventLoop {
     /// # Errors
     /// Fails if the global object refuses a property, or the context is not this loop's.
     pub fn install(&self, context: &mut Context) -> JsResult<()> {
-        Self::install_globals(context)?;
         install(context)
     }
 }
@@ -83,27 +100,46 @@ fn install(context: &mut Context) -> JsResult<()> {
     context.insert_data(Agent::new());
     Primordials::install(context)?;
     register::<Event>(context)?;
-    register::<events::MessageEvent>(context)?;
+    register::<MessageEvent>(context)?;
     register::<events::CloseEvent>(context)?;
     register::<events::ErrorEvent>(context)?;
     register::<events::PromiseRejectionEvent>(context)?;
     register::<events::CustomEvent>(context)?;
+    register::<ProgressEvent>(context)?;
     register::<DomException>(context)?;
     register::<EventTarget>(context)?;
+    let in_worker = WorkerAgent::of(context).is_some();
+    if in_worker {
+        register::<WorkerGlobalScope>(context)?;
+        mix_into::<WorkerGlobalScope>(context)?;
+        register::<WorkerLocation>(context)?;
+        install_file_reader_sync(context)?;
+    }
     register::<AbortSignal>(context)?;
     register::<AbortController>(context)?;
     streams::install(context)?;
+    register::<MessagePort>(context)?;
+    register::<MessageChannel>(context)?;
+    register::<BroadcastChannel>(context)?;
     register::<Blob>(context)?;
+    register::<File>(context)?;
+    register::<FileReader>(context)?;
     register::<Performance>(context)?;
     register::<WebSocket>(context)?;
+    register::<Worker>(context)?;
     register::<TextEncoder>(context)?;
     register::<TextDecoder>(context)?;
     register::<Url>(context)?;
     register::<UrlSearchParams>(context)?;
+    EventLoop::install_globals(context)?;
     base64::install(context)?;
     structured_clone::install(context)?;
     console::install(context)?;
-    define_global::<GlobalScope>(context)?;
+    if in_worker {
+        register_global::<DedicatedWorkerGlobalScope>(context)?;
+    } else {
+        define_global::<GlobalScope>(context)?;
+    }
     Ok(())
 }
 
@@ -160,7 +196,7 @@ mod tests {
                 () => { throw 8 }, class {}, thrower, traps, revoked, detached, ofDetached, shrunk, outOfBounds, endless,
                 new SharedArrayBuffer(4), new Uint8Array(new SharedArrayBuffer(4)), globalThis, Object.create(null),
                 { signal: controller.signal, transfer: [ofDetached.buffer], stream: true, fatal: true },
-                new Blob(['x']), new URL('x:/y'), new URLSearchParams('a=b'), new URLSearchParams('a=b').keys(), new EventTarget(),
+                new Blob(['x']), new File([], 'x'), new FileReader(), new URL('x:/y'), new URLSearchParams('a=b'), new URLSearchParams('a=b').keys(), new EventTarget(),
                 new Event('x'), new CustomEvent('x'), controller, controller.signal, new TextEncoder(), new TextDecoder(),
                 new DOMException(), performance,
             ];

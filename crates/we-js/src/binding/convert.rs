@@ -88,12 +88,20 @@ fn integer(
                 return Ok(0.0);
             }
             let modulus = 2_f64.powi(bits.cast_signed());
-            let wrapped = number.trunc().rem_euclid(modulus);
-            Ok(if lower < 0.0 && wrapped > upper {
-                wrapped - modulus
+            // Exact, and of the number's sign: a small negative number must not be rounded to the modulus.
+            let rest = number.trunc() % modulus;
+            let (least, bound) = if lower < 0.0 {
+                (-modulus / 2.0, modulus / 2.0)
             } else {
-                wrapped
-            })
+                (0.0, modulus)
+            };
+            Ok(if rest >= bound {
+                rest - modulus
+            } else if rest < least {
+                rest + modulus
+            } else {
+                rest
+            } + 0.0)
         }
     }
 }

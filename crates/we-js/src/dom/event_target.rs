@@ -17,6 +17,7 @@ use super::{
 use crate::{
     abort::{self, AbortSignal},
     binding::{Definition, Dictionary, Interface, NewTarget, PlatformObject, This},
+    messaging,
 };
 
 /// Native data of every event target: the listeners that all have, and the state of its kind.
@@ -73,6 +74,18 @@ pub(crate) struct Listener {
     pub(super) removed: Cell<bool>,
 }
 
+/// Tells the kinds of targets that live longer when they have a listener.
+pub(super) fn listener_added(target: &JsObject) {
+    abort::keep_observed_signal(target);
+    messaging::listeners_changed(target);
+}
+
+/// [Remove an event listener](https://dom.spec.whatwg.org/#remove-an-event-listener) from its target.
+pub(crate) fn remove_listener(target: &This<EventTarget>, listener: &Gc<Listener>) {
+    target.state().remove(listener);
+    messaging::listeners_changed(target.object());
+}
+
 /// What a listener calls.
 #[derive(Trace, Finalize)]
 pub(crate) enum Callback {
@@ -86,6 +99,14 @@ impl EventTarget {
     /// Whether this is the global object.
     pub(crate) fn is_global(&self) -> bool {
         self.is_global
+    }
+
+    /// Whether there is a listener for an event of one of these types.
+    pub(crate) fn has_listener(&self, kinds: &[JsString]) -> bool {
+        let listeners = self.listeners.borrow();
+        listeners
+            .iter()
+            .any(|listener| kinds.contains(&listener.kind))
     }
 
     /// A copy of the listeners for one type and phase, as a dispatch works on.
@@ -111,8 +132,8 @@ impl EventTarget {
         Some(listener)
     }
 
-    /// [Remove an event listener](https://dom.spec.whatwg.org/#remove-an-event-listener).
-    pub(crate) fn remove(&self, listener: &Gc<Listener>) {
+    /// Takes a listener out of the list.
+    pub(super) fn remove(&self, listener: &Gc<Listener>) {
         listener.removed.set(true);
         self.listeners
             .borrow_mut()
@@ -192,7 +213,7 @@ fn add_event_listener(
     // Steps 5, 6
     let added = this.state().add(listener);
     if let Some(listener) = added {
-        abort::keep_observed_signal(this.object());
+        listener_added(this.object());
         if let Some(signal) = signal {
             abort::remove_listener_on_abort(&signal, this.object(), &listener, context)?;
         }
@@ -223,8 +244,9 @@ fn remove_event_listener(
                 && matches!(&listener.callback, Callback::Script(other) if JsObject::equals(other, &callback))
         })
         .cloned();
+    drop(state);
     if let Some(listener) = found {
-        state.remove(&listener);
+        remove_listener(this, &listener);
     }
     Ok(JsValue::undefined())
 }

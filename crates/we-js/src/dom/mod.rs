@@ -11,8 +11,11 @@ pub(crate) mod event_target;
 pub(crate) mod events;
 pub(crate) mod exception;
 pub(crate) mod global_scope;
+pub(crate) mod message_event;
+pub(crate) mod progress_event;
 pub(crate) mod report;
 
 pub(crate) use event::{Event, EventDetail, EventInit, EventObject};
 pub(crate) use event_target::{EventTarget, EventTargetObject};
 pub(crate) use exception::{DomException, ErrorName};
+pub(crate) use progress_event::ProgressEvent;

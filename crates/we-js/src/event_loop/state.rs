@@ -1,6 +1,6 @@
 //! [`LoopState`]: what natives see of the event loop that runs them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use boa_engine::{Context, JsError, JsNativeError, JsObject, JsResult, JsValue};
 use url::Url;
 
 use super::async_jobs::{AsyncJob, JobIds};
+use super::handle::LoopHandle;
 use super::host::LoopHost;
 use super::jobs::MicrotaskQueue;
 use super::mailbox::Mailbox;
@@ -21,6 +22,9 @@ use super::options::Options;
 use super::rejections::Rejections;
 use super::tasks::{TaskQueue, TaskSource};
 use super::timers::{TimerKey, Timers};
+use crate::fetch::Fetcher;
+use crate::file::BlobUrls;
+use crate::messaging::{Broadcasts, Notice, Ports};
 use crate::network::{Arrival, Network};
 use crate::uncaught::UncaughtError;
 
@@ -36,10 +40,19 @@ pub struct LoopState {
     pub(super) rejections: Rejections,
     pub(super) new_async_jobs: RefCell<Vec<AsyncJob>>,
     pub(super) job_ids: JobIds,
-    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) handle: LoopHandle,
     /// Events of sockets that have been taken from the mailbox and wait for their turn.
     pub(super) arrivals: RefCell<VecDeque<Arrival>>,
+    /// What ports have been sent, taken from the mailbox and waiting for its turn.
+    pub(super) notices: RefCell<VecDeque<Notice>>,
+    ports: Rc<Ports>,
+    broadcasts: Rc<Broadcasts>,
     network: Network,
+    blob_urls: BlobUrls,
+    /// The URL of the script that the agent began with.
+    entry_url: OnceCell<Url>,
+    reads_files: Cell<bool>,
+    closing: Cell<bool>,
     turn: Cell<u64>,
     callback_depth: Cell<usize>,
     holds: Rc<Cell<usize>>,
@@ -47,24 +60,34 @@ pub struct LoopState {
 }
 
 impl LoopState {
-    pub(super) fn new(options: Options, host: Rc<dyn LoopHost>) -> io::Result<Self> {
-        let mailbox = Arc::<Mailbox>::default();
+    pub(super) fn new(
+        handle: LoopHandle,
+        options: Options,
+        host: Rc<dyn LoopHost>,
+    ) -> io::Result<Self> {
         Ok(Self {
             host,
-            options,
             tasks: TaskQueue::default(),
             microtasks: MicrotaskQueue::default(),
             timers: Timers::default(),
             rejections: Rejections::default(),
             new_async_jobs: RefCell::default(),
             job_ids: JobIds::default(),
-            network: Network::new(mailbox.clone())?,
-            mailbox,
+            ports: Ports::new(handle.mailbox().clone()),
+            broadcasts: Broadcasts::new(handle.mailbox().clone(), &options),
+            network: Network::new(handle.network().clone())?,
+            handle,
+            blob_urls: BlobUrls::new(),
+            entry_url: OnceCell::new(),
+            reads_files: Cell::new(true),
+            closing: Cell::new(false),
             arrivals: RefCell::default(),
+            notices: RefCell::default(),
             turn: Cell::new(0),
             callback_depth: Cell::new(0),
             holds: Rc::default(),
             external_bytes: Cell::new(0),
+            options,
         })
     }
 
@@ -111,10 +134,65 @@ impl LoopState {
         Instant::now()
     }
 
-    /// The URL that scripts believe in, see [`Options::base_url`].
+    /// The URL that scripts believe in: [`Options::base_url`], or else the URL of the script that the agent began with.
     #[must_use]
     pub fn base_url(&self) -> Option<&Url> {
-        self.options.base_url.as_ref()
+        self.options
+            .base_url
+            .as_ref()
+            .or_else(|| self.entry_url.get())
+    }
+
+    /// Tells the URL of the agent's script. Only the first counts.
+    pub(crate) fn set_entry_url(&self, url: Url) {
+        self.entry_url.get_or_init(|| url);
+    }
+
+    /// Whether the agent may load scripts from `file:` URLs.
+    pub(crate) fn reads_files(&self) -> bool {
+        self.reads_files.get()
+    }
+
+    pub(crate) fn set_reads_files(&self, may: bool) {
+        self.reads_files.set(may);
+    }
+
+    /// How the agent fetches scripts.
+    pub(crate) fn fetcher(&self) -> Fetcher {
+        Fetcher {
+            client: self.options.client.clone(),
+            origin: self.options.origin.clone(),
+            reads_files: self.reads_files(),
+        }
+    }
+
+    /// Waits for a future, driving the network meanwhile, without going back to the event loop. `None` if the agent is
+    /// terminated before that.
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> Option<F::Output> {
+        self.network
+            .drive_until(future, self.handle.interrupt().terminated())
+    }
+
+    /// [Close a worker](https://html.spec.whatwg.org/multipage/workers.html#close-a-worker): no further task runs.
+    pub(crate) fn close_agent(&self) {
+        self.closing.set(true);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// The [serialization](https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin) of the
+    /// origin that scripts run in: the one that requests carry, or else the base URL's.
+    pub(crate) fn serialized_origin(&self) -> String {
+        let own = self.options.origin.clone();
+        own.or_else(|| self.base_url().map(Url::origin))
+            .map_or_else(|| "null".to_owned(), |origin| origin.ascii_serialization())
+    }
+
+    /// The blob URLs that the agent's scripts have made.
+    pub(crate) fn blob_urls(&self) -> &BlobUrls {
+        &self.blob_urls
     }
 
     /// The agent's connections.
@@ -122,9 +200,35 @@ impl LoopState {
         &self.network
     }
 
-    #[cfg(test)]
-    pub(crate) fn mailbox(&self) -> &Mailbox {
-        &self.mailbox
+    /// The agent's message ports.
+    pub(crate) fn ports(&self) -> &Rc<Ports> {
+        &self.ports
+    }
+
+    /// The agent's broadcast channels.
+    pub(crate) fn broadcasts(&self) -> &Rc<Broadcasts> {
+        &self.broadcasts
+    }
+
+    /// The way by which other threads reach this loop.
+    #[must_use]
+    pub fn handle(&self) -> &LoopHandle {
+        &self.handle
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        self.handle.mailbox()
+    }
+
+    /// Whether this agent was stopped and runs no more script.
+    pub(crate) fn is_terminated(&self) -> bool {
+        self.handle.is_terminated()
+    }
+
+    /// Whether this is the agent that the embedder made, not a worker.
+    pub(super) fn is_main(&self) -> bool {
+        let mailbox = self.mailbox();
+        mailbox.cluster().is_main(mailbox)
     }
 
     /// The options that the loop was made with.
@@ -185,6 +289,10 @@ impl LoopState {
 
     /// [Reports an exception](https://html.spec.whatwg.org/#report-the-exception) that no script caught.
     pub fn report_exception(&self, error: JsError, context: &mut Context) {
+        // That the script was stopped is no error of the script.
+        if self.is_terminated() {
+            return;
+        }
         self.host.report_exception(error, context);
     }
 
@@ -234,6 +342,13 @@ impl LoopState {
         self.rejections.clear();
         self.new_async_jobs.take();
         self.arrivals.take();
+        self.notices.take();
+    }
+
+    /// Whether another agent could bring this one, which has nothing to do, to run script again: there are workers, or
+    /// something listens for messages.
+    pub(super) fn can_be_reached(&self) -> bool {
+        self.handle.has_workers() || self.ports.any_listening() || self.broadcasts.any_listening()
     }
 
     /// Whether anything in here is still to run or keeps the loop running.
@@ -248,6 +363,7 @@ impl LoopState {
     pub(super) fn has_ready(&self) -> bool {
         !self.tasks.is_empty()
             || !self.arrivals.borrow().is_empty()
+            || !self.notices.borrow().is_empty()
             || !self.microtasks.is_empty()
             || !self.new_async_jobs.borrow().is_empty()
     }

@@ -9,18 +9,32 @@ use boa_engine::{
 };
 use boa_gc::{Finalize, Trace};
 
-use super::{AlignedBytes, BlobBuilder, BlobData, data::TooLarge, stream};
+use super::{
+    AlignedBytes, BlobData, File,
+    data::TooLarge,
+    parts::{self, BlobOptions, BlobPart},
+    stream,
+};
 use crate::{
     binding::{
-        self, BufferSource, Definition, Dictionary, IntegerConversion, Interface, NewTarget,
-        PlatformObject, This, from_utf8, sequence, signed_integer, usv_string,
+        self, Definition, Dictionary, IntegerConversion, Interface, NewTarget, PlatformObject,
+        This, from_utf8, signed_integer,
     },
     dom::{DomException, ErrorName},
     event_loop::{self, TaskSource},
 };
 
-/// The state of a `Blob`.
+/// Native data of every blob, which may be a `File`.
 #[derive(Trace, Finalize, JsData)]
+pub(crate) struct BlobObject {
+    pub(super) blob: Blob,
+    pub(super) file: Option<File>,
+}
+
+impl PlatformObject for BlobObject {}
+
+/// The state of a `Blob`.
+#[derive(Trace, Finalize)]
 pub(crate) struct Blob {
     #[unsafe_ignore_trace]
     data: BlobData,
@@ -34,11 +48,30 @@ impl Blob {
         kind: JsString,
         context: &mut Context,
     ) -> JsResult<JsObject> {
-        let root = Self {
-            data: data.into(),
-            kind,
+        let data = data.into();
+        let root = BlobObject {
+            blob: Self { data, kind },
+            file: None,
         };
         Ok(binding::create::<Self>(root, context)?.object().clone())
+    }
+
+    pub(super) fn new(data: BlobData, kind: JsString) -> Self {
+        Self { data, kind }
+    }
+
+    /// The last steps of both constructors.
+    pub(super) fn of_parts(
+        parts: &[BlobPart],
+        options: &BlobOptions,
+        context: &mut Context,
+    ) -> JsResult<Self> {
+        let data = parts::process(parts, options.endings, memory_limit(context))
+            .map_err(|error| JsNativeError::range().with_message(error.to_string()))?;
+        let size = usize::try_from(data.len()).unwrap_or(usize::MAX);
+        event_loop::account_external(size, context);
+        let kind = parts::normalize_type(&options.kind);
+        Ok(Self { data, kind })
     }
 
     /// The bytes, which any number of blobs and threads may share.
@@ -52,14 +85,12 @@ impl Blob {
     }
 }
 
-impl PlatformObject for Blob {}
-
 impl Interface for Blob {
     const NAME: &'static str = "Blob";
-    type Root = Self;
+    type Root = BlobObject;
 
-    fn project(root: &Self) -> Option<&Self> {
-        Some(root)
+    fn project(root: &BlobObject) -> Option<&Self> {
+        Some(&root.blob)
     }
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
@@ -93,20 +124,6 @@ impl Interface for Blob {
     }
 }
 
-/// `EndingType`: <https://w3c.github.io/FileAPI/#enumdef-endingtype>
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum EndingType {
-    Transparent,
-    Native,
-}
-
-/// An element of `blobParts`.
-enum BlobPart {
-    Buffer(BufferSource),
-    Blob(BlobData),
-    String(String),
-}
-
 /// <https://w3c.github.io/FileAPI/#dom-blob-blob>
 fn construct(
     new_target: &NewTarget<Blob>,
@@ -115,98 +132,12 @@ fn construct(
 ) -> JsResult<JsObject> {
     let parts = match args.get_or_undefined(0) {
         value if value.is_undefined() => Vec::new(),
-        value => sequence(value, context, BlobPart::from_value)?.ok_or_else(|| {
-            JsNativeError::typ().with_message("Blob: argument 1 is not a sequence of parts")
-        })?,
+        value => parts::from_sequence(value, context)?,
     };
     let options = Dictionary::new(args.get_or_undefined(1))?;
-    let endings = match options.string("endings", context)? {
-        None => EndingType::Transparent,
-        Some(endings) if endings == js_string!("transparent") => EndingType::Transparent,
-        Some(endings) if endings == js_string!("native") => EndingType::Native,
-        Some(_) => {
-            return Err(JsNativeError::typ()
-                .with_message("endings is neither 'transparent' nor 'native'")
-                .into());
-        }
-    };
-    let kind = options.string("type", context)?.unwrap_or_default();
-    let data = process(&parts, endings, memory_limit(context))
-        .map_err(|error| JsNativeError::range().with_message(error.to_string()))?;
-    event_loop::account_external(usize::try_from(data.len()).unwrap_or(usize::MAX), context);
-    new_target.create(
-        Blob {
-            data,
-            kind: normalize_type(&kind),
-        },
-        context,
-    )
-}
-
-impl BlobPart {
-    /// `(BufferSource or Blob or USVString)`, by <https://webidl.spec.whatwg.org/#js-union>
-    fn from_value(value: JsValue, context: &mut Context) -> JsResult<Self> {
-        if let Some(blob) = This::<Blob>::from_value(&value) {
-            return Ok(Self::Blob(blob.state().data.clone()));
-        }
-        if let Some(buffer) = BufferSource::from_value(&value, context) {
-            // Neither `[AllowShared]` nor `[AllowResizable]`: a view on such a buffer and a resizable buffer are
-            // refused. A shared buffer itself is no type of the union, and becomes a string as any object.
-            if !buffer.is_shared() || buffer.view_kind().is_some() {
-                buffer.require_plain(context)?;
-                return Ok(Self::Buffer(buffer));
-            }
-        }
-        Ok(Self::String(usv_string(&value, context)?))
-    }
-}
-
-/// [Process blob parts](https://w3c.github.io/FileAPI/#process-blob-parts)
-fn process(parts: &[BlobPart], endings: EndingType, limit: u64) -> Result<BlobData, TooLarge> {
-    let mut bytes = BlobBuilder::new(limit);
-    for part in parts {
-        match part {
-            BlobPart::String(text) if endings == EndingType::Native => {
-                bytes.push(with_native_line_endings(text).as_bytes())?;
-            }
-            BlobPart::String(text) => bytes.push(text.as_bytes())?,
-            BlobPart::Buffer(buffer) => buffer.with_bytes(|content| bytes.push(content))?,
-            BlobPart::Blob(data) => bytes.push_data(data)?,
-        }
-    }
-    bytes.finish()
-}
-
-/// [Convert line endings to native](https://w3c.github.io/FileAPI/#convert-line-endings-to-native)
-fn with_native_line_endings(text: &str) -> String {
-    // 1., 2.
-    let native = if cfg!(windows) { "\r\n" } else { "\n" };
-    // 3. to 6. A CR, with the LF that may follow it, or an LF alone.
-    let mut result = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((line, after)) = rest.split_once(['\r', '\n']) {
-        let ended_by_cr = rest.as_bytes().get(line.len()) == Some(&b'\r');
-        result.push_str(line);
-        result.push_str(native);
-        rest = if ended_by_cr {
-            after.strip_prefix('\n').unwrap_or(after)
-        } else {
-            after
-        };
-    }
-    result.push_str(rest);
-    result
-}
-
-/// `type` in lower case, or nothing if it has characters outside U+0020 to U+007E.
-/// <https://w3c.github.io/FileAPI/#dom-blob-type>
-fn normalize_type(kind: &JsString) -> JsString {
-    match kind.to_std_string() {
-        Ok(kind) if kind.bytes().all(|byte| matches!(byte, 0x20..=0x7E)) => {
-            from_utf8(&kind.to_ascii_lowercase())
-        }
-        _ => js_string!(),
-    }
+    let options = BlobOptions::from_dictionary(&options, context)?;
+    let blob = Blob::of_parts(&parts, &options, context)?;
+    new_target.create(BlobObject { blob, file: None }, context)
 }
 
 /// [Slice blob](https://w3c.github.io/FileAPI/#slice-blob)
@@ -219,7 +150,7 @@ fn slice(this: &This<Blob>, args: &[JsValue], context: &mut Context) -> JsResult
     let end = index(1)?;
     let kind = match args.get_or_undefined(2) {
         value if value.is_undefined() => js_string!(),
-        value => normalize_type(&value.to_string(context)?),
+        value => parts::normalize_type(&value.to_string(context)?),
     };
     // 1.
     let size = this.state().data.len();
@@ -281,7 +212,7 @@ fn text(data: &BlobData, context: &mut Context) -> JsResult<JsValue> {
 }
 
 /// <https://w3c.github.io/FileAPI/#arraybuffer-method-algo>
-fn array_buffer(data: &BlobData, context: &mut Context) -> JsResult<JsArrayBuffer> {
+pub(super) fn array_buffer(data: &BlobData, context: &mut Context) -> JsResult<JsArrayBuffer> {
     match data.to_aligned(memory_limit(context)) {
         Ok(bytes) => new_array_buffer(bytes, context),
         Err(error) => Err(not_readable(error, context)),

@@ -40,7 +40,7 @@ pub(crate) use self::shared::Shared;
 
 use self::channel::{Channel, Command, ReadOn};
 use self::standby::Standby;
-use crate::event_loop::{Mailbox, Options};
+use crate::event_loop::Options;
 
 /// The connections of a loop, and the loop's wait.
 pub(crate) struct Network {
@@ -53,11 +53,11 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(mailbox: Arc<Mailbox>) -> io::Result<Self> {
+    pub(crate) fn new(shared: Arc<Shared>) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         Ok(Self {
             runtime: Some(Arc::new(runtime)),
-            shared: Shared::new(mailbox),
+            shared,
             standby: RefCell::default(),
             live: Cell::new(0),
         })
@@ -176,6 +176,26 @@ impl Network {
             }
         });
         shared.loop_leaves();
+    }
+
+    /// Drives the network until one of two futures is ready, for a script that waits in the middle of a task. `None` if it
+    /// is the second.
+    pub(crate) fn drive_until<F: Future>(
+        &self,
+        future: F,
+        end: impl Future<Output = ()>,
+    ) -> Option<F::Output> {
+        let runtime = self.runtime()?;
+        self.shared.loop_arrives();
+        let output = runtime.block_on(async {
+            self.shared.flush();
+            tokio::select! {
+                output = future => Some(output),
+                () = end => None,
+            }
+        });
+        self.shared.loop_leaves();
+        output
     }
 
     /// Lets the network make what progress it can without waiting: for a loop that has more to do at once.

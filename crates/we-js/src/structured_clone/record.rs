@@ -1,5 +1,8 @@
 //! What a serialized value looks like: the standard's records, in one flat list.
 
+use std::sync::Arc;
+
+use aligned_vec::AVec;
 use boa_engine::{
     JsBigInt, JsString, JsValue,
     builtins::{array_buffer::SharedArrayBuffer, typed_array::TypedArrayKind},
@@ -7,14 +10,34 @@ use boa_engine::{
     string::{JsStr, JsStrVariant},
 };
 
-use crate::file::{AlignedBytes, BlobData};
+use super::platform::{Serialized, Transferred};
+use crate::file::AlignedBytes;
 
 /// A serialized value.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(super) root: Value,
-    /// All objects, in the order in which they were met; a view after its buffer.
+    /// All objects: first those that are transferred, then the others in the order in which they were met; a view after
+    /// its buffer.
     pub(super) nodes: Vec<Node>,
+    /// How many are transferred.
+    pub(super) transferred: usize,
+}
+
+impl Record {
+    /// The same once more, for another agent. `None` if there is no memory for it, or something was moved into it, which
+    /// cannot be in two places.
+    pub(crate) fn duplicate(&self) -> Option<Self> {
+        Some(Self {
+            root: self.root.clone(),
+            nodes: self
+                .nodes
+                .iter()
+                .map(Node::duplicate)
+                .collect::<Option<_>>()?,
+            transferred: self.transferred,
+        })
+    }
 }
 
 /// A value: a primitive, or an object by its place in the list.
@@ -32,7 +55,7 @@ pub(super) enum Value {
 /// A serialized object.
 #[derive(Debug)]
 pub(super) enum Node {
-    /// A buffer that is to be transferred, before it has been.
+    /// An object that is to be transferred, before it has been.
     ToBeTransferred,
     Boolean(bool),
     Number(f64),
@@ -68,15 +91,70 @@ pub(super) enum Node {
         properties: Vec<(Key, Value)>,
     },
     Object(Vec<(Key, Value)>),
-    Blob {
-        data: BlobData,
-        kind: Text,
-    },
-    DomException {
-        name: Text,
-        message: Text,
-        stack: Option<Text>,
-    },
+    /// A platform object that was cloned.
+    Serialized(Arc<dyn Serialized>),
+    /// A platform object that was moved.
+    Transferred(Box<dyn Transferred>),
+}
+
+impl Node {
+    fn duplicate(&self) -> Option<Self> {
+        Some(match self {
+            Self::ToBeTransferred | Self::Transferred(_) => return None,
+            Self::Boolean(boolean) => Self::Boolean(*boolean),
+            Self::Number(number) => Self::Number(*number),
+            Self::BigInt(integer) => Self::BigInt(integer.clone()),
+            Self::String(text) => Self::String(text.clone()),
+            Self::Date(time) => Self::Date(*time),
+            Self::RegExp { source, flags } => Self::RegExp {
+                source: source.clone(),
+                flags: flags.clone(),
+            },
+            Self::ArrayBuffer { bytes, max_length } => Self::ArrayBuffer {
+                bytes: copy(bytes)?,
+                max_length: *max_length,
+            },
+            Self::SharedArrayBuffer(buffer) => Self::SharedArrayBuffer(buffer.clone()),
+            Self::View {
+                buffer,
+                kind,
+                offset,
+                length,
+            } => Self::View {
+                buffer: *buffer,
+                kind: *kind,
+                offset: *offset,
+                length: *length,
+            },
+            Self::Map(values) => Self::Map(values.clone()),
+            Self::Set(values) => Self::Set(values.clone()),
+            Self::Error {
+                name,
+                message,
+                stack,
+                cause,
+            } => Self::Error {
+                name: *name,
+                message: message.clone(),
+                stack: stack.clone(),
+                cause: cause.clone(),
+            },
+            Self::Array { length, properties } => Self::Array {
+                length: *length,
+                properties: properties.clone(),
+            },
+            Self::Object(properties) => Self::Object(properties.clone()),
+            Self::Serialized(serialized) => Self::Serialized(serialized.clone()),
+        })
+    }
+}
+
+/// Copies bytes, if there is memory for them.
+pub(super) fn copy(bytes: &[u8]) -> Option<AlignedBytes> {
+    let mut copy = AVec::new(0);
+    copy.try_reserve_exact(bytes.len()).ok()?;
+    copy.extend_from_slice(bytes);
+    Some(copy)
 }
 
 /// Which constructor a view is of. The length of a typed array is in elements, a DataView's in bytes.
@@ -114,7 +192,7 @@ impl ErrorType {
 
 /// A string, as the engine stores it.
 #[derive(Clone, Debug)]
-pub(super) enum Text {
+pub(crate) enum Text {
     Latin1(Box<[u8]>),
     Utf16(Box<[u16]>),
 }
@@ -186,7 +264,7 @@ impl From<&BigInt> for JsValue {
 mod tests {
     #[test]
     fn a_record_can_be_sent_to_another_thread() {
-        fn is_send<T: Send>() {}
-        is_send::<super::Record>();
+        fn is_send_and_sync<T: Send + Sync>() {}
+        is_send_and_sync::<super::Record>();
     }
 }

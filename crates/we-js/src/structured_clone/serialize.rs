@@ -5,7 +5,6 @@
 
 use std::{collections::HashMap, vec};
 
-use aligned_vec::AVec;
 use boa_engine::{
     Context, JsBigInt, JsNativeError, JsResult, JsString, JsValue, JsVariant,
     builtins::error::Error,
@@ -19,16 +18,13 @@ use boa_engine::{
 
 use super::{
     data_clone_error,
-    record::{ErrorType, Key, Node, Record, Text, Value},
+    platform::{self, Kind},
+    record::{ErrorType, Key, Node, Record, Text, Value, copy},
     view::View,
 };
-use crate::{
-    binding::{Primordials, This},
-    dom::DomException,
-    file::{AlignedBytes, Blob},
-};
+use crate::binding::Primordials;
 
-/// Serializes `value`; the buffers of `transfer` are moved into the record and are detached.
+/// Serializes `value`; the objects of `transfer` are moved into the record and are detached.
 pub(crate) fn serialize(
     value: &JsValue,
     transfer: &[JsObject],
@@ -37,7 +33,7 @@ pub(crate) fn serialize(
     let mut serializer = Serializer::default();
     // StructuredSerializeWithTransfer, steps 1, 2
     for object in transfer {
-        if JsArrayBuffer::from_object(object.clone()).is_err() {
+        if JsArrayBuffer::from_object(object.clone()).is_err() && Kind::find(object).is_none() {
             return Err(data_clone_error(
                 "an object of this kind cannot be transferred",
                 context,
@@ -54,20 +50,34 @@ pub(crate) fn serialize(
     // 3.
     let root = serializer.value(value, context)?;
     serializer.run(context)?;
-    // 4., 5.
+    // 4., 5. What has been transferred before one that cannot be stays transferred.
     let mut nodes = serializer.nodes;
     for (node, object) in nodes.iter_mut().zip(transfer) {
-        let buffer = JsArrayBuffer::from_object(object.clone())?;
-        let max_length = max_byte_length(object, context)?;
-        let Ok(bytes) = buffer.detach(&JsValue::undefined()) else {
-            return Err(data_clone_error(
-                "a detached ArrayBuffer cannot be transferred",
-                context,
-            ));
+        *node = match self::transfer(object, context)? {
+            Some(node) => node,
+            None => {
+                let message = "a detached object cannot be transferred";
+                return Err(data_clone_error(message, context));
+            }
         };
-        *node = Node::ArrayBuffer { bytes, max_length };
     }
-    Ok(Record { root, nodes })
+    Ok(Record {
+        root,
+        nodes,
+        transferred: transfer.len(),
+    })
+}
+
+/// Step 5: moves what an object has into a record; `None` if it is detached.
+fn transfer(object: &JsObject, context: &mut Context) -> JsResult<Option<Node>> {
+    if let Some(kind) = Kind::find(object) {
+        let transferred = kind.transfer(object, context)?;
+        return Ok(transferred.map(Node::Transferred));
+    }
+    let buffer = JsArrayBuffer::from_object(object.clone())?;
+    let max_length = max_byte_length(object, context)?;
+    let bytes = buffer.detach(&JsValue::undefined()).ok();
+    Ok(bytes.map(|bytes| Node::ArrayBuffer { bytes, max_length }))
 }
 
 #[derive(Default)]
@@ -336,23 +346,7 @@ fn leaf(object: &JsObject, context: &mut Context) -> JsResult<Option<Node>> {
             flags: (&JsString::from(flags.as_str())).into(),
         }));
     }
-    if let Some(blob) = This::<Blob>::from_object(object.clone()) {
-        let blob = blob.state();
-        return Ok(Some(Node::Blob {
-            data: blob.data().clone(),
-            kind: blob.kind().into(),
-        }));
-    }
-    if let Some(exception) = This::<DomException>::from_object(object.clone()) {
-        let stack = own_string(object, "stack");
-        let exception = exception.state();
-        return Ok(Some(Node::DomException {
-            name: exception.name().into(),
-            message: exception.message().into(),
-            stack,
-        }));
-    }
-    Ok(None)
+    Ok(platform::serialize(object, context)?.map(Node::Serialized))
 }
 
 /// Step 13: a buffer that is not transferred.
@@ -364,7 +358,9 @@ fn buffer(object: &JsObject, context: &mut Context) -> JsResult<Option<Node>> {
         return Ok(None);
     };
     let bytes = match buffer.data().as_deref() {
-        Some(bytes) => copy(bytes)?,
+        Some(bytes) => {
+            copy(bytes).ok_or_else(|| JsNativeError::range().with_message("out of memory"))?
+        }
         None => {
             return Err(data_clone_error(
                 "a detached ArrayBuffer cannot be cloned",
@@ -374,15 +370,6 @@ fn buffer(object: &JsObject, context: &mut Context) -> JsResult<Option<Node>> {
     };
     let max_length = max_byte_length(object, context)?;
     Ok(Some(Node::ArrayBuffer { bytes, max_length }))
-}
-
-fn copy(bytes: &[u8]) -> JsResult<AlignedBytes> {
-    let mut copy = AVec::new(0);
-    if copy.try_reserve_exact(bytes.len()).is_err() {
-        return Err(JsNativeError::range().with_message("out of memory").into());
-    }
-    copy.extend_from_slice(bytes);
-    Ok(copy)
 }
 
 /// The `maxByteLength` of a resizable buffer.
@@ -420,7 +407,8 @@ fn own_value(object: &JsObject, name: &'static str) -> Option<JsValue> {
     property.value().cloned()
 }
 
-fn own_string(object: &JsObject, name: &'static str) -> Option<Text> {
+/// The value of an own data property, if it is a string.
+pub(crate) fn own_string(object: &JsObject, name: &'static str) -> Option<Text> {
     own_value(object, name)?
         .as_string()
         .map(|string| Text::from(&string))

@@ -274,6 +274,11 @@ fn blobs_share_their_bytes() {
         "const b = new Blob(['abc'], { type: 'text/x' }).slice(1, 3, 'a/b'); const c = structuredClone({ b }).b; c.text().then(t => [t, c.type, c !== b, c instanceof Blob].join())",
         "bc,a/b,true,true",
     )]);
+    cases(&[(
+        "const f = new File(['abc'], 'n', { type: 'text/x', lastModified: 7 }); const [c, d] = structuredClone([f, f]);
+         c.text().then(t => [t, c.name, c.lastModified, c.type, c !== f, c === d, c instanceof File, structuredClone(f.slice(1)) instanceof File].join())",
+        "abc,n,7,text/x,true,true,true,false",
+    )]);
 }
 
 #[test]

@@ -9,8 +9,11 @@ use boa_engine::{
 use boa_gc::{Finalize, GcRefCell, Trace};
 
 use super::UrlSearchParams;
-use crate::binding::{
-    self, Definition, Interface, NewTarget, PlatformObject, This, from_utf8, usv_string,
+use crate::{
+    binding::{
+        self, Definition, Interface, NewTarget, PlatformObject, This, from_utf8, usv_string,
+    },
+    file,
 };
 
 /// The state of a `URL`.
@@ -116,6 +119,10 @@ impl Interface for Url {
         idl.static_operation("canParse", 1, |args, context| {
             Ok(parse_arguments(args, context)?.1.is_some())
         });
+
+        // https://w3c.github.io/FileAPI/#creating-revoking
+        idl.static_operation("createObjectURL", 1, file::create_object_url);
+        idl.static_operation("revokeObjectURL", 1, file::revoke_object_url);
 
         idl.attribute("href", |this, _| Ok(href(this)), set_href);
         idl.operation("toString", 0, |this, _, _| Ok(href(this)));
