@@ -198,7 +198,7 @@ mod tests {
                 { signal: controller.signal, transfer: [ofDetached.buffer], stream: true, fatal: true },
                 new Blob(['x']), new File([], 'x'), new FileReader(), new URL('x:/y'), new URLSearchParams('a=b'), new URLSearchParams('a=b').keys(), new EventTarget(),
                 new Event('x'), new CustomEvent('x'), controller, controller.signal, new TextEncoder(), new TextDecoder(),
-                new DOMException(), performance,
+                new DOMException(), performance, new MessageChannel(), new MessageChannel().port1, new BroadcastChannel('x'),
             ];
             let calls = 0;
             const attempt = f => { calls++; try { const r = f(); if (r instanceof Promise) r.catch(() => {}) } catch {} };

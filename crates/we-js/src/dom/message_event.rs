@@ -12,7 +12,7 @@ use super::{
     events::{or_null, type_error},
 };
 use crate::{
-    binding::{Definition, Interface, This, sequence},
+    binding::{Definition, Interface, This, from_utf8, sequence, usv_string},
     messaging::MessagePort,
 };
 
@@ -142,12 +142,14 @@ fn init_message_event(
     let bubbles = args.get_or_undefined(1).to_boolean();
     let cancelable = args.get_or_undefined(2).to_boolean();
     let data = or_null(args.get(3));
-    let mut string = |index: usize| match args.get(index) {
-        Some(value) if !value.is_undefined() => value.to_string(context),
-        _ => Ok(js_string!()),
+    let origin = match args.get_or_undefined(4) {
+        value if value.is_undefined() => js_string!(),
+        value => from_utf8(&usv_string(value, context)?),
     };
-    let origin = string(4)?;
-    let last_event_id = string(5)?;
+    let last_event_id = match args.get_or_undefined(5) {
+        value if value.is_undefined() => js_string!(),
+        value => value.to_string(context)?,
+    };
     let source = message_event_source(args.get(6).unwrap_or(&JsValue::null()))?;
     let ports = match args.get(7) {
         Some(value) if !value.is_undefined() => Some(message_ports(value, context)?),

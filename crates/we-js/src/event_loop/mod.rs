@@ -55,7 +55,7 @@ pub(crate) use self::cluster::Cluster;
 pub use self::handle::LoopHandle;
 pub(crate) use self::host::{EventResult, LoopHost};
 pub(crate) use self::mailbox::Mailbox;
-pub use self::options::Options;
+pub use self::options::{Options, WorkerSetup};
 pub(crate) use self::scripts::syntax_error;
 pub use self::scripts::{Evaluation, ScriptError, ScriptKind};
 pub use self::state::{KeepAlive, LoopState};

@@ -16,7 +16,7 @@ use we_net::Client;
 
 use super::owner::Owner;
 use crate::{
-    ConsolePrinter,
+    ConsolePrinter, WorkerSetup,
     binding::This,
     dom::EventTarget,
     event_loop::{EventLoop, LoopState, Options, ScriptKind},
@@ -46,6 +46,7 @@ pub(super) struct Inheritance {
     origin: Option<Origin>,
     client: Client,
     console: ConsolePrinter,
+    worker_setup: WorkerSetup,
     external_memory_step: usize,
     max_buffer_size: u64,
     reads_files: bool,
@@ -58,6 +59,7 @@ impl Inheritance {
             origin: options.origin.clone(),
             client: options.client.clone(),
             console: options.console.clone(),
+            worker_setup: options.worker_setup.clone(),
             external_memory_step: options.external_memory_step,
             max_buffer_size: options.max_buffer_size,
             reads_files: state.reads_files(),
@@ -135,6 +137,7 @@ fn run(
         client: inheritance.client,
         error_reporter: owner.error_reporter(),
         console: inheritance.console,
+        worker_setup: inheritance.worker_setup.clone(),
         external_memory_step: inheritance.external_memory_step,
         max_buffer_size: inheritance.max_buffer_size,
     };
@@ -174,6 +177,7 @@ fn run(
     context.insert_data(agent.clone());
     event_loop
         .install(&mut context)
+        .and_then(|()| inheritance.worker_setup.run(&mut context))
         .map_err(|error| cannot_start(&error))?;
     if let Some(global) = This::<EventTarget>::from_object(context.global_object()) {
         let behavior = Behavior {

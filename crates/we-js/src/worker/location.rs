@@ -6,6 +6,9 @@ use url::{Url, quirks};
 
 use crate::binding::{Definition, Interface, PlatformObject, from_utf8};
 
+/// A part of a URL, as the URL standard's attributes show it.
+type Part = fn(&Url) -> &str;
+
 /// The URL of a worker's script, in parts.
 #[derive(Trace, Finalize, JsData)]
 pub(crate) struct WorkerLocation {
@@ -30,7 +33,7 @@ impl Interface for WorkerLocation {
     }
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
-        let parts: [(&'static str, fn(&Url) -> &str); 8] = [
+        let parts: [(&'static str, Part); 8] = [
             ("href", quirks::href),
             ("protocol", quirks::protocol),
             ("host", quirks::host),

@@ -57,6 +57,39 @@ fn messages_arrive_in_order_each_in_its_own_task() {
 }
 
 #[test]
+fn messages_that_never_end_do_not_starve_timers() {
+    cases(&[(
+        "const { port1, port2 } = new MessageChannel(); let posts = 0;
+         port1.onmessage = port2.onmessage = e => { posts++; e.target.postMessage(0) };
+         for (let i = 0; i < 300; i++) port1.postMessage(0);
+         setTimeout(() => { log.push(posts > 0, posts < 1000000); port1.onmessage = port2.onmessage = null; port1.close() }, 2)",
+        "true,true",
+    )]);
+}
+
+#[test]
+fn message_events_carry_ports_and_their_source() {
+    cases(&[
+        (
+            "const { port1, port2 } = new MessageChannel(); const ports = [port1, port2];
+             const e = new MessageEvent('x', { data: 1, ports, source: port1, origin: 'a\\ud800' }); ports.length = 0;
+             [e.ports.length, e.ports[1] === port2, e.ports === e.ports, Object.isFrozen(e.ports), e.source === port1, e.origin].join()",
+            "2,true,true,true,true,a\u{fffd}",
+        ),
+        (
+            "const { port1 } = new MessageChannel(); const e = new MessageEvent('x');
+             e.initMessageEvent('y', true, false, 5, '\\udc00', 'id', port1, [port1]);
+             [e.type, e.bubbles, e.cancelable, e.data, e.origin, e.lastEventId, e.source === port1, e.ports[0] === port1].join()",
+            "y,true,false,5,\u{fffd},id,true,true",
+        ),
+        (
+            "[{ ports: [{}] }, { ports: 1 }, { ports: [null] }, { source: {} }, { source: new EventTarget() }].map(init => error(() => new MessageEvent('x', init))).join()",
+            "TypeError,TypeError,TypeError,TypeError,TypeError",
+        ),
+    ]);
+}
+
+#[test]
 fn ports_are_transferred_with_what_they_were_sent() {
     cases(&[
         (
