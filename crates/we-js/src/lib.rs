@@ -91,6 +91,7 @@ mod messaging;
 mod network;
 mod performance;
 mod platform;
+mod streams;
 mod structured_clone;
 #[cfg(test)]
 mod testing;

@@ -23,7 +23,7 @@ use crate::{
     messaging::{self, BroadcastChannel, MessageChannel, MessagePort, Notice},
     network::{SocketEvent, SocketId},
     performance::Performance,
-    structured_clone,
+    streams, structured_clone,
     url::{Url, UrlSearchParams},
     websocket::{self, WebSocket},
     worker::{DedicatedWorkerGlobalScope, Worker, WorkerAgent, WorkerGlobalScope, WorkerLocation},
@@ -117,6 +117,7 @@ fn install(context: &mut Context) -> JsResult<()> {
     }
     register::<AbortSignal>(context)?;
     register::<AbortController>(context)?;
+    streams::install(context)?;
     register::<MessagePort>(context)?;
     register::<MessageChannel>(context)?;
     register::<BroadcastChannel>(context)?;

@@ -11,6 +11,7 @@ use boa_engine::{
 };
 use boa_gc::{Finalize, Gc, GcRefCell, Trace, WeakGc};
 
+use super::AbortAlgorithm;
 use crate::{
     binding::{
         self, Definition, IntegerConversion, Interface, This, WeakObject, sequence,
@@ -54,6 +55,18 @@ enum Algorithm {
         target: WeakObject,
         listener: WeakGc<Listener>,
     },
+    /// An algorithm of the platform.
+    Run(AbortAlgorithm),
+}
+
+impl Algorithm {
+    /// Whether there is still something to do.
+    fn is_alive(&self) -> bool {
+        match self {
+            Self::RemoveListener { listener, .. } => listener.is_upgradable(),
+            Self::Run(_) => true,
+        }
+    }
 }
 
 impl AbortSignal {
@@ -69,6 +82,28 @@ impl AbortSignal {
 
     fn reason(&self) -> Option<JsValue> {
         self.reason.borrow().clone()
+    }
+
+    /// The abort reason, undefined as long as there is none.
+    pub(crate) fn reason_of(signal: &This<Self>) -> JsValue {
+        signal.state().reason().unwrap_or_default()
+    }
+
+    pub(super) fn add_algorithm(&self, algorithm: AbortAlgorithm, this: &This<Self>) {
+        if self.is_aborted() {
+            return;
+        }
+        self.algorithms
+            .borrow_mut()
+            .push(Algorithm::Run(algorithm), Algorithm::is_alive);
+        observe(this);
+    }
+
+    pub(super) fn remove_algorithm(&self, algorithm: &AbortAlgorithm) {
+        self.algorithms
+            .borrow_mut()
+            .items
+            .retain(|other| !matches!(other, Algorithm::Run(other) if other.is(algorithm)));
     }
 }
 
@@ -92,10 +127,7 @@ pub(crate) fn remove_listener_on_abort(
         .state()
         .algorithms
         .borrow_mut()
-        .push(algorithm, |algorithm| {
-            let Algorithm::RemoveListener { listener, .. } = algorithm;
-            listener.is_upgradable()
-        });
+        .push(algorithm, Algorithm::is_alive);
     observe(signal);
     Ok(())
 }
@@ -252,7 +284,7 @@ fn depend(
 }
 
 /// [Signal abort](https://dom.spec.whatwg.org/#abortsignal-signal-abort), for which undefined is no reason.
-pub(super) fn signal_abort(
+pub(crate) fn signal_abort(
     signal: &This<AbortSignal>,
     reason: &JsValue,
     context: &mut Context,
@@ -311,12 +343,18 @@ fn run_abort_steps(signal: &This<AbortSignal>, context: &mut Context) -> JsResul
     // 1., 2.
     let algorithms = std::mem::take(&mut *signal.state().algorithms.borrow_mut());
     for algorithm in &algorithms.items {
-        let Algorithm::RemoveListener { target, listener } = algorithm;
-        let target = target
-            .upgrade(context)
-            .and_then(This::<EventTarget>::from_object);
-        if let (Some(target), Some(listener)) = (target, listener.upgrade()) {
-            event_target::remove_listener(&target, &listener);
+        match algorithm {
+            Algorithm::RemoveListener { target, listener } => {
+                let target = target
+                    .upgrade(context)
+                    .and_then(This::<EventTarget>::from_object);
+                if let (Some(target), Some(listener)) = (target, listener.upgrade()) {
+                    event_target::remove_listener(&target, &listener);
+                }
+            }
+            Algorithm::Run(algorithm) => {
+                algorithm.run(&AbortSignal::reason_of(signal), context)?;
+            }
         }
     }
     // 3.

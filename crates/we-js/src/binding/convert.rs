@@ -159,6 +159,23 @@ impl Dictionary {
             .map_or(default, |value| value.to_boolean()))
     }
 
+    /// A member of a callback function type: anything that can be called.
+    pub(crate) fn function(
+        &self,
+        name: &'static str,
+        context: &mut Context,
+    ) -> JsResult<Option<JsObject>> {
+        let Some(value) = self.get(name, context)? else {
+            return Ok(None);
+        };
+        match value.as_callable() {
+            Some(function) => Ok(Some(function)),
+            None => Err(JsNativeError::typ()
+                .with_message(format!("'{name}' is not a function"))
+                .into()),
+        }
+    }
+
     /// A `DOMString` member.
     pub(crate) fn string(
         &self,

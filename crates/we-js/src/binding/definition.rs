@@ -102,6 +102,25 @@ impl<T: Interface> Definition<'_, T> {
         self.accessor(name, get, None);
     }
 
+    /// `readonly attribute` of a promise type: whatever the getter throws becomes a rejection.
+    /// <https://webidl.spec.whatwg.org/#dfn-attribute-getter> step 1.1
+    pub(crate) fn promise_attribute(
+        &mut self,
+        name: &'static str,
+        get: impl Fn(&This<T>, &mut Context) -> JsResult<JsPromise> + Copy + 'static,
+    ) {
+        let native = NativeFunction::from_copy_closure(move |this, _, context| {
+            let promise =
+                This::<T>::receiver(this, name, context).and_then(|this| get(&this, context));
+            match promise {
+                Ok(promise) => Ok(promise.into()),
+                Err(error) => Ok(JsPromise::reject(error, context)?.into()),
+            }
+        });
+        let get = function(format!("get {name}"), 0, native, self.context);
+        self.accessor(name, get, None);
+    }
+
     /// `attribute`.
     pub(crate) fn attribute<R: Into<JsValue> + 'static>(
         &mut self,

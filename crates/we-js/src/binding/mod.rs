@@ -30,6 +30,7 @@ mod convert;
 mod definition;
 mod iterable;
 mod primordials;
+mod promise;
 mod realm;
 mod strings;
 mod this;
@@ -43,6 +44,7 @@ pub(crate) use definition::{
 };
 pub(crate) use iterable::PairIterable;
 pub(crate) use primordials::Primordials;
+pub(crate) use promise::{Next, Outcome, Promise, thrown, type_error};
 pub(crate) use realm::{Interfaces, prototype_of};
 pub(crate) use strings::{encode_utf8, from_utf8, to_usv_string};
 pub(crate) use this::{NewTarget, This, create};

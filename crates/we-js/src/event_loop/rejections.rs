@@ -31,6 +31,9 @@ pub(super) struct Rejections {
     /// The [outstanding rejected promises weak set](https://html.spec.whatwg.org/#outstanding-rejected-promises-weak-set),
     /// made when first needed.
     outstanding: RefCell<Option<JsWeakSet>>,
+
+    /// Whether promises that are being rejected count as handled.
+    untracked: Cell<bool>,
 }
 
 impl Rejections {
@@ -89,6 +92,15 @@ impl Rejections {
 }
 
 impl LoopState {
+    /// Rejects a promise whose `[[PromiseIsHandled]]` a standard sets, which the engine does not offer. Must not run
+    /// script.
+    pub(crate) fn untracked<R>(&self, reject: impl FnOnce() -> R) -> R {
+        let before = self.rejections.untracked.replace(true);
+        let result = reject();
+        self.rejections.untracked.set(before);
+        result
+    }
+
     /// [`HostPromiseRejectionTracker`](https://html.spec.whatwg.org/#the-hostpromiserejectiontracker-implementation).
     pub(super) fn track_rejection(
         self: &Rc<Self>,
@@ -99,6 +111,9 @@ impl LoopState {
         match operation {
             // Step 6.
             OperationType::Reject => {
+                if self.rejections.untracked.get() {
+                    return;
+                }
                 self.rejections.listed.borrow_mut().insert(promise.clone());
                 self.rejections
                     .about_to_be_notified

@@ -13,6 +13,7 @@ use super::{
     AlignedBytes, BlobData, File,
     data::TooLarge,
     parts::{self, BlobOptions, BlobPart},
+    stream,
 };
 use crate::{
     binding::{
@@ -97,6 +98,10 @@ impl Interface for Blob {
         idl.readonly("size", |this, _| Ok(this.state().data.len()));
         idl.readonly("type", |this, _| Ok(this.state().kind.clone()));
         idl.operation("slice", 0, slice);
+        idl.operation("stream", 0, |this, _, context| {
+            let data = this.state().data.clone();
+            stream::of_bytes(data, context)?.object(context)
+        });
         idl.promise_operation("text", 0, |this, _, context| read(this, text, context));
         idl.promise_operation("arrayBuffer", 0, |this, _, context| {
             read(

@@ -12,6 +12,7 @@ mod parts;
 mod reader;
 mod reader_sync;
 mod shared;
+mod stream;
 
 pub(crate) use blob::Blob;
 pub(crate) use data::{AlignedBytes, BlobBuilder, BlobData};

@@ -205,3 +205,18 @@ fn a_blob_too_large_for_memory_is_an_error() {
         ("const part = new Uint8Array(1 << 18); error(() => new Blob(Array(5).fill(part)))", "RangeError"),
     ]);
 }
+
+#[test]
+fn a_stream_has_the_bytes_in_chunks() {
+    cases(&[
+        (
+            "const blob = new Blob([new Uint8Array(70000).fill(5), 'end']);
+             (async () => { const sizes = []; let last; for await (const chunk of blob.stream()) { sizes.push(chunk.length); last = chunk }
+                 return [sizes, new TextDecoder().decode(last.subarray(-3)), last instanceof Uint8Array].join() })()",
+            "65536,4467,end,true",
+        ),
+        ("new Blob().stream().getReader().closed.then(() => 'closed')", "closed"),
+        ("new Blob(['abc']).stream().getReader({ mode: 'byob' }).read(new Uint8Array(2)).then(r => r.value.join())", "97,98"),
+        ("const b = new Blob(['abc']); (async () => { let n = 0; for (const s of [b.stream(), b.stream()]) for await (const c of s) n += c.length; return n })()", "6"),
+    ]);
+}
