@@ -126,7 +126,7 @@ fn agent(program: &Program) -> Result<u8, String> {
         .run(&mut context)
         .map_err(|error| error.to_string())?;
     Ok(match finished {
-        Finished::ShutDown => INTERRUPTED,
+        Finished::ShutDown | Finished::Terminated => INTERRUPTED,
         Finished::Idle if evaluation.is_unsettled() => {
             complain("the module awaits something that will never happen")
         }

@@ -51,7 +51,8 @@
 //! # What a context gets
 //!
 //! `WebSocket`; `Event`, `EventTarget`, `CustomEvent`, `MessageEvent`, `CloseEvent`, `ErrorEvent`,
-//! `PromiseRejectionEvent`; `DOMException`; `AbortController`, `AbortSignal`; `Blob`; `TextEncoder`, `TextDecoder`;
+//! `PromiseRejectionEvent`; `DOMException`; `AbortController`, `AbortSignal`; `Blob`; `MessageChannel`,
+//! `MessagePort`; `TextEncoder`, `TextDecoder`;
 //! `URL`, `URLSearchParams`; `Performance`; the functions `setTimeout`, `setInterval`, `clearTimeout`, `clearInterval`,
 //! `queueMicrotask`, `structuredClone`, `atob`, `btoa`, `reportError`; `console`, `performance`, `self`. The global
 //! object is an event target, with `onerror`, `onunhandledrejection` and `onrejectionhandled`.
@@ -62,6 +63,7 @@
 //! |---|---|
 //! | `binding` | WebIDL: how a Rust type becomes a web interface |
 //! | `dom` | events, targets, dispatch, handlers, `DOMException`, the reporting of errors |
+//! | `messaging` | channels, ports, what keeps them alive |
 //! | `websocket` | the interface, the delivery of what the network says, what keeps a socket alive |
 //! | `network` | connections as tasks, driven by the loop's thread while it waits and by a standby while it is busy |
 //! | [`event_loop`] | tasks, timers, microtasks, rejections, scripts and modules |
@@ -84,6 +86,7 @@ mod dom;
 mod encoding;
 pub mod event_loop;
 mod file;
+mod messaging;
 mod network;
 mod performance;
 mod platform;

@@ -15,11 +15,12 @@ use crate::{
     console,
     dom::{
         DomException, Event, EventTarget, EventTargetObject, ProgressEvent, events,
-        global_scope::GlobalScope, report,
+        global_scope::GlobalScope, message_event::MessageEvent, report,
     },
     encoding::{TextDecoder, TextEncoder},
     event_loop::{EventLoop, EventResult, LoopHost, Options},
     file::{Blob, File, FileReader},
+    messaging::{self, MessageChannel, MessagePort, Notice},
     network::{SocketEvent, SocketId},
     performance::Performance,
     structured_clone,
@@ -54,6 +55,10 @@ impl LoopHost for Host {
         report::report_handled_rejection(promise.clone(), reason.clone(), context);
     }
 
+    fn deliver_notice(&self, notice: Notice, context: &mut Context) {
+        messaging::deliver(notice, context);
+    }
+
     fn deliver_socket_event(&self, id: SocketId, event: SocketEvent, context: &mut Context) {
         websocket::deliver(id, event, context);
     }
@@ -83,7 +88,7 @@ fn install(context: &mut Context) -> JsResult<()> {
     context.insert_data(Agent::new());
     Primordials::install(context)?;
     register::<Event>(context)?;
-    register::<events::MessageEvent>(context)?;
+    register::<MessageEvent>(context)?;
     register::<events::CloseEvent>(context)?;
     register::<events::ErrorEvent>(context)?;
     register::<events::PromiseRejectionEvent>(context)?;
@@ -93,6 +98,8 @@ fn install(context: &mut Context) -> JsResult<()> {
     register::<EventTarget>(context)?;
     register::<AbortSignal>(context)?;
     register::<AbortController>(context)?;
+    register::<MessagePort>(context)?;
+    register::<MessageChannel>(context)?;
     register::<Blob>(context)?;
     register::<File>(context)?;
     register::<FileReader>(context)?;

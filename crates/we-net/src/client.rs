@@ -4,17 +4,12 @@
 //! 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1): blocked ports are never dialled,
 //! redirects are not followed, TLS is always verified, and every step has a time limit.
 
-use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
-use tokio_rustls::{TlsConnector, TlsStream};
+use tokio::time::timeout;
 
 use crate::handshake::{
     Accepted, ClientHandshake, ExtensionHeader, HandshakeError, HeadLimits, WebSocketUrl,
@@ -22,7 +17,8 @@ use crate::handshake::{
 use crate::protocol::{Config, Connection, Role};
 use crate::socket::{Established, Negotiated, WebSocket};
 use crate::transport::gate::Gate;
-use crate::transport::{ConnectError, Driver, MaybeTls, Resolver, TlsConfig, dial};
+use crate::transport::reach::Reach;
+use crate::transport::{ConnectError, Driver, MaybeTls, Resolver, TlsConfig};
 
 /// Connects to `url` with the default settings.
 ///
@@ -55,8 +51,9 @@ pub struct ConnectTimeouts {
     /// For name look-up and all attempts to connect by TCP together. Waiting until another
     /// connection to the same address has been opened does not count. Default 20 s.
     pub connect: Duration,
-    /// From then on until the WebSocket is open: TLS and the opening handshake. Default 20 s, as in
-    /// Firefox (which starts to count earlier).
+    /// From then on until the WebSocket is open: TLS and the opening handshake. Of an HTTP request,
+    /// until the head of the answer is there. Default 20 s, as in Firefox (which starts to count
+    /// earlier).
     pub handshake: Duration,
 }
 
@@ -71,19 +68,16 @@ impl Default for ConnectTimeouts {
 
 /// The settings that many connections share. Cheap to clone.
 ///
-/// It opens one connection to an address at a time and lets further ones wait until that one is
-/// open or has failed, as [RFC 6455 section
-/// 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1) demands of clients; clones share that
-/// queue. The number of open connections is not limited.
+/// It opens one WebSocket to an address at a time and lets further ones wait until that one is open
+/// or has failed, as [RFC 6455 section 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)
+/// demands of clients; clones share that queue. The number of open connections is not limited, and
+/// HTTP requests do not queue.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     config: Arc<Config>,
-    head_limits: HeadLimits,
-    timeouts: ConnectTimeouts,
-    resolver: Resolver,
+    pub(crate) head_limits: HeadLimits,
+    pub(crate) reach: Reach,
     gate: Gate,
-    /// `None`: the authorities of the web, looked up when the first `wss:` connection is made.
-    tls: Option<TlsConfig>,
 }
 
 /// Puts a [`Client`] together.
@@ -136,19 +130,19 @@ impl ClientBuilder {
 
     /// Sets how long to wait for a connection.
     pub fn timeouts(mut self, timeouts: ConnectTimeouts) -> Self {
-        self.0.timeouts = timeouts;
+        self.0.reach.timeouts = timeouts;
         self
     }
 
     /// Sets where names are looked up.
     pub fn resolver(mut self, resolver: Resolver) -> Self {
-        self.0.resolver = resolver;
+        self.0.reach.resolver = resolver;
         self
     }
 
-    /// Sets whom to trust for `wss:`.
+    /// Sets whom to trust for `wss:` and `https:`.
     pub fn tls(mut self, tls: TlsConfig) -> Self {
-        self.0.tls = Some(tls);
+        self.0.reach.tls = Some(tls);
         self
     }
 
@@ -219,29 +213,22 @@ impl Request {
     /// Makes the connection and returns its [`Driver`] instead of a [`WebSocket`]: for an owner
     /// with an event loop of its own.
     pub async fn establish(self) -> Result<Established<MaybeTls>, ConnectError> {
-        let ConnectTimeouts {
-            connect,
-            handshake: limit,
-        } = self.client.timeouts;
+        let reach = &self.client.reach;
+        let limit = reach.timeouts.handshake;
         let host = self.url.host_header();
         tracing::debug!(url = %self.url, "connecting");
         // https://fetch.spec.whatwg.org/#block-bad-port
         if self.url.is_bad_port() {
             return Err(ConnectError::BadPort(self.url.port()));
         }
-        let started = Instant::now();
-        let addresses = self.in_time(connect, self.look_up()).await?;
-        let left = connect.saturating_sub(started.elapsed());
+        let found = reach.look_up(self.url.as_url()).await?;
         // RFC 6455 section 4.1: while another connection to this address is being opened, wait.
         // That one has its time limits, so this ends.
-        let _turn = match addresses.first() {
-            Some(address) => Some(self.client.gate.enter(*address).await),
-            None => return Err(ConnectError::NoAddress { host }),
-        };
-        let tcp = self.in_time(left, self.dial(addresses)).await?;
+        let _turn = self.client.gate.enter(found.first).await;
+        let tcp = reach.dial(self.url.as_url(), found).await?;
         let peer_addr = tcp.peer_addr().ok();
         let open = async {
-            let stream = self.secure(tcp).await?;
+            let stream = self.client.reach.secure(self.url.as_url(), tcp).await?;
             self.on_stream(stream).await
         };
         let mut established = match timeout(limit, open).await {
@@ -278,75 +265,6 @@ impl Request {
                 peer_addr: None,
             },
         })
-    }
-
-    /// The addresses of the URL's host.
-    async fn look_up(&self) -> Result<Vec<SocketAddr>, ConnectError> {
-        let host = self.url.host();
-        let name = host.to_string();
-        self.client
-            .resolver
-            .resolve(host, self.url.port())
-            .await
-            .map_err(|source| ConnectError::Resolve { host: name, source })
-    }
-
-    /// TCP.
-    async fn dial(&self, addresses: Vec<SocketAddr>) -> Result<TcpStream, ConnectError> {
-        dial(addresses)
-            .await
-            .map_err(|attempts| ConnectError::Dial {
-                host: self.url.host_header(),
-                attempts,
-            })
-    }
-
-    /// Bounds a step before TCP is connected by what is `left` of its time limit.
-    async fn in_time<T>(
-        &self,
-        left: Duration,
-        step: impl Future<Output = Result<T, ConnectError>>,
-    ) -> Result<T, ConnectError> {
-        timeout(left, step).await.unwrap_or_else(|_| {
-            Err(ConnectError::ConnectTimeout {
-                host: self.url.host_header(),
-                after: self.client.timeouts.connect,
-            })
-        })
-    }
-
-    /// TLS, if the URL says so.
-    async fn secure(&self, tcp: TcpStream) -> Result<MaybeTls, ConnectError> {
-        if !self.url.is_secure() {
-            return Ok(MaybeTls::Plain(tcp));
-        }
-        let tls = match &self.client.tls {
-            Some(tls) => tls.clone(),
-            None => TlsConfig::new()?,
-        };
-        let failed = |source| ConnectError::Tls {
-            host: self.url.host_header(),
-            source,
-        };
-        let stream = TlsConnector::from(tls.rustls())
-            .connect(self.server_name().map_err(failed)?, tcp)
-            .await
-            .map_err(failed)?;
-        Ok(MaybeTls::Tls(Box::new(TlsStream::Client(stream))))
-    }
-
-    /// The name that the certificate must be for.
-    fn server_name(&self) -> io::Result<ServerName<'static>> {
-        match self.url.host() {
-            url::Host::Domain(name) => ServerName::try_from(name.to_owned())
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error)),
-            url::Host::Ipv4(address) => {
-                Ok(ServerName::IpAddress(std::net::IpAddr::V4(address).into()))
-            }
-            url::Host::Ipv6(address) => {
-                Ok(ServerName::IpAddress(std::net::IpAddr::V6(address).into()))
-            }
-        }
     }
 }
 

@@ -50,6 +50,11 @@
 //! On a stream of your own (a Unix socket, a pipe): [`Acceptor::accept`] and
 //! [`Request::on_stream`](client::Request::on_stream).
 //!
+//! # Beside WebSocket
+//!
+//! What a page loads over `http:` and `https:`, such as its scripts, comes by the same way to the
+//! server: [`Client::get`], with an example in [`http`].
+//!
 //! # Without I/O
 //!
 //! The protocol itself is a value, [`protocol::Connection`], with an example there; the opening
@@ -73,6 +78,7 @@
 //! | [`protocol`] | frames, messages, close codes, and the state machine of a connection, without I/O |
 //! | [`handshake`] | URLs, requests and responses of the opening handshake, without I/O |
 //! | [`transport`] | name look-up, dialling, TLS, and the driver that gives the state machine a socket |
+//! | [`http`] | GET requests, redirects, and bodies as they arrive |
 //! | [`client`], [`server`] | from a URL, or a listening socket, to an open connection |
 //! | [`socket`] | the open connection |
 //!
@@ -83,11 +89,12 @@
 //! [`handshake::HeadLimits`]); whatever a peer can delay has a time limit ([`ConnectTimeouts`],
 //! [`protocol::Timeouts`]). TLS certificates are always verified, unless the program says
 //! [`dangerous_accept_any_certificate`](transport::TlsConfig::dangerous_accept_any_certificate).
-//! Redirects are not followed, ports of other protocols are not dialled, and servers refuse web
+//! WebSockets follow no redirects, ports of other protocols are not dialled, and servers refuse web
 //! pages of other hosts unless told otherwise ([`handshake::OriginPolicy`]).
 
 pub mod client;
 pub mod handshake;
+pub mod http;
 pub mod protocol;
 pub mod server;
 pub mod socket;
@@ -95,6 +102,7 @@ pub mod transport;
 
 pub use client::{Client, ConnectTimeouts, connect};
 pub use handshake::WebSocketUrl;
+pub use http::HttpError;
 pub use protocol::Message;
 pub use server::{Acceptor, Server};
 pub use socket::{Established, Negotiated, WebSocket, WebSocketReceiver, WebSocketSender};

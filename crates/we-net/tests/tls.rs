@@ -105,7 +105,7 @@ async fn tls_to_a_plain_server_says_so() {
     assert!(
         error
             .to_string()
-            .contains("is this port for ws: instead of wss:?"),
+            .contains("is this port for ws: or http: without the s?"),
         "{error}"
     );
 }

@@ -11,13 +11,10 @@ use boa_gc::{Finalize, Gc, GcRefCell, Trace};
 
 use super::{
     Event, EventTarget, EventTargetObject,
-    event_target::{Callback, Listener},
+    event_target::{self, Callback, Listener},
     events::ErrorEvent,
 };
-use crate::{
-    abort,
-    binding::{Definition, Interface, This},
-};
+use crate::binding::{Definition, Interface, This};
 
 /// The [event handler map](https://html.spec.whatwg.org/multipage/webappapis.html#event-handler-map) of a target.
 #[derive(Default, Trace, Finalize)]
@@ -47,6 +44,15 @@ pub(crate) fn define<T: Interface<Root = EventTargetObject>>(
     idl: &mut Definition<'_, T>,
     name: &'static str,
 ) {
+    define_with(idl, name, |_| {});
+}
+
+/// The same for an attribute whose setter does something besides.
+pub(crate) fn define_with<T: Interface<Root = EventTargetObject>>(
+    idl: &mut Definition<'_, T>,
+    name: &'static str,
+    and_then: impl Fn(&This<T>) + Copy + 'static,
+) {
     let kind = name.strip_prefix("on").unwrap_or(name);
     idl.attribute(
         name,
@@ -59,8 +65,9 @@ pub(crate) fn define<T: Interface<Root = EventTargetObject>>(
             if let Some(target) = as_target(this) {
                 // `[LegacyTreatNonObjectAsNull]`
                 set(&target, JsString::from(kind), value.as_object());
-                abort::keep_observed_signal(target.object());
+                event_target::listener_added(target.object());
             }
+            and_then(this);
             Ok(())
         },
     );

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     abort::{self, AbortSignal},
     binding::{Definition, Dictionary, Interface, NewTarget, PlatformObject, This},
+    messaging,
 };
 
 /// Native data of every event target: the listeners that all have, and the state of its kind.
@@ -73,6 +74,12 @@ pub(crate) struct Listener {
     pub(super) removed: Cell<bool>,
 }
 
+/// Tells the kinds of targets that live longer when they have a listener.
+pub(super) fn listener_added(target: &JsObject) {
+    abort::keep_observed_signal(target);
+    messaging::keep_listening_port(target);
+}
+
 /// What a listener calls.
 #[derive(Trace, Finalize)]
 pub(crate) enum Callback {
@@ -86,6 +93,14 @@ impl EventTarget {
     /// Whether this is the global object.
     pub(crate) fn is_global(&self) -> bool {
         self.is_global
+    }
+
+    /// Whether there is a listener for an event of one of these types.
+    pub(crate) fn has_listener(&self, kinds: &[JsString]) -> bool {
+        let listeners = self.listeners.borrow();
+        listeners
+            .iter()
+            .any(|listener| kinds.contains(&listener.kind))
     }
 
     /// A copy of the listeners for one type and phase, as a dispatch works on.
@@ -192,7 +207,7 @@ fn add_event_listener(
     // Steps 5, 6
     let added = this.state().add(listener);
     if let Some(listener) = added {
-        abort::keep_observed_signal(this.object());
+        listener_added(this.object());
         if let Some(signal) = signal {
             abort::remove_listener_on_abort(&signal, this.object(), &listener, context)?;
         }

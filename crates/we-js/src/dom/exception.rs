@@ -1,12 +1,17 @@
 //! `DOMException`: <https://webidl.spec.whatwg.org/#idl-DOMException>
 
+use std::sync::Arc;
+
 use boa_engine::{
     Context, JsArgs, JsData, JsError, JsResult, JsString, JsValue, js_string, object::JsObject,
     property::PropertyDescriptor,
 };
 use boa_gc::{Finalize, Trace};
 
-use crate::binding::{self, Definition, Interface, NewTarget, PlatformObject, Primordials};
+use crate::{
+    binding::{self, Definition, Interface, NewTarget, PlatformObject, Primordials, This},
+    structured_clone::{Serializable, Serialized, Text, define_stack, own_string},
+};
 
 /// The state of a `DOMException`.
 #[derive(Trace, Finalize, JsData)]
@@ -95,10 +100,6 @@ impl DomException {
         Ok(binding::create::<Self>(root, context)?.object().clone())
     }
 
-    pub(crate) fn new(name: JsString, message: JsString) -> Self {
-        Self { name, message }
-    }
-
     pub(crate) fn name(&self) -> &JsString {
         &self.name
     }
@@ -180,4 +181,38 @@ fn construct(
         value => value.to_string(context)?,
     };
     new_target.create(DomException { name, message }, context)
+}
+
+/// An exception in structured clone, with the stack that the standard leaves to the implementation.
+#[derive(Debug)]
+struct SerializedException {
+    name: Text,
+    message: Text,
+    stack: Option<Text>,
+}
+
+impl Serializable for DomException {
+    fn serialize(this: &This<Self>, _context: &mut Context) -> JsResult<Arc<dyn Serialized>> {
+        let stack = own_string(this.object(), "stack");
+        let exception = this.state();
+        Ok(Arc::new(SerializedException {
+            name: (&exception.name).into(),
+            message: (&exception.message).into(),
+            stack,
+        }))
+    }
+}
+
+impl Serialized for SerializedException {
+    fn deserialize(&self, context: &mut Context) -> JsResult<JsObject> {
+        let exception = DomException {
+            name: JsString::from(&self.name),
+            message: JsString::from(&self.message),
+        };
+        let object = binding::create::<DomException>(exception, context)?
+            .object()
+            .clone();
+        define_stack(&object, self.stack.as_ref());
+        Ok(object)
+    }
 }

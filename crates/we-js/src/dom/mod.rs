@@ -11,6 +11,7 @@ pub(crate) mod event_target;
 pub(crate) mod events;
 pub(crate) mod exception;
 pub(crate) mod global_scope;
+pub(crate) mod message_event;
 pub(crate) mod progress_event;
 pub(crate) mod report;
 

@@ -4,6 +4,7 @@
 use boa_engine::context::intrinsics::Intrinsics;
 use boa_engine::{Context, JsError, JsObject, JsValue};
 
+use crate::messaging::Notice;
 use crate::network::{SocketEvent, SocketId};
 
 /// What became of a cancelable event.
@@ -43,6 +44,11 @@ pub(crate) trait LoopHost {
 
     /// Fires `rejectionhandled` for a promise whose `unhandledrejection` was fired and that now has a handler.
     fn fire_rejection_handled(&self, promise: &JsObject, reason: &JsValue, context: &mut Context);
+
+    /// Runs the steps of the [posted message task source][spec] for what a port was sent. The port may be gone by now.
+    ///
+    /// [spec]: https://html.spec.whatwg.org/multipage/web-messaging.html#posted-message-task-source
+    fn deliver_notice(&self, notice: Notice, context: &mut Context);
 
     /// Runs the steps of the [WebSocket task source](https://websockets.spec.whatwg.org/#websocket-task-source) for an
     /// event of a connection. The socket may be gone by now: then nobody is there to be told.

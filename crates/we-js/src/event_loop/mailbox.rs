@@ -1,13 +1,15 @@
 //! The one door by which other threads and the network reach an event loop: what they leave here wakes the loop's wait.
 
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use boa_engine::Context;
 
 use super::async_jobs::JobId;
+use super::cluster::{Cluster, Last};
 use super::tasks::TaskSource;
+use crate::messaging::Notice;
 use crate::network::Arrival;
 
 /// Steps of a task that another thread queues.
@@ -20,40 +22,76 @@ pub(crate) struct Contents {
     pub(crate) tasks: Vec<(TaskSource, RemoteSteps)>,
     /// Events of sockets, oldest first.
     pub(crate) arrivals: Vec<Arrival>,
+    /// What ports have been sent, oldest first.
+    pub(crate) notices: Vec<Notice>,
     /// Asynchronous jobs whose wakers were called.
     pub(crate) woken_jobs: Vec<JobId>,
     /// Whether somebody asked the loop to end.
     pub(crate) shutdown: bool,
+    /// Whether the last active agent of the cluster has become idle: only the main agent is told.
+    pub(crate) all_idle: bool,
 }
 
 impl Contents {
     fn is_empty(&self) -> bool {
         self.tasks.is_empty()
             && self.arrivals.is_empty()
+            && self.notices.is_empty()
             && self.woken_jobs.is_empty()
             && !self.shutdown
+            && !self.all_idle
     }
 }
 
 /// The shared, locked box.
-#[derive(Default)]
 pub(crate) struct Mailbox {
+    cluster: Arc<Cluster>,
     inner: Mutex<Inner>,
 }
 
-#[derive(Default)]
 struct Inner {
     contents: Contents,
     /// The loop's waker while it waits; a loop that is awake looks by itself, so posting costs it nothing.
     waiting: Option<Waker>,
+    presence: Presence,
+}
+
+/// Whether an agent has something to do, as its [`Cluster`] counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Active,
+    /// Nothing will happen in this agent unless something is posted to it.
+    Idle,
+    /// The agent has ended, or is ending: nothing will happen in it any more.
+    Gone,
 }
 
 impl Mailbox {
+    /// A mailbox for a new, active agent of the cluster.
+    pub(super) fn new(cluster: Arc<Cluster>) -> Arc<Self> {
+        cluster.enter();
+        let mailbox = Arc::new(Self {
+            cluster,
+            inner: Mutex::new(Inner {
+                contents: Contents::default(),
+                waiting: None,
+                presence: Presence::Active,
+            }),
+        });
+        mailbox.cluster.set_main(&mailbox);
+        mailbox
+    }
+
+    pub(super) fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
     /// Puts something in and wakes the loop if it waits.
     pub(crate) fn post(&self, put: impl FnOnce(&mut Contents)) {
         let waiting = {
             let mut inner = self.lock();
             put(&mut inner.contents);
+            self.make_active(&mut inner);
             inner.waiting.take()
         };
         if let Some(waker) = waiting {
@@ -84,6 +122,44 @@ impl Mailbox {
             }
         })
         .await;
+    }
+
+    /// The agent has something to do again, though nothing was posted to it.
+    pub(super) fn become_active(&self) {
+        let mut inner = self.lock();
+        self.make_active(&mut inner);
+    }
+
+    /// The agent has nothing left to do, unless something has just arrived. Tells whether that is so of the whole
+    /// cluster.
+    pub(super) fn become_idle(&self) -> Last {
+        let mut inner = self.lock();
+        if inner.presence != Presence::Active || !inner.contents.is_empty() {
+            return Last::No;
+        }
+        inner.presence = Presence::Idle;
+        self.cluster.leave()
+    }
+
+    /// The agent has ended, or is made to: nobody need wait for it. What is posted to it from now on is lost.
+    pub(super) fn retire(&self) {
+        let last = {
+            let mut inner = self.lock();
+            match mem::replace(&mut inner.presence, Presence::Gone) {
+                Presence::Active => self.cluster.leave(),
+                Presence::Idle | Presence::Gone => Last::No,
+            }
+        };
+        if last == Last::Yes {
+            self.cluster.tell_main();
+        }
+    }
+
+    fn make_active(&self, inner: &mut Inner) {
+        if inner.presence == Presence::Idle {
+            inner.presence = Presence::Active;
+            self.cluster.enter();
+        }
     }
 
     /// Nobody panics while holding the lock with the contents half changed, so a poisoned lock is still good.

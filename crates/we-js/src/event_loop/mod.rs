@@ -25,9 +25,11 @@
 //! in a `thread_local!`.
 
 mod async_jobs;
+mod cluster;
 mod globals;
 mod handle;
 mod host;
+mod interrupt;
 mod jobs;
 mod mailbox;
 mod modules;
@@ -59,9 +61,10 @@ pub use self::tasks::TaskSource;
 pub use self::timers::TimerKey;
 
 use self::async_jobs::{JobId, RunningJobs};
+use self::cluster::Last;
 
-/// How many events of sockets are delivered before the loop looks at its timers and other tasks again, so that a flood of
-/// messages does not starve them.
+/// How many events of sockets, and how many messages of ports, are delivered before the loop looks at its timers and other
+/// tasks again, so that a flood of messages does not starve them.
 const ARRIVALS_PER_TURN: usize = 128;
 
 /// How long a loop that shuts down waits for its peers to answer the Close frames.
@@ -79,6 +82,8 @@ pub enum Finished {
     Idle,
     /// [`LoopHandle::request_shutdown`] was called.
     ShutDown,
+    /// [`LoopHandle::terminate`] was called. The context runs no more script.
+    Terminated,
 }
 
 /// Why [`EventLoop::run`] could not run.
@@ -93,8 +98,17 @@ pub enum RunError {
 impl EventLoop {
     /// Makes a loop under an event layer. (Embedders call `EventLoop::new`, of the platform.)
     pub(crate) fn with_host(options: Options, host: Rc<dyn LoopHost>) -> io::Result<Self> {
+        Self::with_handle(LoopHandle::new(None), options, host)
+    }
+
+    /// Makes the loop that `handle` has been made for.
+    pub(crate) fn with_handle(
+        handle: LoopHandle,
+        options: Options,
+        host: Rc<dyn LoopHost>,
+    ) -> io::Result<Self> {
         Ok(Self {
-            state: Rc::new(LoopState::new(options, host)?),
+            state: Rc::new(LoopState::new(handle, options, host)?),
         })
     }
 
@@ -116,14 +130,10 @@ impl EventLoop {
     /// A handle by which other threads reach this loop.
     #[must_use]
     pub fn handle(&self) -> LoopHandle {
-        LoopHandle::new(
-            self.state.mailbox.clone(),
-            self.state.network().shared().clone(),
-        )
+        self.state.handle.clone()
     }
 
     /// Runs until nothing is left: no task, no timer, no asynchronous job, no open connection, no
-    /// [`KeepAlive`] guard. It may be called again after more script was evaluated.
     ///
     /// While it waits it drives the loop's tokio runtime, so it cannot be called from inside an `async` function that a tokio
     /// runtime runs: there it panics. Give the loop a thread of its own.
@@ -142,17 +152,31 @@ impl EventLoop {
         if !LoopState::of(context).is_ok_and(|own| Rc::ptr_eq(&own, state)) {
             return Err(RunError::ForeignContext);
         }
+        Ok(state
+            .handle
+            .interrupt()
+            .while_armed(context, |context| self.run_armed(context)))
+    }
+
+    fn run_armed(&self, context: &mut Context) -> Finished {
+        let state = &self.state;
+        state.mailbox().become_active();
         // Script that was evaluated before the loop ran may have left microtasks.
         state.perform_microtask_checkpoint(context);
 
         let context = RefCell::new(context);
-        let mut jobs = RunningJobs::new(&context, &state.mailbox, &state.job_ids);
+        let mut jobs = RunningJobs::new(&context, state.mailbox(), &state.job_ids);
         loop {
-            let mail = state.mailbox.take();
+            let mail = state.mailbox().take();
             state.arrivals.borrow_mut().extend(mail.arrivals);
+            state.notices.borrow_mut().extend(mail.notices);
+            if state.is_terminated() {
+                self.shut_down();
+                return Finished::Terminated;
+            }
             if mail.shutdown {
                 self.shut_down();
-                return Ok(Finished::ShutDown);
+                return Finished::ShutDown;
             }
             for (source, steps) in mail.tasks {
                 state.queue_task(source, steps);
@@ -160,12 +184,13 @@ impl EventLoop {
 
             self.run_tasks(&context);
             self.deliver_arrivals(&context);
+            self.deliver_notices(&context);
             self.run_due_timers(&context);
             self.run_async_jobs(&mut jobs, mail.woken_jobs, &context);
 
             let network = state.network();
             let more_to_do =
-                state.has_ready() || !state.mailbox.is_empty() || state.timers.any_due();
+                state.has_ready() || !state.mailbox().is_empty() || state.timers.any_due();
             if more_to_do {
                 if network.has_open_sockets() || !jobs.is_empty() {
                     network.pass_by();
@@ -173,14 +198,21 @@ impl EventLoop {
             } else if state.has_pending() || jobs.keep_loop_alive() {
                 network.wait(state.timers.next_due());
             } else {
-                return Ok(Finished::Idle);
+                match state.mailbox().become_idle() {
+                    // Another agent may have something for this one.
+                    Last::No => network.wait(None),
+                    Last::Yes if state.is_main() => return Finished::Idle,
+                    Last::Yes => state.mailbox().cluster().tell_main(),
+                }
             }
         }
     }
 
-    /// Waits until the connections, which are closing, are closed. Scripts are not told.
+    /// Closes the connections and waits until they are closed. Scripts are not told.
     fn shut_down(&self) {
         let network = self.state.network();
+        network.shared().go_away();
+        self.state.handle.terminate_workers();
         let deadline = Instant::now() + SHUTDOWN_TIME;
         for arrival in self.state.arrivals.take() {
             network.open_arrival(arrival);
@@ -188,10 +220,11 @@ impl EventLoop {
         while network.has_open_sockets() && Instant::now() < deadline {
             network.wait(Some(deadline));
             // No script is told, but a connection that had paused has to read on, to the peer's Close frame.
-            for arrival in self.state.mailbox.take().arrivals {
+            for arrival in self.state.mailbox().take().arrivals {
                 network.open_arrival(arrival);
             }
         }
+        self.state.handle.wait_for_workers(deadline);
         self.state.clear();
     }
 
@@ -201,6 +234,9 @@ impl EventLoop {
             let Some(task) = self.state.tasks.pop() else {
                 return;
             };
+            if self.state.is_terminated() {
+                return;
+            }
             self.state
                 .run_task(task.source, task.steps, &mut context.borrow_mut());
         }
@@ -217,6 +253,21 @@ impl EventLoop {
             let (id, event) = state.network().open_arrival(arrival);
             let steps = |context: &mut Context| state.host.deliver_socket_event(id, event, context);
             state.run_task(TaskSource::WebSocket, steps, &mut context.borrow_mut());
+            if state.timers.any_due() {
+                return;
+            }
+        }
+    }
+
+    /// Delivers what ports have been sent, within the same bounds.
+    fn deliver_notices(&self, context: &RefCell<&mut Context>) {
+        let state = &self.state;
+        for _ in 0..ARRIVALS_PER_TURN {
+            let Some(notice) = state.notices.borrow_mut().pop_front() else {
+                return;
+            };
+            let steps = |context: &mut Context| state.host.deliver_notice(notice, context);
+            state.run_task(TaskSource::PostedMessage, steps, &mut context.borrow_mut());
             if state.timers.any_due() {
                 return;
             }
@@ -292,10 +343,17 @@ pub(crate) fn account_external(bytes: usize, context: &Context) {
 }
 
 /// What is still queued may own the loop's state, and script objects with it: it goes with the loop. So do the
-/// connections and the blob URLs, though the context may live on.
+/// connections, the message ports and the blob URLs, though the context may live on.
 impl Drop for EventLoop {
     fn drop(&mut self) {
+        let handle = &self.state.handle;
+        handle.retire();
+        if handle.has_workers() {
+            handle.terminate_workers();
+            handle.wait_for_workers(Instant::now() + SHUTDOWN_TIME);
+        }
         self.state.clear();
+        self.state.ports().close();
         self.state.network().abandon();
         self.state.blob_urls().remove_all();
     }

@@ -125,6 +125,21 @@ impl EventLoop {
         kind: ScriptKind,
         context: &mut Context,
     ) -> Result<Evaluation, ScriptError> {
+        self.state
+            .handle
+            .interrupt()
+            .while_armed(context, |context| {
+                self.evaluate_armed(text, name, kind, context)
+            })
+    }
+
+    fn evaluate_armed(
+        &self,
+        text: &str,
+        name: &Path,
+        kind: ScriptKind,
+        context: &mut Context,
+    ) -> Result<Evaluation, ScriptError> {
         let shown = shown_path(name);
         let source = Source::from_bytes(text).with_path(&shown);
         let syntax_error = |error| ScriptError::Syntax(format_syntax_error(&error, &shown, text));

@@ -14,6 +14,7 @@ use boa_engine::{Context, JsError, JsNativeError, JsObject, JsResult, JsValue};
 use url::Url;
 
 use super::async_jobs::{AsyncJob, JobIds};
+use super::handle::LoopHandle;
 use super::host::LoopHost;
 use super::jobs::MicrotaskQueue;
 use super::mailbox::Mailbox;
@@ -22,6 +23,7 @@ use super::rejections::Rejections;
 use super::tasks::{TaskQueue, TaskSource};
 use super::timers::{TimerKey, Timers};
 use crate::file::BlobUrls;
+use crate::messaging::{Notice, Ports};
 use crate::network::{Arrival, Network};
 use crate::uncaught::UncaughtError;
 
@@ -37,9 +39,12 @@ pub struct LoopState {
     pub(super) rejections: Rejections,
     pub(super) new_async_jobs: RefCell<Vec<AsyncJob>>,
     pub(super) job_ids: JobIds,
-    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) handle: LoopHandle,
     /// Events of sockets that have been taken from the mailbox and wait for their turn.
     pub(super) arrivals: RefCell<VecDeque<Arrival>>,
+    /// What ports have been sent, taken from the mailbox and waiting for its turn.
+    pub(super) notices: RefCell<VecDeque<Notice>>,
+    ports: Rc<Ports>,
     network: Network,
     blob_urls: BlobUrls,
     turn: Cell<u64>,
@@ -49,8 +54,11 @@ pub struct LoopState {
 }
 
 impl LoopState {
-    pub(super) fn new(options: Options, host: Rc<dyn LoopHost>) -> io::Result<Self> {
-        let mailbox = Arc::<Mailbox>::default();
+    pub(super) fn new(
+        handle: LoopHandle,
+        options: Options,
+        host: Rc<dyn LoopHost>,
+    ) -> io::Result<Self> {
         Ok(Self {
             host,
             options,
@@ -60,10 +68,12 @@ impl LoopState {
             rejections: Rejections::default(),
             new_async_jobs: RefCell::default(),
             job_ids: JobIds::default(),
-            network: Network::new(mailbox.clone())?,
-            mailbox,
+            ports: Ports::new(handle.mailbox().clone()),
+            network: Network::new(handle.network().clone())?,
+            handle,
             blob_urls: BlobUrls::new(),
             arrivals: RefCell::default(),
+            notices: RefCell::default(),
             turn: Cell::new(0),
             callback_depth: Cell::new(0),
             holds: Rc::default(),
@@ -138,9 +148,30 @@ impl LoopState {
         &self.network
     }
 
-    #[cfg(test)]
-    pub(crate) fn mailbox(&self) -> &Mailbox {
-        &self.mailbox
+    /// The agent's message ports.
+    pub(crate) fn ports(&self) -> &Rc<Ports> {
+        &self.ports
+    }
+
+    /// The way by which other threads reach this loop.
+    #[must_use]
+    pub fn handle(&self) -> &LoopHandle {
+        &self.handle
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        self.handle.mailbox()
+    }
+
+    /// Whether this agent was stopped and runs no more script.
+    pub(crate) fn is_terminated(&self) -> bool {
+        self.handle.is_terminated()
+    }
+
+    /// Whether this is the agent that the embedder made, not a worker.
+    pub(super) fn is_main(&self) -> bool {
+        let mailbox = self.mailbox();
+        mailbox.cluster().is_main(mailbox)
     }
 
     /// The options that the loop was made with.
@@ -201,6 +232,10 @@ impl LoopState {
 
     /// [Reports an exception](https://html.spec.whatwg.org/#report-the-exception) that no script caught.
     pub fn report_exception(&self, error: JsError, context: &mut Context) {
+        // That the script was stopped is no error of the script.
+        if self.is_terminated() {
+            return;
+        }
         self.host.report_exception(error, context);
     }
 
@@ -250,6 +285,7 @@ impl LoopState {
         self.rejections.clear();
         self.new_async_jobs.take();
         self.arrivals.take();
+        self.notices.take();
     }
 
     /// Whether anything in here is still to run or keeps the loop running.
@@ -264,6 +300,7 @@ impl LoopState {
     pub(super) fn has_ready(&self) -> bool {
         !self.tasks.is_empty()
             || !self.arrivals.borrow().is_empty()
+            || !self.notices.borrow().is_empty()
             || !self.microtasks.is_empty()
             || !self.new_async_jobs.borrow().is_empty()
     }

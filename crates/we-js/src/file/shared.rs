@@ -1,9 +1,14 @@
 //! A blob without its object: what other threads can have of it.
 
+use std::sync::Arc;
+
 use boa_engine::{Context, JsResult, JsString, object::JsObject};
 
 use super::{Blob, BlobData, File, blob::BlobObject};
-use crate::binding::{self, This, from_utf8};
+use crate::{
+    binding::{self, This, from_utf8},
+    structured_clone::{Serializable, Serialized},
+};
 
 /// The state of a `Blob` or `File`, by which the same can be made in another realm or agent.
 #[derive(Clone, Debug)]
@@ -16,7 +21,6 @@ pub(crate) struct SharedBlob {
 }
 
 impl SharedBlob {
-    /// The serialization steps: <https://w3c.github.io/FileAPI/#blob-section>, <https://w3c.github.io/FileAPI/#file-section>
     pub(crate) fn of(blob: &This<Blob>) -> Self {
         let file = This::<File>::from_object(blob.object().clone()).map(|file| {
             let file = file.state();
@@ -29,20 +33,29 @@ impl SharedBlob {
             file,
         }
     }
+}
 
-    /// The deserialization steps.
-    pub(crate) fn into_object(self, context: &mut Context) -> JsResult<JsObject> {
+/// <https://w3c.github.io/FileAPI/#blob-section>, <https://w3c.github.io/FileAPI/#file-section>: a `File` is a `Blob`, and
+/// serialized as what it is.
+impl Serializable for Blob {
+    fn serialize(this: &This<Self>, _: &mut Context) -> JsResult<Arc<dyn Serialized>> {
+        Ok(Arc::new(SharedBlob::of(this)))
+    }
+}
+
+impl Serialized for SharedBlob {
+    fn deserialize(&self, context: &mut Context) -> JsResult<JsObject> {
+        let data = self.data.clone();
         let kind = JsString::from(self.kind.as_str());
-        let Some((name, last_modified)) = self.file else {
-            return Blob::object(self.data, kind, context);
+        let Some((name, last_modified)) = &self.file else {
+            return Blob::object(data, kind, context);
         };
-        let name = from_utf8(&name);
         let file = File {
-            name,
-            last_modified,
+            name: from_utf8(name),
+            last_modified: *last_modified,
         };
         let root = BlobObject {
-            blob: Blob::new(self.data, kind),
+            blob: Blob::new(data, kind),
             file: Some(file),
         };
         Ok(binding::create::<File>(root, context)?.object().clone())

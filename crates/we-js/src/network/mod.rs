@@ -40,7 +40,7 @@ pub(crate) use self::shared::Shared;
 
 use self::channel::{Channel, Command, ReadOn};
 use self::standby::Standby;
-use crate::event_loop::{Mailbox, Options};
+use crate::event_loop::Options;
 
 /// The connections of a loop, and the loop's wait.
 pub(crate) struct Network {
@@ -53,11 +53,11 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    pub(crate) fn new(mailbox: Arc<Mailbox>) -> io::Result<Self> {
+    pub(crate) fn new(shared: Arc<Shared>) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         Ok(Self {
             runtime: Some(Arc::new(runtime)),
-            shared: Shared::new(mailbox),
+            shared,
             standby: RefCell::default(),
             live: Cell::new(0),
         })

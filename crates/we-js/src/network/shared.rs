@@ -6,9 +6,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::thread::Thread;
+use std::time::Instant;
 
 use we_net::protocol::{CloseCode, CloseFrame};
 
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     /// Sockets whose tasks run.
     open: Mutex<HashMap<SocketId, Arc<Channel>>>,
     open_count: AtomicUsize,
+    /// Told when the last open socket has gone.
+    all_closed: Condvar,
     going_away: AtomicBool,
 
     visits: AtomicU64,
@@ -45,12 +48,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(mailbox: Arc<Mailbox>) -> Arc<Self> {
+    pub(crate) fn new(mailbox: Arc<Mailbox>) -> Arc<Self> {
         Arc::new(Self {
             mailbox,
             dirty: Mutex::default(),
             open: Mutex::default(),
             open_count: AtomicUsize::new(0),
+            all_closed: Condvar::new(),
             going_away: AtomicBool::new(false),
             // The loop is away until it first waits.
             visits: AtomicU64::new(1),
@@ -100,8 +104,26 @@ impl Shared {
 
     /// Removes a socket whose task ends.
     pub(super) fn remove(&self, id: SocketId) {
-        if lock(&self.open).remove(&id).is_some() {
+        let mut open = lock(&self.open);
+        if open.remove(&id).is_some() {
             self.open_count.fetch_sub(1, Ordering::SeqCst);
+            if open.is_empty() {
+                self.all_closed.notify_all();
+            }
+        }
+    }
+
+    /// Waits, on another thread than those that drive, until no socket is open or the deadline has passed.
+    pub(crate) fn wait_until_closed(&self, deadline: Instant) {
+        let mut open = lock(&self.open);
+        while !open.is_empty() {
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+                return;
+            };
+            open = match self.all_closed.wait_timeout(open, left) {
+                Ok((open, _)) => open,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
         }
     }
 

@@ -15,11 +15,24 @@ use boa_engine::{
 };
 
 use super::record::{ErrorType, Key, Node, Record, Text, Value, ViewKind};
-use crate::{binding, dom::DomException, event_loop, file::AlignedBytes};
+use crate::{event_loop, file::AlignedBytes};
+
+/// What a record becomes: the result of [StructuredDeserializeWithTransfer].
+///
+/// [StructuredDeserializeWithTransfer]: https://html.spec.whatwg.org/multipage/structured-data.html#structureddeserializewithtransfer
+pub(crate) struct Deserialized {
+    pub(crate) value: JsValue,
+    /// `[[TransferredValues]]`, in the order in which they were asked to be transferred.
+    pub(crate) transferred: Vec<JsObject>,
+}
 
 /// Makes the value of a record anew in the current realm.
-pub(crate) fn deserialize(record: Record, context: &mut Context) -> JsResult<JsValue> {
-    let Record { root, nodes } = record;
+pub(crate) fn deserialize(record: Record, context: &mut Context) -> JsResult<Deserialized> {
+    let Record {
+        root,
+        nodes,
+        transferred,
+    } = record;
     let mut objects = Objects(Vec::with_capacity(nodes.len()));
     let mut contents = Vec::new();
     for node in nodes {
@@ -32,7 +45,12 @@ pub(crate) fn deserialize(record: Record, context: &mut Context) -> JsResult<JsV
     for (object, content) in contents {
         objects.fill(object, content, context)?;
     }
-    objects.value(&root)
+    let value = objects.value(&root)?;
+    objects.0.truncate(transferred);
+    Ok(Deserialized {
+        value,
+        transferred: objects.0,
+    })
 }
 
 /// What an object is filled with when all objects are there.
@@ -120,22 +138,11 @@ impl Objects {
                 let object = JsObject::with_object_proto(context.intrinsics());
                 return Ok((object, Some(Content::Properties(properties))));
             }
-            Node::Blob(blob) => blob.into_object(context)?,
-            Node::DomException {
-                name,
-                message,
-                stack,
-            } => {
-                let exception = DomException::new(JsString::from(&name), JsString::from(&message));
-                let object = binding::create::<DomException>(exception, context)?
-                    .object()
-                    .clone();
-                define_stack(&object, stack.as_ref());
-                object
-            }
+            Node::Serialized(serialized) => serialized.deserialize(context)?,
+            Node::Transferred(transferred) => transferred.receive(context)?,
             Node::ToBeTransferred => {
                 return Err(JsNativeError::typ()
-                    .with_message("a buffer was not transferred")
+                    .with_message("an object was not transferred")
                     .into());
             }
         };
@@ -252,7 +259,7 @@ fn error(
 }
 
 /// The stack of where the original was made, not of where it is made anew.
-fn define_stack(object: &JsObject, stack: Option<&Text>) {
+pub(crate) fn define_stack(object: &JsObject, stack: Option<&Text>) {
     if let Some(stack) = stack {
         object.insert_property(js_string!("stack"), hidden(JsString::from(stack)));
     }

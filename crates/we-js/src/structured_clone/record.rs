@@ -1,5 +1,7 @@
 //! What a serialized value looks like: the standard's records, in one flat list.
 
+use std::sync::Arc;
+
 use boa_engine::{
     JsBigInt, JsString, JsValue,
     builtins::{array_buffer::SharedArrayBuffer, typed_array::TypedArrayKind},
@@ -7,14 +9,18 @@ use boa_engine::{
     string::{JsStr, JsStrVariant},
 };
 
-use crate::file::{AlignedBytes, SharedBlob};
+use super::platform::{Serialized, Transferred};
+use crate::file::AlignedBytes;
 
 /// A serialized value.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(super) root: Value,
-    /// All objects, in the order in which they were met; a view after its buffer.
+    /// All objects: first those that are transferred, then the others in the order in which they were met; a view after
+    /// its buffer.
     pub(super) nodes: Vec<Node>,
+    /// How many are transferred.
+    pub(super) transferred: usize,
 }
 
 /// A value: a primitive, or an object by its place in the list.
@@ -32,7 +38,7 @@ pub(super) enum Value {
 /// A serialized object.
 #[derive(Debug)]
 pub(super) enum Node {
-    /// A buffer that is to be transferred, before it has been.
+    /// An object that is to be transferred, before it has been.
     ToBeTransferred,
     Boolean(bool),
     Number(f64),
@@ -68,12 +74,10 @@ pub(super) enum Node {
         properties: Vec<(Key, Value)>,
     },
     Object(Vec<(Key, Value)>),
-    Blob(SharedBlob),
-    DomException {
-        name: Text,
-        message: Text,
-        stack: Option<Text>,
-    },
+    /// A platform object that was cloned.
+    Serialized(Arc<dyn Serialized>),
+    /// A platform object that was moved.
+    Transferred(Box<dyn Transferred>),
 }
 
 /// Which constructor a view is of. The length of a typed array is in elements, a DataView's in bytes.
@@ -111,7 +115,7 @@ impl ErrorType {
 
 /// A string, as the engine stores it.
 #[derive(Clone, Debug)]
-pub(super) enum Text {
+pub(crate) enum Text {
     Latin1(Box<[u8]>),
     Utf16(Box<[u16]>),
 }
@@ -183,7 +187,7 @@ impl From<&BigInt> for JsValue {
 mod tests {
     #[test]
     fn a_record_can_be_sent_to_another_thread() {
-        fn is_send<T: Send>() {}
-        is_send::<super::Record>();
+        fn is_send_and_sync<T: Send + Sync>() {}
+        is_send_and_sync::<super::Record>();
     }
 }

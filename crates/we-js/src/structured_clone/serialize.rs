@@ -19,16 +19,13 @@ use boa_engine::{
 
 use super::{
     data_clone_error,
+    platform::{self, Kind},
     record::{ErrorType, Key, Node, Record, Text, Value},
     view::View,
 };
-use crate::{
-    binding::{Primordials, This},
-    dom::DomException,
-    file::{AlignedBytes, Blob, SharedBlob},
-};
+use crate::{binding::Primordials, file::AlignedBytes};
 
-/// Serializes `value`; the buffers of `transfer` are moved into the record and are detached.
+/// Serializes `value`; the objects of `transfer` are moved into the record and are detached.
 pub(crate) fn serialize(
     value: &JsValue,
     transfer: &[JsObject],
@@ -37,7 +34,7 @@ pub(crate) fn serialize(
     let mut serializer = Serializer::default();
     // StructuredSerializeWithTransfer, steps 1, 2
     for object in transfer {
-        if JsArrayBuffer::from_object(object.clone()).is_err() {
+        if JsArrayBuffer::from_object(object.clone()).is_err() && Kind::find(object).is_none() {
             return Err(data_clone_error(
                 "an object of this kind cannot be transferred",
                 context,
@@ -54,20 +51,34 @@ pub(crate) fn serialize(
     // 3.
     let root = serializer.value(value, context)?;
     serializer.run(context)?;
-    // 4., 5.
+    // 4., 5. What has been transferred before one that cannot be stays transferred.
     let mut nodes = serializer.nodes;
     for (node, object) in nodes.iter_mut().zip(transfer) {
-        let buffer = JsArrayBuffer::from_object(object.clone())?;
-        let max_length = max_byte_length(object, context)?;
-        let Ok(bytes) = buffer.detach(&JsValue::undefined()) else {
-            return Err(data_clone_error(
-                "a detached ArrayBuffer cannot be transferred",
-                context,
-            ));
+        *node = match self::transfer(object, context)? {
+            Some(node) => node,
+            None => {
+                let message = "a detached object cannot be transferred";
+                return Err(data_clone_error(message, context));
+            }
         };
-        *node = Node::ArrayBuffer { bytes, max_length };
     }
-    Ok(Record { root, nodes })
+    Ok(Record {
+        root,
+        nodes,
+        transferred: transfer.len(),
+    })
+}
+
+/// Step 5: moves what an object has into a record; `None` if it is detached.
+fn transfer(object: &JsObject, context: &mut Context) -> JsResult<Option<Node>> {
+    if let Some(kind) = Kind::find(object) {
+        let transferred = kind.transfer(object, context)?;
+        return Ok(transferred.map(Node::Transferred));
+    }
+    let buffer = JsArrayBuffer::from_object(object.clone())?;
+    let max_length = max_byte_length(object, context)?;
+    let bytes = buffer.detach(&JsValue::undefined()).ok();
+    Ok(bytes.map(|bytes| Node::ArrayBuffer { bytes, max_length }))
 }
 
 #[derive(Default)]
@@ -336,19 +347,7 @@ fn leaf(object: &JsObject, context: &mut Context) -> JsResult<Option<Node>> {
             flags: (&JsString::from(flags.as_str())).into(),
         }));
     }
-    if let Some(blob) = This::<Blob>::from_object(object.clone()) {
-        return Ok(Some(Node::Blob(SharedBlob::of(&blob))));
-    }
-    if let Some(exception) = This::<DomException>::from_object(object.clone()) {
-        let stack = own_string(object, "stack");
-        let exception = exception.state();
-        return Ok(Some(Node::DomException {
-            name: exception.name().into(),
-            message: exception.message().into(),
-            stack,
-        }));
-    }
-    Ok(None)
+    Ok(platform::serialize(object, context)?.map(Node::Serialized))
 }
 
 /// Step 13: a buffer that is not transferred.
@@ -416,7 +415,8 @@ fn own_value(object: &JsObject, name: &'static str) -> Option<JsValue> {
     property.value().cloned()
 }
 
-fn own_string(object: &JsObject, name: &'static str) -> Option<Text> {
+/// The value of an own data property, if it is a string.
+pub(crate) fn own_string(object: &JsObject, name: &'static str) -> Option<Text> {
     own_value(object, name)?
         .as_string()
         .map(|string| Text::from(&string))

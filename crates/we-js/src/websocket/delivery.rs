@@ -12,7 +12,8 @@ use crate::{
     dom::{
         EventDetail, EventInit, EventTarget,
         dispatch::{fire, fire_with},
-        events::{CloseEvent, MessageEvent},
+        events::CloseEvent,
+        message_event::MessageEvent,
         report::report_exception,
     },
     event_loop::LoopState,

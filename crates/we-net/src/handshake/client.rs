@@ -11,7 +11,7 @@ use super::error::{HandshakeError, HeaderError, SubprotocolError};
 use super::extension::ExtensionHeader;
 use super::head::{HeadKind, HeadLimits, HeadReader, ResponseHead};
 use super::headers::{Headers, Lookup};
-use super::url::WebSocketUrl;
+use super::url::{WebSocketUrl, basic_authorization};
 use super::{BASE64, VERSION, accept_value, check_subprotocols};
 
 /// Headers that the handshake writes itself, and those that would give the request a body or end
@@ -74,14 +74,9 @@ impl ClientHandshake {
         let mut nonce = [0; 16];
         rand::rng().fill_bytes(&mut nonce);
         let mut headers = Headers::new();
-        if let Some(mut credentials) = url.username() {
-            credentials.push(b':');
-            credentials.extend(url.password().unwrap_or_default());
+        if let Some(credentials) = basic_authorization(url.as_url()) {
             // Base64 has no character that a header value cannot have.
-            let _ = headers.append(
-                "Authorization",
-                format!("Basic {}", BASE64.encode(credentials)),
-            );
+            let _ = headers.append("Authorization", credentials);
         }
         Self {
             resource: url.resource_name(),

@@ -15,8 +15,8 @@ pub enum HeaderError {
         "the value of header `{0}` has a control character, such as a line break, which cannot be sent"
     )]
     Value(String),
-    /// The handshake itself sets this header.
-    #[error("header `{0}` is set by the handshake itself; remove it")]
+    /// The protocol itself sets this header.
+    #[error("header `{0}` is set by the protocol itself; remove it")]
     Reserved(String),
 }
 

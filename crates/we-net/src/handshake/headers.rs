@@ -134,6 +134,12 @@ impl Headers {
         self.values(name).flat_map(list_items)
     }
 
+    /// Removes all fields called `name`.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.fields
+            .retain(|field| !field.name.eq_ignore_ascii_case(name));
+    }
+
     /// How many fields there are.
     pub fn len(&self) -> usize {
         self.fields.len()

@@ -34,6 +34,7 @@ pub use origin::OriginPolicy;
 pub use rejection::{Rejection, RejectionReason};
 pub use server::{AcceptError, AcceptResponse, RequestReader, ServerRequest};
 pub use url::{UrlError, WebSocketUrl, is_bad_port};
+pub(crate) use url::{authority, basic_authorization, has_credentials, without_credentials};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

@@ -4,10 +4,14 @@
 //! taken as `ws:` and `wss:`, a fragment is refused) on top of the URL standard's parser, and
 //! fetch's list of ports that are never dialled.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use url::{Host, Url};
+use base64::Engine as _;
+use url::{Host, Position, Url};
+
+use super::BASE64;
 
 /// A `ws:` or `wss:` URL without a fragment: something that can be connected to.
 ///
@@ -97,10 +101,7 @@ impl WebSocketUrl {
     ///
     /// <https://www.rfc-editor.org/rfc/rfc6455#section-4.1> (client requirements, 4)
     pub fn host_header(&self) -> String {
-        match self.url.port() {
-            None => self.host().to_string(),
-            Some(port) => format!("{}:{port}", self.host()),
-        }
+        authority(&self.url)
     }
 
     /// The URL's own origin, such as `wss://example.com:8443`; not the origin of the script that
@@ -111,8 +112,7 @@ impl WebSocketUrl {
 
     /// The user name, percent-decoded; `None` if the URL has neither user name nor password.
     pub fn username(&self) -> Option<Vec<u8>> {
-        self.has_credentials()
-            .then(|| percent_decode(self.url.username()))
+        has_credentials(&self.url).then(|| percent_decode(self.url.username()))
     }
 
     /// The password, percent-decoded.
@@ -133,10 +133,6 @@ impl WebSocketUrl {
     /// The URL as the `url` crate holds it.
     pub fn as_url(&self) -> &Url {
         &self.url
-    }
-
-    fn has_credentials(&self) -> bool {
-        !self.url.username().is_empty() || self.url.password().is_some()
     }
 
     fn default_port(&self) -> u16 {
@@ -201,17 +197,44 @@ impl TryFrom<&String> for WebSocketUrl {
 impl fmt::Display for WebSocketUrl {
     /// Writes the URL without its password, as this ends up in logs and on terminals.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.has_credentials() {
-            return f.write_str(self.as_str());
-        }
-        write!(
-            f,
-            "{}://…@{}{}",
-            self.url.scheme(),
-            self.host_header(),
-            self.resource_name()
-        )
+        f.write_str(&without_credentials(&self.url))
     }
+}
+
+/// Host and port as the `Host` header has them: the port only where it is not the default.
+pub(crate) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        None => host.to_owned(),
+        Some(port) => format!("{host}:{port}"),
+    }
+}
+
+/// The URL for logs and terminals, where a password must not be seen.
+pub(crate) fn without_credentials(url: &Url) -> Cow<'_, str> {
+    if !has_credentials(url) {
+        return Cow::Borrowed(url.as_str());
+    }
+    let resource = &url[Position::BeforePath..Position::AfterQuery];
+    Cow::Owned(format!("{}://…@{}{resource}", url.scheme(), authority(url)))
+}
+
+/// <https://url.spec.whatwg.org/#include-credentials>
+pub(crate) fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+/// What `Authorization` says for the user name and password of a URL, if it has them.
+///
+/// <https://www.rfc-editor.org/rfc/rfc7617#section-2>
+pub(crate) fn basic_authorization(url: &Url) -> Option<String> {
+    if !has_credentials(url) {
+        return None;
+    }
+    let mut credentials = percent_decode(url.username());
+    credentials.push(b':');
+    credentials.extend(url.password().map(percent_decode).unwrap_or_default());
+    Some(format!("Basic {}", BASE64.encode(credentials)))
 }
 
 /// Whether fetch refuses to dial `port`, because a protocol lives there that could mistake a

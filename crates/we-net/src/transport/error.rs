@@ -20,7 +20,7 @@ pub enum ConnectError {
     Url(#[from] UrlError),
     /// A port that fetch never dials.
     #[error(
-        "port {0} belongs to another protocol and is blocked for WebSocket (https://fetch.spec.whatwg.org/#port-blocking); serve on another port"
+        "port {0} belongs to another protocol and is blocked on the web (https://fetch.spec.whatwg.org/#port-blocking); serve on another port"
     )]
     BadPort(u16),
     /// A header, or the origin, cannot be sent.
@@ -104,7 +104,7 @@ impl From<Infallible> for ConnectError {
 }
 
 /// Seconds as a person writes them.
-fn seconds(duration: Duration) -> String {
+pub(crate) fn seconds(duration: Duration) -> String {
     format!("{} s", duration.as_secs_f64())
 }
 
@@ -151,7 +151,7 @@ fn tls_advice(host: &str, error: &io::Error) -> String {
             _ => "its certificate cannot be accepted",
         },
         Some(Error::InvalidMessage(_)) => {
-            "it does not speak TLS; is this port for ws: instead of wss:?"
+            "it does not speak TLS; is this port for ws: or http: without the s?"
         }
         Some(Error::AlertReceived(_)) => "it refused our TLS handshake",
         Some(_) => "the TLS handshake failed",

@@ -6,6 +6,7 @@
 //! | [`resolve`] | names to addresses | [fetch, resolve an origin](https://fetch.spec.whatwg.org/#resolve-an-origin) |
 //! | [`dial`](mod@dial) | the first address that answers | [RFC 8305](https://www.rfc-editor.org/rfc/rfc8305) |
 //! | `gate` | one opening handshake per address at a time | [RFC 6455 section 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1) |
+//! | `reach` | from a URL to a stream to its host | |
 //! | [`tls`] | TLS 1.2 and 1.3 of both roles | [RFC 8446](https://www.rfc-editor.org/rfc/rfc8446) |
 //! | [`stream`] | a socket with or without TLS as one type | |
 //! | [`driver`] | moves bytes and time between a stream and a `Connection` | |
@@ -15,6 +16,7 @@ pub mod dial;
 pub mod driver;
 pub mod error;
 pub(crate) mod gate;
+pub(crate) mod reach;
 pub mod resolve;
 pub mod stream;
 pub mod tls;

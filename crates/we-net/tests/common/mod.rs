@@ -49,6 +49,8 @@ pub async fn start_echo() -> Running {
 /// A certificate authority for `127.0.0.1` and `localhost`, or whatever names a test wants.
 pub struct Authority {
     pub root_pem: String,
+    pub certificate_pem: String,
+    pub key_pem: String,
     pub server: TlsServerConfig,
 }
 
@@ -69,13 +71,13 @@ pub fn authority(names: &[&str]) -> Authority {
         .unwrap()
         .signed_by(&key, &issuer)
         .unwrap();
+    let (certificate_pem, key_pem) = (certificate.pem(), key.serialize_pem());
+    let server = TlsServerConfig::from_pem(certificate_pem.as_bytes(), key_pem.as_bytes());
     Authority {
         root_pem: root.pem(),
-        server: TlsServerConfig::from_pem(
-            certificate.pem().as_bytes(),
-            key.serialize_pem().as_bytes(),
-        )
-        .unwrap(),
+        certificate_pem,
+        key_pem,
+        server: server.unwrap(),
     }
 }
 

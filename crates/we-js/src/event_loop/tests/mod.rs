@@ -17,6 +17,7 @@ use boa_engine::property::Attribute;
 use boa_engine::{Context, JsArgs, JsError, JsObject, JsValue, NativeFunction, Source, js_string};
 
 use super::{EventLoop, EventResult, Finished, LoopHost, LoopState, Options};
+use crate::messaging::Notice;
 use crate::network::{SocketEvent, SocketId};
 
 /// What scripts and the fake host have said, in order.
@@ -85,6 +86,8 @@ impl LoopHost for FakeHost {
     fn fire_rejection_handled(&self, _: &JsObject, reason: &JsValue, _: &mut Context) {
         self.log.push(format!("handled: {}", reason.display()));
     }
+
+    fn deliver_notice(&self, _notice: Notice, _context: &mut Context) {}
 
     fn deliver_socket_event(&self, id: SocketId, event: SocketEvent, context: &mut Context) {
         let listener = self.on_socket_event.borrow().clone();

@@ -1,0 +1,184 @@
+//! `MessagePort`: <https://html.spec.whatwg.org/multipage/web-messaging.html#message-ports>
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use boa_engine::{Context, JsData, JsResult, JsValue, js_string, object::JsObject};
+use boa_gc::{Finalize, Gc, GcRefCell, Trace};
+
+use super::{
+    end::{PortEnd, PortId, Side},
+    implicit::Behavior,
+    ports::{Attached, Link, Ports},
+    post,
+};
+use crate::{
+    binding::{self, Definition, Interface, This},
+    dom::{EventTarget, EventTargetObject, dispatch, event_handler},
+    event_loop::LoopState,
+    structured_clone::{Transferable, Transferred},
+};
+
+/// The state of a `MessagePort`.
+#[derive(Trace, Finalize, JsData)]
+pub(crate) struct MessagePort {
+    /// Its end of the channel, until it is transferred.
+    #[unsafe_ignore_trace]
+    attached: RefCell<Option<Attached>>,
+    /// The `[[Detached]]` internal slot: transferred or closed.
+    #[unsafe_ignore_trace]
+    detached: Cell<bool>,
+    link: Gc<Link>,
+    /// The port at the other end, while this one keeps it alive. See [`Ports`](super::Ports).
+    peer: GcRefCell<Option<JsObject>>,
+}
+
+impl Interface for MessagePort {
+    const NAME: &'static str = "MessagePort";
+    type Root = EventTargetObject;
+
+    fn project(root: &EventTargetObject) -> Option<&Self> {
+        root.kind()
+    }
+
+    fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
+        idl.inherits::<EventTarget>()?;
+        idl.operation("postMessage", 1, |this, args, context| {
+            let side = this.state().side();
+            post::post_message(side.as_ref(), Some(this.object()), args, context)?;
+            if let Some((ports, id)) = place(this) {
+                ports.refresh_peer(id);
+            }
+            Ok(JsValue::undefined())
+        });
+        idl.operation("start", 0, |this, _, _| {
+            start(this);
+            Ok(JsValue::undefined())
+        });
+        idl.operation("close", 0, |this, _, _| {
+            close(this);
+            Ok(JsValue::undefined())
+        });
+        event_handler::define(idl, "onclose");
+        // `MessageEventTarget`. Setting the handler starts the port.
+        event_handler::define_with(idl, "onmessage", start);
+        event_handler::define(idl, "onmessageerror");
+        Ok(())
+    }
+}
+
+impl Behavior {
+    /// Of a port with an object.
+    pub(super) const PORT: Self = Self {
+        closed: |port, context| dispatch::fire(port, js_string!("close"), context).map(drop),
+    };
+}
+
+impl MessagePort {
+    /// A port for this end of a channel.
+    pub(crate) fn create(end: PortEnd, context: &mut Context) -> JsResult<This<Self>> {
+        let ports = LoopState::of(context)?.ports().clone();
+        let link = Gc::new(Link::default());
+        let state = Self {
+            attached: RefCell::new(None),
+            detached: Cell::new(false),
+            link: link.clone(),
+            peer: GcRefCell::new(None),
+        };
+        let this: This<Self> = binding::create(EventTargetObject::new(state), context)?;
+        this.state().link.set(this.object().clone());
+        let attached = ports.attach(end, &link);
+        let id = attached.id();
+        *this.state().attached.borrow_mut() = Some(attached);
+        ports.refresh_peer(id);
+        Ok(this)
+    }
+
+    /// The port's end, if it has not been transferred.
+    pub(super) fn side(&self) -> Option<Side> {
+        self.attached.borrow().as_ref().map(Attached::side)
+    }
+
+    pub(super) fn set_peer(&self, peer: Option<JsObject>) {
+        *self.peer.borrow_mut() = peer;
+    }
+}
+
+/// <https://html.spec.whatwg.org/multipage/web-messaging.html#dom-messageport-start>
+fn start(this: &This<MessagePort>) {
+    if let Some(side) = this.state().side() {
+        side.enable();
+    }
+    refresh(this);
+}
+
+/// <https://html.spec.whatwg.org/multipage/web-messaging.html#dom-messageport-close>
+fn close(this: &This<MessagePort>) {
+    // 1.
+    this.state().detached.set(true);
+    // 2. Messages that were sent before are delivered all the same.
+    let Some(side) = this.state().side() else {
+        return;
+    };
+    let peer = this.state().peer.borrow().clone();
+    side.close();
+    refresh(this);
+    if let Some(peer) = peer.and_then(This::from_object) {
+        // That it is closed is still to be told to it.
+        refresh(&peer);
+    }
+}
+
+/// To be called when anything has changed on which the life of a port depends: see [`Ports`](super::Ports).
+fn refresh(this: &This<MessagePort>) {
+    if let Some((ports, id)) = place(this) {
+        ports.refresh(id);
+    }
+}
+
+/// Where the port is known, until it is transferred.
+fn place(this: &This<MessagePort>) -> Option<(Rc<Ports>, PortId)> {
+    let state = this.state();
+    let attached = state.attached.borrow();
+    let attached = attached.as_ref()?;
+    Some((attached.ports()?, attached.id()))
+}
+
+/// To be called when a listener was added to `target`.
+pub(crate) fn keep_listening_port(target: &JsObject) {
+    if let Some(port) = This::<MessagePort>::from_object(target.clone()) {
+        refresh(&port);
+    }
+}
+
+impl Transferable for MessagePort {
+    fn is_detached(this: &This<Self>) -> bool {
+        this.state().detached.get()
+    }
+
+    /// <https://html.spec.whatwg.org/multipage/web-messaging.html#message-ports:transfer-steps>
+    fn transfer(this: &This<Self>, context: &mut Context) -> JsResult<Box<dyn Transferred>> {
+        let state = this.state();
+        state.detached.set(true);
+        state.set_peer(None);
+        let attached = state.attached.take();
+        drop(state);
+        match attached {
+            Some(attached) => Ok(Box::new(attached.detach())),
+            // A port that is not detached has its end.
+            None => Err(crate::structured_clone::data_clone_error(
+                "the port is detached",
+                context,
+            )),
+        }
+    }
+}
+
+impl Transferred for PortEnd {
+    /// <https://html.spec.whatwg.org/multipage/web-messaging.html#message-ports:transfer-receiving-steps>
+    fn receive(self: Box<Self>, context: &mut Context) -> JsResult<JsObject> {
+        Ok(MessagePort::create(*self, context)?.object().clone())
+    }
+}

@@ -1,0 +1,235 @@
+//! The [`Request`] and the [`Response`] to it.
+
+use std::fmt;
+use std::time::Duration;
+
+use hyper::header::{HeaderName, HeaderValue};
+use tokio::time::timeout;
+use url::{Position, Url};
+
+use super::exchange::exchange;
+use super::{Body, HttpError};
+use crate::Client;
+use crate::handshake::{
+    HeaderError, Headers, authority, basic_authorization, is_bad_port, without_credentials,
+};
+use crate::transport::ConnectError;
+use crate::transport::reach::port;
+
+/// How long [`Body::chunk`] waits unless told otherwise.
+pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the client calls itself.
+const USER_AGENT: &str = concat!("we/", env!("CARGO_PKG_VERSION"));
+
+/// Headers that are about the connection or the form of the message, which are not the caller's
+/// affair.
+const RESERVED: [&str; 12] = [
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+/// One GET request about to be sent; [`Client::get`] makes it.
+#[derive(Clone)]
+pub struct Request {
+    client: Client,
+    pub(super) url: Url,
+    /// The caller's headers.
+    pub(super) headers: Headers,
+    idle: Option<Duration>,
+    /// How many redirects have led here.
+    pub(super) redirects: u8,
+}
+
+/// What a server has answered.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Response {
+    /// The status. All are answers: a 404 is no error here.
+    pub status: u16,
+    /// The URL that has answered, which is another one than was asked for if there were redirects.
+    /// Its fragment is the last one that was given.
+    pub url: Url,
+    /// Whether there were redirects.
+    pub redirected: bool,
+    /// The headers, their names in lower case.
+    pub headers: Headers,
+    /// The body, which has not been read yet.
+    pub body: Body,
+}
+
+impl Client {
+    /// Prepares a GET request for `url`, which must be absolute.
+    ///
+    /// See [`http`](crate::http) for an example.
+    pub fn get(&self, url: impl AsRef<str>) -> Result<Request, HttpError> {
+        let input = url.as_ref();
+        let url = Url::parse(input).map_err(|source| HttpError::Url {
+            input: input.to_owned(),
+            source,
+        })?;
+        if !is_http(&url) {
+            return Err(HttpError::Scheme(url.scheme().to_owned()));
+        }
+        Ok(Request {
+            client: self.clone(),
+            url,
+            headers: Headers::new(),
+            idle: Some(DEFAULT_IDLE_TIMEOUT),
+            redirects: 0,
+        })
+    }
+}
+
+impl Request {
+    /// The URL that is asked for.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Adds a header. `Accept` and `User-Agent` take the place of those that are sent otherwise.
+    ///
+    /// User name and password of the URL are sent as `Authorization: Basic` unless the caller sets
+    /// that header.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HttpError> {
+        if RESERVED
+            .iter()
+            .any(|reserved| reserved.eq_ignore_ascii_case(name))
+        {
+            return Err(HeaderError::Reserved(name.to_owned()).into());
+        }
+        self.headers.append(name, value)?;
+        Ok(self)
+    }
+
+    /// Sets how long [`Body::chunk`] waits; `None` is for ever, as an event stream needs it. Default
+    /// [`DEFAULT_IDLE_TIMEOUT`].
+    pub fn idle_timeout(mut self, idle: impl Into<Option<Duration>>) -> Self {
+        self.idle = idle.into();
+        self
+    }
+
+    /// Sends it and follows redirects, up to [`MAX_REDIRECTS`](super::MAX_REDIRECTS). Each of them
+    /// has the client's time limits to itself.
+    ///
+    /// Dropping the future gives the request up.
+    pub async fn send(self) -> Result<Response, HttpError> {
+        let mut request = self;
+        loop {
+            let response = request.send_once().await?;
+            match request.redirected(&response)? {
+                Some(next) => request = next,
+                None => return Ok(response),
+            }
+        }
+    }
+
+    /// Sends it and follows no redirect. [`redirected`](Self::redirected) tells whether the response
+    /// is one.
+    ///
+    /// ```no_run
+    /// # async fn example(mut request: we_net::http::Request) -> Result<(), we_net::HttpError> {
+    /// let response = loop {
+    ///     let response = request.send_once().await?;
+    ///     // Here each step can be checked, as CORS wants it.
+    ///     match request.redirected(&response)? {
+    ///         Some(next) => request = next,
+    ///         None => break response,
+    ///     }
+    /// };
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn send_once(&self) -> Result<Response, HttpError> {
+        let reach = &self.client.reach;
+        let host = authority(&self.url);
+        tracing::debug!(target: "we::net", url = %without_credentials(&self.url), "requesting");
+        // https://fetch.spec.whatwg.org/#block-bad-port
+        if is_bad_port(port(&self.url)) {
+            return Err(ConnectError::BadPort(port(&self.url)).into());
+        }
+        let head = self.head(&host)?;
+        let found = reach.look_up(&self.url).await?;
+        let tcp = reach.dial(&self.url, found).await?;
+        let answer = async {
+            let stream = reach.secure(&self.url, tcp).await?;
+            exchange(stream, head, self.client.head_limits, &host).await
+        };
+        let limit = reach.timeouts.handshake;
+        let answer = match timeout(limit, answer).await {
+            Ok(answer) => answer?,
+            Err(_) => return Err(HttpError::HeadTimeout { host, after: limit }),
+        };
+        tracing::debug!(target: "we::net", %host, status = answer.status, "answered");
+        Ok(Response {
+            status: answer.status,
+            url: self.url.clone(),
+            redirected: self.redirects > 0,
+            headers: answer.headers,
+            body: Body::new(host, self.idle, answer.rest),
+        })
+    }
+
+    /// The head of the request for hyper.
+    fn head(&self, host: &str) -> Result<hyper::Request<String>, HttpError> {
+        let unsendable = |source: Box<dyn std::error::Error + Send + Sync>| HttpError::Unsendable {
+            host: host.to_owned(),
+            source,
+        };
+        // The fragment is not sent.
+        let target = &self.url[Position::BeforePath..Position::AfterQuery];
+        let target: hyper::Uri = target.parse().map_err(|e| unsendable(Box::new(e)))?;
+        let mut lines = Headers::new();
+        lines.append("Host", host)?;
+        let default = [("User-Agent", USER_AGENT), ("Accept", "*/*")];
+        for (name, value) in default {
+            if self.headers.values(name).next().is_none() {
+                lines.append(name, value)?;
+            }
+        }
+        lines.append("Accept-Encoding", "identity")?;
+        lines.append("Connection", "close")?;
+        if let Some(credentials) = basic_authorization(&self.url)
+            && self.headers.values("Authorization").next().is_none()
+        {
+            lines.append("Authorization", credentials)?;
+        }
+        let mut request = hyper::Request::new(String::new());
+        *request.uri_mut() = target;
+        for line in lines.iter().chain(self.headers.iter()) {
+            let name = HeaderName::from_bytes(line.name().as_bytes())
+                .map_err(|e| unsendable(Box::new(e)))?;
+            let value =
+                HeaderValue::from_bytes(line.value()).map_err(|e| unsendable(Box::new(e)))?;
+            request
+                .headers_mut()
+                .try_append(name, value)
+                .map_err(|e| unsendable(Box::new(e)))?;
+        }
+        Ok(request)
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("url", &without_credentials(&self.url))
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// <https://fetch.spec.whatwg.org/#http-scheme>
+pub(super) fn is_http(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+}
