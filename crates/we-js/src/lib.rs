@@ -51,10 +51,10 @@
 //! # What a context gets
 //!
 //! `WebSocket`; `Event`, `EventTarget`, `CustomEvent`, `MessageEvent`, `CloseEvent`, `ErrorEvent`,
-//! `PromiseRejectionEvent`; `DOMException`; `AbortController`, `AbortSignal`; `Blob`; `MessageChannel`,
+//! `PromiseRejectionEvent`, `ProgressEvent`; `DOMException`; `AbortController`, `AbortSignal`; `Blob`, `File`, `FileReader`; `MessageChannel`,
 //! `MessagePort`; `TextEncoder`, `TextDecoder`;
 //! `URL`, `URLSearchParams`; `Performance`; the functions `setTimeout`, `setInterval`, `clearTimeout`, `clearInterval`,
-//! `queueMicrotask`, `structuredClone`, `atob`, `btoa`, `reportError`; `console`, `performance`, `self`. The global
+//! `queueMicrotask`, `structuredClone`, `atob`, `btoa`, `reportError`; `console`, `navigator`, `origin`, `performance`, `self`. The global
 //! object is an event target, with `onerror`, `onunhandledrejection` and `onrejectionhandled`.
 //!
 //! # How it is built
@@ -87,6 +87,7 @@ mod encoding;
 pub mod event_loop;
 mod file;
 mod messaging;
+mod navigator;
 mod network;
 mod performance;
 mod platform;

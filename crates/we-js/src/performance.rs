@@ -3,14 +3,14 @@
 use boa_engine::{
     Context, JsData, JsResult, JsValue, js_string,
     object::{JsObject, ObjectInitializer},
-    property::{Attribute, PropertyDescriptor},
+    property::Attribute,
 };
 use boa_gc::{Finalize, Trace};
 
 use crate::{
     agent::Agent,
     binding::{self, Definition, Interface},
-    dom::{EventTarget, EventTargetObject, global_scope::GlobalScope},
+    dom::{EventTarget, EventTargetObject},
 };
 
 /// A `Performance` has no state: its clock is the platform's.
@@ -47,25 +47,8 @@ impl Interface for Performance {
 struct SameObject(JsObject);
 
 /// `[Replaceable] readonly attribute Performance performance`
-pub(crate) fn define_attribute(idl: &mut Definition<'_, GlobalScope>) {
-    idl.attribute(
-        "performance",
-        |_, context| performance(context),
-        // https://webidl.spec.whatwg.org/#Replaceable
-        |this, value, context| {
-            let replacement = PropertyDescriptor::builder()
-                .value(value.clone())
-                .writable(true)
-                .enumerable(true)
-                .configurable(true);
-            this.object().define_property_or_throw(
-                js_string!("performance"),
-                replacement,
-                context,
-            )?;
-            Ok(())
-        },
-    );
+pub(crate) fn define_attribute<T: Interface>(idl: &mut Definition<'_, T>) {
+    idl.replaceable("performance", |_, context| performance(context));
 }
 
 fn performance(context: &mut Context) -> JsResult<JsValue> {

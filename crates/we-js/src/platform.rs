@@ -15,12 +15,13 @@ use crate::{
     console,
     dom::{
         DomException, Event, EventTarget, EventTargetObject, ProgressEvent, events,
-        global_scope::GlobalScope, message_event::MessageEvent, report,
+        exception::define_is_error, global_scope::GlobalScope, message_event::MessageEvent, report,
     },
     encoding::{TextDecoder, TextEncoder},
     event_loop::{EventLoop, EventResult, LoopHost, Options},
     file::{Blob, File, FileReader},
     messaging::{self, MessageChannel, MessagePort, Notice},
+    navigator::Navigator,
     network::{SocketEvent, SocketId},
     performance::Performance,
     structured_clone,
@@ -95,6 +96,7 @@ fn install(context: &mut Context) -> JsResult<()> {
     register::<events::CustomEvent>(context)?;
     register::<ProgressEvent>(context)?;
     register::<DomException>(context)?;
+    define_is_error(context);
     register::<EventTarget>(context)?;
     register::<AbortSignal>(context)?;
     register::<AbortController>(context)?;
@@ -104,6 +106,7 @@ fn install(context: &mut Context) -> JsResult<()> {
     register::<File>(context)?;
     register::<FileReader>(context)?;
     register::<Performance>(context)?;
+    register::<Navigator>(context)?;
     register::<WebSocket>(context)?;
     register::<TextEncoder>(context)?;
     register::<TextDecoder>(context)?;
@@ -171,7 +174,7 @@ mod tests {
                 { signal: controller.signal, transfer: [ofDetached.buffer], stream: true, fatal: true },
                 new Blob(['x']), new File([], 'x'), new FileReader(), new URL('x:/y'), new URLSearchParams('a=b'), new URLSearchParams('a=b').keys(), new EventTarget(),
                 new Event('x'), new CustomEvent('x'), controller, controller.signal, new TextEncoder(), new TextDecoder(),
-                new DOMException(), performance,
+                new DOMException(), performance, navigator,
             ];
             let calls = 0;
             const attempt = f => { calls++; try { const r = f(); if (r instanceof Promise) r.catch(() => {}) } catch {} };
