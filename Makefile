@@ -1,15 +1,24 @@
 # Every command of the project, one line each. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build test check fmt run echo doc
+.PHONY: help build test test-wpt-runner wpt wpt-report check fmt run echo doc
 
 help: ## List the commands
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 build: ## Build the shell `we`, optimised, to target/release/we
 	cargo build --release
 
 test: ## Run every test, the documentation's examples too
 	cargo test --workspace
+
+wpt: ## Run web-platform-tests: make wpt WPT_DIR=path/to/wpt [WPT='--filter Close-'] (WPT=--help tells more)
+	@python3 tests/wpt $(WPT_DIR) $(WPT)
+
+wpt-report: ## Run them, and write the tables of docs/conformance.md anew
+	@python3 tests/wpt $(WPT_DIR) --report $(WPT)
+
+test-wpt-runner: ## Test the program that `make wpt` runs
+	python3 -m unittest discover --quiet --start-directory tests/wpt --pattern '*_test.py'
 
 check: ## Formatting and lints, as CI has them
 	cargo fmt --all --check

@@ -3,7 +3,7 @@
 use std::{cell::Cell, fs, io::Read, path::Path, path::PathBuf, rc::Rc, thread};
 
 use we_js::{
-    ErrorReporter, EventLoop, Options,
+    ErrorReporter, EventLoop, Options, WorkerSetup,
     boa_engine::{
         Context, JsResult, JsString, JsValue, NativeFunction,
         object::{FunctionObjectBuilder, builtins::JsArray},
@@ -126,7 +126,8 @@ fn agent(program: &Program) -> Result<u8, String> {
         .run(&mut context)
         .map_err(|error| error.to_string())?;
     Ok(match finished {
-        Finished::ShutDown | Finished::Terminated => INTERRUPTED,
+        // Nobody terminates the main agent, and it cannot close itself.
+        Finished::ShutDown | Finished::Terminated | Finished::Closed => INTERRUPTED,
         Finished::Idle if evaluation.is_unsettled() => {
             complain("the module awaits something that will never happen")
         }
@@ -155,6 +156,9 @@ fn options(chosen: &ScriptOptions, failed: &Rc<Cell<bool>>) -> Result<Options, S
     options.origin = chosen.location.as_ref().map(url::Url::origin);
     options.client = client(chosen)?;
     let failed = failed.clone();
+    if chosen.expose_gc {
+        options.worker_setup = WorkerSetup::new(define_gc);
+    }
     options.error_reporter = ErrorReporter::new(move |error| {
         failed.set(true);
         say(error);
@@ -194,18 +198,23 @@ fn globals(program: &Program, context: &mut Context) -> JsResult<()> {
     let args = JsArray::from_iter(args, context);
     context.register_global_property(JsString::from("scriptArgs"), args, Attribute::all())?;
     if program.options.expose_gc {
-        let collect = NativeFunction::from_fn_ptr(|_, _, context| {
-            // Targets of WeakRefs that this job has looked at are kept until its end: not by a collection that is asked for.
-            context.clear_kept_objects();
-            boa_gc::force_collect();
-            Ok(JsValue::undefined())
-        });
-        let collect = FunctionObjectBuilder::new(context.realm(), collect)
-            .name(JsString::from("gc"))
-            .build();
-        context.register_global_property(JsString::from("gc"), collect, Attribute::all())?;
+        define_gc(context)?;
     }
     Ok(())
+}
+
+/// `gc()`, which collects garbage.
+fn define_gc(context: &mut Context) -> JsResult<()> {
+    let collect = NativeFunction::from_fn_ptr(|_, _, context| {
+        // Targets of WeakRefs that this job has looked at are kept until its end: not by a collection that is asked for.
+        context.clear_kept_objects();
+        boa_gc::force_collect();
+        Ok(JsValue::undefined())
+    });
+    let collect = FunctionObjectBuilder::new(context.realm(), collect)
+        .name(JsString::from("gc"))
+        .build();
+    context.register_global_property(JsString::from("gc"), collect, Attribute::all())
 }
 
 /// The first Ctrl-C ends the program's connections and then the program; a second one does not wait.

@@ -51,11 +51,12 @@
 //! # What a context gets
 //!
 //! `WebSocket`; `Event`, `EventTarget`, `CustomEvent`, `MessageEvent`, `CloseEvent`, `ErrorEvent`,
-//! `PromiseRejectionEvent`, `ProgressEvent`; `DOMException`; `AbortController`, `AbortSignal`; `Blob`, `File`, `FileReader`; `MessageChannel`,
-//! `MessagePort`; `TextEncoder`, `TextDecoder`;
-//! `URL`, `URLSearchParams`; `Performance`; the functions `setTimeout`, `setInterval`, `clearTimeout`, `clearInterval`,
-//! `queueMicrotask`, `structuredClone`, `atob`, `btoa`, `reportError`; `console`, `navigator`, `origin`, `performance`, `self`. The global
-//! object is an event target, with `onerror`, `onunhandledrejection` and `onrejectionhandled`.
+//! `PromiseRejectionEvent`, `ProgressEvent`; `DOMException`; `AbortController`, `AbortSignal`; `Blob`, `File`,
+//! `FileReader`; `MessageChannel`, `MessagePort`, `BroadcastChannel`; `TextEncoder`, `TextDecoder`; `URL`,
+//! `URLSearchParams`; `Performance`; the functions `setTimeout`, `setInterval`, `clearTimeout`, `clearInterval`,
+//! `queueMicrotask`, `structuredClone`, `atob`, `btoa`, `reportError`; `console`, `navigator`, `origin`,
+//! `performance`, `self`. The global object is an event target, with `onerror`, `onunhandledrejection` and
+//! `onrejectionhandled`.
 //!
 //! # How it is built
 //!
@@ -85,6 +86,7 @@ mod console;
 mod dom;
 mod encoding;
 pub mod event_loop;
+mod fetch;
 mod file;
 mod messaging;
 mod navigator;
@@ -97,9 +99,10 @@ mod testing;
 mod uncaught;
 mod url;
 mod websocket;
+mod worker;
 
 /// The engine, as this crate uses it: contexts and values of another version do not fit.
 pub use boa_engine;
 pub use console::{ConsoleLevel, ConsolePrinter};
-pub use event_loop::{EventLoop, LoopHandle, Options};
+pub use event_loop::{EventLoop, LoopHandle, Options, WorkerSetup};
 pub use uncaught::{ErrorReporter, Position, UncaughtError, UncaughtErrorKind};

@@ -1,4 +1,5 @@
-//! `Navigator`: <https://html.spec.whatwg.org/multipage/system-state.html#the-navigator-object>
+//! `Navigator` and `WorkerNavigator`: <https://html.spec.whatwg.org/multipage/system-state.html#the-navigator-object>,
+//! <https://html.spec.whatwg.org/multipage/workers.html#the-workernavigator-object>
 //!
 //! What the mixins say of a user agent that is not a browser: constants for compatibility's sake, its own name, and
 //! nothing about who runs it.
@@ -16,17 +17,21 @@ use crate::binding::{self, Definition, Interface, PlatformObject, This};
 /// The name and version that scripts find in `userAgent`.
 const USER_AGENT: &str = concat!("we/", env!("CARGO_PKG_VERSION"));
 
-/// The state of a `Navigator`.
+/// The state of a `Navigator` or, in a worker, of a `WorkerNavigator`.
 #[derive(Default, Trace, Finalize, JsData)]
-pub(crate) struct Navigator {
+pub(crate) struct Navigator<const IN_WORKER: bool> {
     /// `languages`, from when a script first asked for it.
     languages: GcRefCell<Option<JsObject>>,
 }
 
-impl PlatformObject for Navigator {}
+impl<const IN_WORKER: bool> PlatformObject for Navigator<IN_WORKER> {}
 
-impl Interface for Navigator {
-    const NAME: &'static str = "Navigator";
+impl<const IN_WORKER: bool> Interface for Navigator<IN_WORKER> {
+    const NAME: &'static str = if IN_WORKER {
+        "WorkerNavigator"
+    } else {
+        "Navigator"
+    };
     type Root = Self;
 
     fn project(root: &Self) -> Option<&Self> {
@@ -76,7 +81,10 @@ fn platform() -> &'static str {
 }
 
 /// <https://html.spec.whatwg.org/multipage/system-state.html#dom-navigator-languages>: always the same frozen array.
-fn languages(this: &This<Navigator>, context: &mut Context) -> JsResult<JsObject> {
+fn languages<const IN_WORKER: bool>(
+    this: &This<Navigator<IN_WORKER>>,
+    context: &mut Context,
+) -> JsResult<JsObject> {
     if let Some(languages) = this.state().languages.borrow().clone() {
         return Ok(languages);
     }
@@ -91,12 +99,12 @@ fn languages(this: &This<Navigator>, context: &mut Context) -> JsResult<JsObject
 #[derive(Trace, Finalize, JsData)]
 struct SameObject(JsObject);
 
-/// `readonly attribute Navigator navigator`
-pub(crate) fn define_attribute<T: Interface>(idl: &mut Definition<'_, T>) {
-    idl.readonly("navigator", |_, context| navigator(context));
+/// `readonly attribute Navigator navigator`, or that of a worker.
+pub(crate) fn define_attribute<T: Interface, const IN_WORKER: bool>(idl: &mut Definition<'_, T>) {
+    idl.readonly("navigator", |_, context| navigator::<IN_WORKER>(context));
 }
 
-fn navigator(context: &mut Context) -> JsResult<JsValue> {
+fn navigator<const IN_WORKER: bool>(context: &mut Context) -> JsResult<JsValue> {
     let realm = context.realm().clone();
     let known = realm
         .host_defined()
@@ -105,7 +113,7 @@ fn navigator(context: &mut Context) -> JsResult<JsValue> {
     if let Some(object) = known {
         return Ok(object.into());
     }
-    let navigator = binding::create::<Navigator>(Navigator::default(), context)?;
+    let navigator = binding::create::<Navigator<IN_WORKER>>(Navigator::default(), context)?;
     let object = navigator.object().clone();
     realm.host_defined_mut().insert(SameObject(object.clone()));
     Ok(object.into())

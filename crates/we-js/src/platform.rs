@@ -11,7 +11,7 @@ use crate::{
     abort::{AbortController, AbortSignal},
     agent::Agent,
     base64,
-    binding::{Primordials, define_global, register},
+    binding::{Primordials, define_global, mix_into, register, register_global},
     console,
     dom::{
         DomException, Event, EventTarget, EventTargetObject, ProgressEvent, events,
@@ -19,24 +19,37 @@ use crate::{
     },
     encoding::{TextDecoder, TextEncoder},
     event_loop::{EventLoop, EventResult, LoopHost, Options},
-    file::{Blob, File, FileReader},
-    messaging::{self, MessageChannel, MessagePort, Notice},
+    file::{Blob, File, FileReader, install_file_reader_sync},
+    messaging::{self, BroadcastChannel, MessageChannel, MessagePort, Notice},
     navigator::Navigator,
     network::{SocketEvent, SocketId},
     performance::Performance,
     structured_clone,
     url::{Url, UrlSearchParams},
     websocket::{self, WebSocket},
+    worker::{DedicatedWorkerGlobalScope, Worker, WorkerAgent, WorkerGlobalScope, WorkerLocation},
 };
 
 /// The event layer, as the event loop sees it.
-pub(crate) struct Host;
+pub(crate) struct Host(pub(crate) Scope);
+
+/// What kind of agent a loop is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The embedder's own.
+    Main,
+    DedicatedWorker,
+}
 
 impl LoopHost for Host {
     /// The global object of a realm is an event target.
     fn create_global_object(&self, intrinsics: &Intrinsics) -> JsObject {
         let prototype = intrinsics.constructors().object().prototype();
-        JsObject::from_proto_and_data(prototype, EventTargetObject::new(GlobalScope))
+        let scope = match self.0 {
+            Scope::Main => GlobalScope::of_main_agent(),
+            Scope::DedicatedWorker => GlobalScope::of_worker(),
+        };
+        JsObject::from_proto_and_data(prototype, EventTargetObject::new(scope))
     }
 
     fn report_exception(&self, error: JsError, context: &mut Context) {
@@ -71,7 +84,7 @@ impl EventLoop {
     /// # Errors
     /// Fails if the operating system gives no means to wait for I/O: no file descriptors left.
     pub fn new(options: Options) -> io::Result<Self> {
-        Self::with_host(options, Rc::new(Host))
+        Self::with_host(options, Rc::new(Host(Scope::Main)))
     }
 
     /// Defines the platform's interfaces and functions on the context's global object.
@@ -79,7 +92,6 @@ impl EventLoop {
     /// # Errors
     /// Fails if the global object refuses a property, or the context is not this loop's.
     pub fn install(&self, context: &mut Context) -> JsResult<()> {
-        Self::install_globals(context)?;
         install(context)
     }
 }
@@ -98,24 +110,42 @@ fn install(context: &mut Context) -> JsResult<()> {
     register::<DomException>(context)?;
     define_is_error(context);
     register::<EventTarget>(context)?;
+    let in_worker = WorkerAgent::of(context).is_some();
+    if in_worker {
+        register::<WorkerGlobalScope>(context)?;
+        mix_into::<WorkerGlobalScope>(context)?;
+        register::<WorkerLocation>(context)?;
+        install_file_reader_sync(context)?;
+    }
     register::<AbortSignal>(context)?;
     register::<AbortController>(context)?;
     register::<MessagePort>(context)?;
     register::<MessageChannel>(context)?;
+    register::<BroadcastChannel>(context)?;
     register::<Blob>(context)?;
     register::<File>(context)?;
     register::<FileReader>(context)?;
     register::<Performance>(context)?;
-    register::<Navigator>(context)?;
+    if in_worker {
+        register::<Navigator<true>>(context)?;
+    } else {
+        register::<Navigator<false>>(context)?;
+    }
     register::<WebSocket>(context)?;
+    register::<Worker>(context)?;
     register::<TextEncoder>(context)?;
     register::<TextDecoder>(context)?;
     register::<Url>(context)?;
     register::<UrlSearchParams>(context)?;
+    EventLoop::install_globals(context)?;
     base64::install(context)?;
     structured_clone::install(context)?;
     console::install(context)?;
-    define_global::<GlobalScope>(context)?;
+    if in_worker {
+        register_global::<DedicatedWorkerGlobalScope>(context)?;
+    } else {
+        define_global::<GlobalScope>(context)?;
+    }
     Ok(())
 }
 
@@ -174,7 +204,7 @@ mod tests {
                 { signal: controller.signal, transfer: [ofDetached.buffer], stream: true, fatal: true },
                 new Blob(['x']), new File([], 'x'), new FileReader(), new URL('x:/y'), new URLSearchParams('a=b'), new URLSearchParams('a=b').keys(), new EventTarget(),
                 new Event('x'), new CustomEvent('x'), controller, controller.signal, new TextEncoder(), new TextDecoder(),
-                new DOMException(), performance, navigator,
+                new DOMException(), performance, globalThis.navigator, new MessageChannel(), new MessageChannel().port1, new BroadcastChannel('x'),
             ];
             let calls = 0;
             const attempt = f => { calls++; try { const r = f(); if (r instanceof Promise) r.catch(() => {}) } catch {} };

@@ -6,7 +6,12 @@ use boa_engine::{
     object::builtins::JsPromise,
 };
 
-use crate::{EventLoop, Options};
+use std::rc::Rc;
+
+use crate::{
+    EventLoop, LoopHandle, Options,
+    platform::{Host, Scope},
+};
 
 /// What every script of a test may use.
 const PRELUDE: &str = r#"
@@ -34,12 +39,18 @@ impl Agent {
     }
 
     pub(crate) fn with(options: Options) -> Self {
+        Self::with_handle(LoopHandle::new(None), options)
+    }
+
+    /// An agent whose handle was made before it, perhaps as one of another agent's cluster.
+    pub(crate) fn with_handle(handle: LoopHandle, options: Options) -> Self {
         // A buffer limit that tests reach.
         let options = Options {
             max_buffer_size: 1 << 20,
             ..options
         };
-        let event_loop = EventLoop::new(options).unwrap();
+        let event_loop =
+            EventLoop::with_handle(handle, options, Rc::new(Host(Scope::Main))).unwrap();
         let mut context = event_loop.context_builder().build().unwrap();
         event_loop.install(&mut context).unwrap();
         context.eval(Source::from_bytes(PRELUDE)).unwrap();
@@ -47,6 +58,15 @@ impl Agent {
             event_loop,
             context,
         }
+    }
+
+    pub(crate) fn handle(&self) -> LoopHandle {
+        self.event_loop.handle()
+    }
+
+    /// Runs the loop of an agent that is not its cluster's first, until it is terminated.
+    pub(crate) fn run(&mut self) {
+        self.event_loop.run(&mut self.context).unwrap();
     }
 
     /// Runs a script until nothing is pending: its value as a string, or what it threw. A promise is waited for.

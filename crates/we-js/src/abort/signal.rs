@@ -18,7 +18,7 @@ use crate::{
     },
     dom::{
         DomException, ErrorName, EventTarget, EventTargetObject, dispatch, event_handler,
-        event_target::Listener,
+        event_target::{self, Listener},
     },
     event_loop::LoopState,
 };
@@ -316,7 +316,7 @@ fn run_abort_steps(signal: &This<AbortSignal>, context: &mut Context) -> JsResul
             .upgrade(context)
             .and_then(This::<EventTarget>::from_object);
         if let (Some(target), Some(listener)) = (target, listener.upgrade()) {
-            target.state().remove(&listener);
+            event_target::remove_listener(&target, &listener);
         }
     }
     // 3.

@@ -6,13 +6,16 @@
 //! object is a writable, configurable, not enumerable property of the global object.
 
 use boa_engine::{
-    Context, JsNativeError, JsResult, JsString, JsSymbol, JsValue, NativeFunction, js_string,
+    Context, JsData, JsNativeError, JsResult, JsString, JsSymbol, JsValue, NativeFunction,
+    context::intrinsics::StandardConstructor,
+    js_string,
     object::{
         ConstructorBuilder, FunctionObjectBuilder, JsObject, NativeObject,
         builtins::{JsFunction, JsPromise},
     },
     property::{Attribute, PropertyDescriptor, PropertyKey},
 };
+use boa_gc::{Finalize, Trace};
 
 use super::{Interfaces, NewTarget, This};
 
@@ -269,14 +272,34 @@ impl<T: Interface> Definition<'_, T> {
 /// Makes the interface object and the prototype of `T` in the current realm and puts the interface object
 /// on its global object.
 pub(crate) fn register<T: Interface>(context: &mut Context) -> JsResult<()> {
-    let mut idl = Definition::<T> {
-        context,
-        parent: None,
-        constructor: None,
-        prototype: Vec::new(),
-        statics: Vec::new(),
-    };
-    T::define(&mut idl)?;
+    build(Definition::<T>::collect(context)?).map(drop)
+}
+
+/// The same for a `[Global]` interface, whose members WebIDL wants on the global object itself.
+pub(crate) fn register_global<T: Interface>(context: &mut Context) -> JsResult<()> {
+    let mut idl = Definition::<T>::collect(context)?;
+    let members = std::mem::take(&mut idl.prototype);
+    let prototype = build(idl)?.prototype();
+    define_on_global(Some(prototype), members, context)
+}
+
+impl<'a, T: Interface> Definition<'a, T> {
+    /// Has the interface declare its members.
+    fn collect(context: &'a mut Context) -> JsResult<Self> {
+        let mut idl = Self {
+            context,
+            parent: None,
+            constructor: None,
+            prototype: Vec::new(),
+            statics: Vec::new(),
+        };
+        T::define(&mut idl)?;
+        Ok(idl)
+    }
+}
+
+/// Makes the interface object and the prototype.
+fn build<T: Interface>(idl: Definition<'_, T>) -> JsResult<StandardConstructor> {
     let Definition {
         context,
         parent,
@@ -324,39 +347,59 @@ pub(crate) fn register<T: Interface>(context: &mut Context) -> JsResult<()> {
         interface.constructor(),
         Attribute::WRITABLE | Attribute::CONFIGURABLE,
     )?;
-    Interfaces::insert::<T>(context, interface);
-    Ok(())
+    Interfaces::insert::<T>(context, interface.clone());
+    Ok(interface)
 }
 
-/// Puts the members of a `[Global]` interface where WebIDL wants them, on the global object itself, and makes
-/// the parent's prototype the global object's. The interface has no interface object: a shell's global object is
-/// neither a `Window` nor a worker's.
+/// [`register_global`] for an interface without an interface object: the global object of a main agent is neither a
+/// `Window` nor a worker's.
 pub(crate) fn define_global<T: Interface>(context: &mut Context) -> JsResult<()> {
-    let mut idl = Definition::<T> {
-        context,
-        parent: None,
-        constructor: None,
-        prototype: Vec::new(),
-        statics: Vec::new(),
-    };
-    T::define(&mut idl)?;
     let Definition {
         context,
         parent,
         prototype,
         ..
-    } = idl;
+    } = Definition::<T>::collect(context)?;
+    define_on_global(parent.map(|(_, parent)| parent), prototype, context)
+}
+
+fn define_on_global(
+    prototype: Option<JsObject>,
+    members: Vec<(PropertyKey, PropertyDescriptor)>,
+    context: &mut Context,
+) -> JsResult<()> {
     let global = context.global_object();
-    if let Some((_, parent)) = parent {
-        global.set_prototype(Some(parent));
+    if let Some(prototype) = prototype {
+        global.set_prototype(Some(prototype));
     }
-    for (key, descriptor) in prototype {
+    for (key, descriptor) in members {
         global.define_property_or_throw(key, descriptor, context)?;
     }
     Ok(())
 }
 
-/// Puts a function on the global object, as the operations of `WindowOrWorkerGlobalScope` are.
+/// The object on which the operations of the mixin `WindowOrWorkerGlobalScope` are.
+#[derive(Trace, Finalize, JsData)]
+struct MixinTarget(JsObject);
+
+/// Has [`define_function`] define on the prototype of `T` from now on, which includes the mixin
+/// `WindowOrWorkerGlobalScope`; otherwise it is the global object itself that has it.
+pub(crate) fn mix_into<T: Interface>(context: &mut Context) -> JsResult<()> {
+    let prototype = Interfaces::get::<T>(context)?.prototype();
+    let realm = context.realm().clone();
+    realm.host_defined_mut().insert(MixinTarget(prototype));
+    Ok(())
+}
+
+/// The object that has the operations of the mixin `WindowOrWorkerGlobalScope`.
+pub(crate) fn mixin_target(context: &Context) -> JsObject {
+    let realm = context.realm();
+    let slot = realm.host_defined();
+    slot.get::<MixinTarget>()
+        .map_or_else(|| context.global_object(), |target| target.0.clone())
+}
+
+/// Defines an operation of the mixin `WindowOrWorkerGlobalScope`.
 pub(crate) fn define_function<R: Into<JsValue> + 'static>(
     name: &'static str,
     required: usize,
@@ -364,7 +407,9 @@ pub(crate) fn define_function<R: Into<JsValue> + 'static>(
     context: &mut Context,
 ) -> JsResult<()> {
     let function = namespace_operation("the global object", name, required, steps, context);
-    context.register_global_property(key(name), function, OPERATION)
+    let target = mixin_target(context);
+    target.define_property_or_throw(key(name), property(function, OPERATION), context)?;
+    Ok(())
 }
 
 /// A function that has no receiver: an operation of the global object or of the namespace `namespace`.

@@ -38,8 +38,8 @@ mod weak;
 pub(crate) use buffer_source::{BufferSource, ViewKind, not_a_buffer_source};
 pub(crate) use convert::*;
 pub(crate) use definition::{
-    Definition, Interface, PlatformObject, define_function, define_global, namespace_operation,
-    property, register,
+    Definition, Interface, PlatformObject, define_function, define_global, mix_into, mixin_target,
+    namespace_operation, property, register, register_global,
 };
 pub(crate) use iterable::PairIterable;
 pub(crate) use primordials::Primordials;

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     io::{self, Write},
-    rc::Rc,
+    sync::Arc,
 };
 
 /// How serious a message of the console is: the method that printed it.
@@ -25,14 +25,15 @@ pub enum ConsoleLevel {
 /// A function that an embedder gives the event loop to receive what scripts print. The default writes errors and
 /// warnings to the standard error stream and the rest to the standard output, each with a newline.
 #[derive(Clone)]
-pub struct ConsolePrinter(Rc<Print>);
+pub struct ConsolePrinter(Arc<Print>);
 
-type Print = dyn Fn(ConsoleLevel, &str);
+type Print = dyn Fn(ConsoleLevel, &str) + Send + Sync;
 
 impl ConsolePrinter {
-    /// Wraps a function that gets a message, of one or several lines and without a newline at its end.
-    pub fn new(print: impl Fn(ConsoleLevel, &str) + 'static) -> Self {
-        Self(Rc::new(print))
+    /// Wraps a function that gets a message, of one or several lines and without a newline at its end. Workers call it
+    /// too, each on its own thread.
+    pub fn new(print: impl Fn(ConsoleLevel, &str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(print))
     }
 
     pub(super) fn print(&self, level: ConsoleLevel, text: &str) {

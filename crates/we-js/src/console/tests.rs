@@ -1,7 +1,7 @@
 //! What the console prints.
 #![allow(clippy::unwrap_used)]
 
-use std::{cell::RefCell, rc::Rc};
+use std::sync::{Arc, Mutex};
 
 use boa_engine::Source;
 
@@ -10,10 +10,10 @@ use crate::{EventLoop, Options};
 
 /// Runs a script; the messages that it prints, with their levels.
 fn run(script: &str) -> Vec<(ConsoleLevel, String)> {
-    let messages = Rc::<RefCell<Vec<_>>>::default();
+    let messages = Arc::<Mutex<Vec<_>>>::default();
     let console = ConsolePrinter::new({
         let messages = messages.clone();
-        move |level, text| messages.borrow_mut().push((level, text.to_owned()))
+        move |level, text| messages.lock().unwrap().push((level, text.to_owned()))
     });
     let options = Options {
         console,
@@ -25,7 +25,7 @@ fn run(script: &str) -> Vec<(ConsoleLevel, String)> {
     context
         .eval(Source::from_bytes(script))
         .unwrap_or_else(|error| panic!("{script}: {error}"));
-    messages.take()
+    std::mem::take(&mut *messages.lock().unwrap())
 }
 
 fn printed(script: &str) -> String {

@@ -12,7 +12,7 @@ use super::{
     Event, EventDetail, EventInit, EventObject, EventTarget,
     event::Origin,
     event_handler,
-    event_target::{Callback, Listener},
+    event_target::{self, Callback, Listener},
     report::report_exception,
 };
 use crate::{
@@ -113,7 +113,7 @@ fn call_listener(
 ) {
     // 2.5
     if listener.once {
-        target.state().remove(listener);
+        event_target::remove_listener(target, listener);
     }
     // 2.9
     if listener.passive {

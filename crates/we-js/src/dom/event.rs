@@ -13,9 +13,9 @@ use boa_engine::{
 use boa_gc::{Finalize, GcRefCell, Trace};
 
 use super::{
+    ProgressEvent,
     events::{CloseEvent, CustomEvent, ErrorEvent, PromiseRejectionEvent},
     message_event::MessageEvent,
-    progress_event::ProgressEvent,
 };
 use crate::{
     agent::Agent,
@@ -224,7 +224,7 @@ impl Event {
 }
 
 /// Reads `(type, init)`, the arguments of every event constructor, base members first.
-pub(super) fn constructor_arguments(
+fn constructor_arguments(
     args: &[JsValue],
     context: &mut Context,
 ) -> JsResult<(JsString, Dictionary, EventInit)> {
@@ -232,6 +232,19 @@ pub(super) fn constructor_arguments(
     let dictionary = Dictionary::new(args.get_or_undefined(1))?;
     let init = EventInit::from_dictionary(&dictionary, context)?;
     Ok((kind, dictionary, init))
+}
+
+/// Builds an event object on a script's behalf.
+pub(super) fn construct_with<T: Interface<Root = EventObject>>(
+    new_target: &NewTarget<T>,
+    args: &[JsValue],
+    context: &mut Context,
+    detail: impl FnOnce(&Dictionary, &mut Context) -> JsResult<EventDetail>,
+) -> JsResult<JsObject> {
+    let (kind, dictionary, init) = constructor_arguments(args, context)?;
+    let detail = detail(&dictionary, context)?;
+    let event = Event::new(kind, init, Origin::Script, context);
+    new_target.create(EventObject { event, detail }, context)
 }
 
 fn construct(

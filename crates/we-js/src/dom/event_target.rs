@@ -77,7 +77,13 @@ pub(crate) struct Listener {
 /// Tells the kinds of targets that live longer when they have a listener.
 pub(super) fn listener_added(target: &JsObject) {
     abort::keep_observed_signal(target);
-    messaging::keep_listening_port(target);
+    messaging::listeners_changed(target);
+}
+
+/// [Remove an event listener](https://dom.spec.whatwg.org/#remove-an-event-listener) from its target.
+pub(crate) fn remove_listener(target: &This<EventTarget>, listener: &Gc<Listener>) {
+    target.state().remove(listener);
+    messaging::listeners_changed(target.object());
 }
 
 /// What a listener calls.
@@ -126,8 +132,8 @@ impl EventTarget {
         Some(listener)
     }
 
-    /// [Remove an event listener](https://dom.spec.whatwg.org/#remove-an-event-listener).
-    pub(crate) fn remove(&self, listener: &Gc<Listener>) {
+    /// Takes a listener out of the list.
+    pub(super) fn remove(&self, listener: &Gc<Listener>) {
         listener.removed.set(true);
         self.listeners
             .borrow_mut()
@@ -238,8 +244,9 @@ fn remove_event_listener(
                 && matches!(&listener.callback, Callback::Script(other) if JsObject::equals(other, &callback))
         })
         .cloned();
+    drop(state);
     if let Some(listener) = found {
-        state.remove(&listener);
+        remove_listener(this, &listener);
     }
     Ok(JsValue::undefined())
 }

@@ -7,22 +7,9 @@ use boa_gc::{Finalize, GcRefCell, Trace};
 
 use super::{
     Event, EventDetail, EventObject,
-    event::{self, Origin, constructor_arguments},
+    event::{self, construct_with},
 };
-use crate::binding::{Definition, IntegerConversion, Interface, NewTarget, This, unsigned_integer};
-
-/// Builds an event object on a script's behalf.
-pub(super) fn construct<T: Interface<Root = EventObject>>(
-    new_target: &NewTarget<T>,
-    args: &[JsValue],
-    context: &mut Context,
-    detail: impl FnOnce(&crate::binding::Dictionary, &mut Context) -> JsResult<EventDetail>,
-) -> JsResult<JsObject> {
-    let (kind, dictionary, init) = constructor_arguments(args, context)?;
-    let detail = detail(&dictionary, context)?;
-    let event = Event::new(kind, init, Origin::Script, context);
-    new_target.create(EventObject { event, detail }, context)
-}
+use crate::binding::{Definition, IntegerConversion, Interface, This, unsigned_integer};
 
 /// `CloseEvent`: <https://websockets.spec.whatwg.org/#the-closeevent-interface>
 #[derive(Trace, Finalize)]
@@ -47,7 +34,7 @@ impl Interface for CloseEvent {
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.inherits::<Event>()?;
         idl.constructor(1, |new_target, args, context| {
-            construct(new_target, args, context, |init, context| {
+            construct_with(new_target, args, context, |init, context| {
                 let code = match init.get("code", context)? {
                     Some(value) => {
                         unsigned_integer(&value, 16, IntegerConversion::Wrap, context)? as u16
@@ -95,7 +82,7 @@ impl Interface for ErrorEvent {
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.inherits::<Event>()?;
         idl.constructor(1, |new_target, args, context| {
-            construct(new_target, args, context, |init, context| {
+            construct_with(new_target, args, context, |init, context| {
                 let position = |name, context: &mut Context| match init.get(name, context)? {
                     Some(value) => {
                         Ok(unsigned_integer(&value, 32, IntegerConversion::Wrap, context)? as u32)
@@ -147,7 +134,7 @@ impl Interface for PromiseRejectionEvent {
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.inherits::<Event>()?;
         idl.constructor(2, |new_target, args, context| {
-            construct(new_target, args, context, |init, context| {
+            construct_with(new_target, args, context, |init, context| {
                 let promise = init
                     .get("promise", context)?
                     .and_then(|promise| promise.as_object());
@@ -184,7 +171,7 @@ impl Interface for CustomEvent {
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.inherits::<Event>()?;
         idl.constructor(1, |new_target, args, context| {
-            construct(new_target, args, context, |init, context| {
+            construct_with(new_target, args, context, |init, context| {
                 let detail = init.get("detail", context)?.unwrap_or(JsValue::null());
                 Ok(EventDetail::Custom(Self {
                     detail: GcRefCell::new(detail),

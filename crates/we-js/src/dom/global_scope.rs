@@ -9,11 +9,31 @@ use crate::{
     binding::{Definition, Interface, from_utf8},
     event_loop::LoopState,
     navigator, performance,
+    worker::WorkerGlobalScope,
 };
 
 /// What the global object of a script is besides an event target.
 #[derive(Trace, Finalize, JsData)]
-pub(crate) struct GlobalScope;
+pub(crate) struct GlobalScope {
+    worker: Option<WorkerGlobalScope>,
+}
+
+impl GlobalScope {
+    /// That of an embedder's own agent.
+    pub(crate) fn of_main_agent() -> Self {
+        Self { worker: None }
+    }
+
+    pub(crate) fn of_worker() -> Self {
+        Self {
+            worker: Some(WorkerGlobalScope::default()),
+        }
+    }
+
+    pub(crate) fn worker(&self) -> Option<&WorkerGlobalScope> {
+        self.worker.as_ref()
+    }
+}
 
 impl Interface for GlobalScope {
     const NAME: &'static str = "GlobalScope";
@@ -27,21 +47,11 @@ impl Interface for GlobalScope {
         idl.inherits::<EventTarget>()?;
         let global = idl.context().global_object();
         idl.property(js_string!("self"), global, Attribute::all());
-        performance::define_attribute(idl);
-        navigator::define_attribute(idl);
-        // https://html.spec.whatwg.org/multipage/webappapis.html#dom-origin
-        idl.replaceable("origin", |_, context| {
-            let origin = LoopState::of(context)?.serialized_origin();
-            Ok(from_utf8(&origin))
-        });
         event_handler::define(idl, "onerror");
         event_handler::define(idl, "onunhandledrejection");
         event_handler::define(idl, "onrejectionhandled");
-        // <https://html.spec.whatwg.org/multipage/webappapis.html#dom-reporterror>
-        idl.operation("reportError", 1, |_, args, context| {
-            report_exception_value(args.get_or_undefined(0).clone(), context);
-            Ok(JsValue::undefined())
-        });
+        define_mixin(idl);
+        navigator::define_attribute::<_, false>(idl);
         // Neither a Window nor a worker's: the name that other runtimes give to such a global object.
         idl.property(
             JsSymbol::to_string_tag(),
@@ -50,6 +60,22 @@ impl Interface for GlobalScope {
         );
         Ok(())
     }
+}
+
+/// The members of the mixin `WindowOrWorkerGlobalScope` that are about the global object. The others are functions that
+/// stand in modules of their own.
+pub(crate) fn define_mixin<T: Interface>(idl: &mut Definition<'_, T>) {
+    performance::define_attribute(idl);
+    // https://html.spec.whatwg.org/multipage/webappapis.html#dom-origin
+    idl.replaceable("origin", |_, context| {
+        let origin = LoopState::of(context)?.serialized_origin();
+        Ok(from_utf8(&origin))
+    });
+    // <https://html.spec.whatwg.org/multipage/webappapis.html#dom-reporterror>
+    idl.operation("reportError", 1, |_, args, context| {
+        report_exception_value(args.get_or_undefined(0).clone(), context);
+        Ok(JsValue::undefined())
+    });
 }
 
 #[cfg(test)]

@@ -7,11 +7,12 @@ use boa_engine::{
 use boa_gc::{Finalize, GcRefCell, Trace};
 
 use super::{
-    Event, EventDetail, EventObject, EventTarget, event,
-    events::{construct, or_null, type_error},
+    Event, EventDetail, EventObject, EventTarget,
+    event::{self, construct_with},
+    events::{or_null, type_error},
 };
 use crate::{
-    binding::{Definition, Interface, This, sequence},
+    binding::{Definition, Interface, This, from_utf8, sequence, usv_string},
     messaging::MessagePort,
 };
 
@@ -59,7 +60,7 @@ impl Interface for MessageEvent {
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.inherits::<Event>()?;
         idl.constructor(1, |new_target, args, context| {
-            construct(new_target, args, context, |init, context| {
+            construct_with(new_target, args, context, |init, context| {
                 let data = init.get("data", context)?.unwrap_or(JsValue::null());
                 let last_event_id = init.string("lastEventId", context)?.unwrap_or_default();
                 let origin = init.usv_string("origin", context)?.unwrap_or_default();
@@ -141,12 +142,14 @@ fn init_message_event(
     let bubbles = args.get_or_undefined(1).to_boolean();
     let cancelable = args.get_or_undefined(2).to_boolean();
     let data = or_null(args.get(3));
-    let mut string = |index: usize| match args.get(index) {
-        Some(value) if !value.is_undefined() => value.to_string(context),
-        _ => Ok(js_string!()),
+    let origin = match args.get_or_undefined(4) {
+        value if value.is_undefined() => js_string!(),
+        value => from_utf8(&usv_string(value, context)?),
     };
-    let origin = string(4)?;
-    let last_event_id = string(5)?;
+    let last_event_id = match args.get_or_undefined(5) {
+        value if value.is_undefined() => js_string!(),
+        value => value.to_string(context)?,
+    };
     let source = message_event_source(args.get(6).unwrap_or(&JsValue::null()))?;
     let ports = match args.get(7) {
         Some(value) if !value.is_undefined() => Some(message_ports(value, context)?),

@@ -3,7 +3,9 @@
 use boa_engine::{Context, JsNativeError, JsResult, JsString};
 use boa_gc::{Finalize, Trace};
 
-use super::{Event, EventDetail, EventInit, EventObject, EventTarget, dispatch, events::construct};
+use super::{
+    Event, EventDetail, EventInit, EventObject, EventTarget, dispatch, event::construct_with,
+};
 use crate::binding::{Definition, Dictionary, Interface, This};
 
 /// What a `ProgressEvent` tells of.
@@ -48,7 +50,7 @@ impl Interface for ProgressEvent {
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.inherits::<Event>()?;
         idl.constructor(1, |new_target, args, context| {
-            construct(new_target, args, context, |init, context| {
+            construct_with(new_target, args, context, |init, context| {
                 let length_computable = init.boolean("lengthComputable", false, context)?;
                 let loaded = double(init, "loaded", context)?;
                 let total = double(init, "total", context)?;

@@ -76,29 +76,59 @@ fn report_value(value: JsValue, stack: String, context: &mut Context) {
         uncaught.position = stack.lines().find_map(position_in);
         uncaught.stack = stack;
     }
+    report(uncaught, value, context);
+}
+
+/// [Report an exception][spec] of a worker that nothing there handled, "with omitError set to true": to the worker's
+/// object, unless that is gone, then to this agent's global object.
+///
+/// [spec]: https://html.spec.whatwg.org/multipage/webappapis.html#report-an-exception
+pub(crate) fn report_worker_error(
+    worker: Option<&This<EventTarget>>,
+    uncaught: &UncaughtError,
+    context: &mut Context,
+) {
+    // 7.1.2
+    let not_handled =
+        worker.is_none_or(|worker| fire_error(worker, uncaught, JsValue::null(), context));
+    // 7.1.3
+    if not_handled {
+        report(uncaught.clone(), JsValue::null(), context);
+    }
+}
+
+/// Fires `error`. Returns whether no listener has prevented what follows.
+fn fire_error(
+    target: &This<EventTarget>,
+    uncaught: &UncaughtError,
+    error: JsValue,
+    context: &mut Context,
+) -> bool {
+    let position = uncaught.position.as_ref();
+    let detail = EventDetail::Error(ErrorEvent {
+        message: from_utf8(&uncaught.message),
+        filename: position.map_or(js_string!(), |position| from_utf8(&position.source)),
+        line: position.map_or(0, |position| position.line),
+        column: position.map_or(0, |position| position.column),
+        error,
+    });
+    let fired = fire_with::<ErrorEvent>(
+        target,
+        js_string!("error"),
+        EventInit::CANCELABLE,
+        detail,
+        context,
+    );
+    fired.unwrap_or(true)
+}
+
+fn report(uncaught: UncaughtError, value: JsValue, context: &mut Context) {
     // 6. "If global is not in error reporting mode"
     let platform = Agent::of(context);
     let mut not_handled = true;
     if !platform.reports_error.replace(true) {
         if let Some(global) = This::<EventTarget>::from_object(context.global_object()) {
-            let position = uncaught.position.clone();
-            let detail = EventDetail::Error(ErrorEvent {
-                message: from_utf8(&uncaught.message),
-                filename: position
-                    .as_ref()
-                    .map_or(js_string!(), |position| from_utf8(&position.source)),
-                line: position.as_ref().map_or(0, |position| position.line),
-                column: position.as_ref().map_or(0, |position| position.column),
-                error: value,
-            });
-            let fired = fire_with::<ErrorEvent>(
-                &global,
-                js_string!("error"),
-                EventInit::CANCELABLE,
-                detail,
-                context,
-            );
-            not_handled = fired.unwrap_or(true);
+            not_handled = fire_error(&global, &uncaught, value, context);
         }
         platform.reports_error.set(false);
     }
@@ -108,7 +138,8 @@ fn report_value(value: JsValue, stack: String, context: &mut Context) {
     }
 }
 
-fn tell_embedder(error: &UncaughtError, context: &Context) {
+/// Hands an error to the embedder, or, in a worker, to the agent that started it.
+pub(crate) fn tell_embedder(error: &UncaughtError, context: &Context) {
     match LoopState::of(context) {
         Ok(state) => state.report_to_embedder(error),
         Err(_) => tracing::error!(target: "we::js", "{error}"),
@@ -204,9 +235,11 @@ fn engine_stack(error: &JsError) -> String {
 /// The position that a line of the engine's stack names: `    at name (source:line:column)`.
 fn position_in(line: &str) -> Option<Position> {
     let place = line.trim().strip_prefix("at ")?;
+    // The source may be a URL with parentheses in it; a name has none.
     let place = place
-        .rsplit_once('(')
-        .map_or(place, |(_, place)| place.trim_end_matches(')'));
+        .strip_suffix(')')
+        .and_then(|place| place.split_once(" ("))
+        .map_or(place, |(_, place)| place);
     let (place, column) = place.rsplit_once(':')?;
     let (source, line) = place.rsplit_once(':')?;
     Some(Position {

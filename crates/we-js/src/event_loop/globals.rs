@@ -11,8 +11,9 @@ use boa_engine::{
 
 use super::LoopState;
 use super::timers::{Handler, Repeat, ScriptTimer};
+use crate::binding::{mixin_target, property};
 
-/// Defines the operations on the global object, as WebIDL defines operations: writable, enumerable, configurable.
+/// Defines the operations as WebIDL defines operations: writable, enumerable, configurable.
 pub(super) fn install(context: &mut Context) -> JsResult<()> {
     let operations: [(JsString, usize, NativeFunctionPointer); 5] = [
         (js_string!("setTimeout"), 1, set_timeout),
@@ -28,7 +29,11 @@ pub(super) fn install(context: &mut Context) -> JsResult<()> {
                 .length(length)
                 .constructor(false)
                 .build();
-        context.register_global_property(name, function, Attribute::all())?;
+        mixin_target(context).define_property_or_throw(
+            name,
+            property(function, Attribute::all()),
+            context,
+        )?;
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use boa_engine::Context;
 use boa_engine::vm::RuntimeLimits;
+use tokio::sync::Notify;
 
 /// How many integers the limits are.
 const WORDS: usize = 4;
@@ -42,6 +43,8 @@ const _: () = assert!(
 #[derive(Default)]
 pub(crate) struct Interrupt {
     terminated: AtomicBool,
+    /// Wakes who waits for [`terminated`](Self::terminated).
+    notice: Notify,
     limits: Mutex<Limits>,
 }
 
@@ -69,6 +72,15 @@ impl Interrupt {
         let limits = self.lock();
         self.terminated.store(true, Ordering::SeqCst);
         limits.zero();
+        drop(limits);
+        self.notice.notify_one();
+    }
+
+    /// Ready when [`terminate`](Self::terminate) was called. Only one task at a time may wait for it.
+    pub(crate) async fn terminated(&self) {
+        while !self.is_terminated() {
+            self.notice.notified().await;
+        }
     }
 
     /// Whether [`terminate`](Self::terminate) was called.

@@ -82,7 +82,7 @@ impl Mailbox {
         mailbox
     }
 
-    pub(super) fn cluster(&self) -> &Arc<Cluster> {
+    pub(crate) fn cluster(&self) -> &Arc<Cluster> {
         &self.cluster
     }
 

@@ -51,10 +51,12 @@ use std::time::{Duration, Instant};
 use boa_engine::context::ContextBuilder;
 use boa_engine::{Context, JsResult};
 
+pub(crate) use self::cluster::Cluster;
 pub use self::handle::LoopHandle;
 pub(crate) use self::host::{EventResult, LoopHost};
 pub(crate) use self::mailbox::Mailbox;
-pub use self::options::Options;
+pub use self::options::{Options, WorkerSetup};
+pub(crate) use self::scripts::syntax_error;
 pub use self::scripts::{Evaluation, ScriptError, ScriptKind};
 pub use self::state::{KeepAlive, LoopState};
 pub use self::tasks::TaskSource;
@@ -84,6 +86,8 @@ pub enum Finished {
     ShutDown,
     /// [`LoopHandle::terminate`] was called. The context runs no more script.
     Terminated,
+    /// The agent is a worker's that closed itself.
+    Closed,
 }
 
 /// Why [`EventLoop::run`] could not run.
@@ -134,6 +138,7 @@ impl EventLoop {
     }
 
     /// Runs until nothing is left: no task, no timer, no asynchronous job, no open connection, no
+    /// [`KeepAlive`] guard, here or in a worker.
     ///
     /// While it waits it drives the loop's tokio runtime, so it cannot be called from inside an `async` function that a tokio
     /// runtime runs: there it panics. Give the loop a thread of its own.
@@ -178,6 +183,10 @@ impl EventLoop {
                 self.shut_down();
                 return Finished::ShutDown;
             }
+            if state.is_closing() {
+                self.shut_down();
+                return Finished::Closed;
+            }
             for (source, steps) in mail.tasks {
                 state.queue_task(source, steps);
             }
@@ -198,6 +207,9 @@ impl EventLoop {
             } else if state.has_pending() || jobs.keep_loop_alive() {
                 network.wait(state.timers.next_due());
             } else {
+                if !state.is_main() && !state.can_be_reached() {
+                    return Finished::Idle;
+                }
                 match state.mailbox().become_idle() {
                     // Another agent may have something for this one.
                     Last::No => network.wait(None),
@@ -234,7 +246,7 @@ impl EventLoop {
             let Some(task) = self.state.tasks.pop() else {
                 return;
             };
-            if self.state.is_terminated() {
+            if self.state.is_terminated() || self.state.is_closing() {
                 return;
             }
             self.state
@@ -343,7 +355,7 @@ pub(crate) fn account_external(bytes: usize, context: &Context) {
 }
 
 /// What is still queued may own the loop's state, and script objects with it: it goes with the loop. So do the
-/// connections, the message ports and the blob URLs, though the context may live on.
+/// connections, the message ports, the broadcast channels and the blob URLs, though the context may live on.
 impl Drop for EventLoop {
     fn drop(&mut self) {
         let handle = &self.state.handle;
@@ -354,6 +366,7 @@ impl Drop for EventLoop {
         }
         self.state.clear();
         self.state.ports().close();
+        self.state.broadcasts().close();
         self.state.network().abandon();
         self.state.blob_urls().remove_all();
     }

@@ -1,7 +1,7 @@
-//! Loading modules from files: the host's part of `import`
+//! Loading modules: the host's part of `import`
 //! (<https://html.spec.whatwg.org/#integration-with-the-javascript-module-system>).
 //!
-//! Specifiers are URLs or relative to the URL of the script or module that imports them; only `file:` is loaded. Modules
+//! Specifiers are URLs or relative to the URL of the script or module that imports them; what [`fetch`](crate::fetch) can fetch is loaded. Modules
 //! are JavaScript, or JSON with the attribute `type: "json"`.
 
 use std::cell::RefCell;
@@ -18,7 +18,9 @@ use boa_engine::{
 };
 use url::Url;
 
-use super::scripts::syntax_error_text;
+use super::LoopState;
+use super::scripts::syntax_error;
+use crate::fetch::{Destination, FetchError, Fetched, decode};
 
 /// <https://html.spec.whatwg.org/#concept-script-type>, of those that an import can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,27 +31,33 @@ enum ModuleType {
 
 /// The loader of a context: its [module map](https://html.spec.whatwg.org/#module-map).
 #[derive(Default)]
-pub(super) struct FileLoader {
-    map: RefCell<HashMap<(Url, ModuleType), Module>>,
+pub(super) struct Loader {
+    map: RefCell<HashMap<(Url, ModuleType), Loaded>>,
 }
 
-impl FileLoader {
+/// A module and the URL that it came from at last, redirects followed.
+struct Loaded {
+    module: Module,
+    url: Url,
+}
+
+impl Loader {
     /// Adds a module that was not imported: the one that a program starts with.
     pub(super) fn insert_entry(&self, url: Url, module: Module) {
-        self.map
-            .borrow_mut()
-            .insert((url, ModuleType::JavaScript), module);
+        let key = (url.clone(), ModuleType::JavaScript);
+        self.map.borrow_mut().insert(key, Loaded { module, url });
     }
 
     fn get(&self, key: &(Url, ModuleType)) -> Option<Module> {
-        self.map.borrow().get(key).cloned()
+        let map = self.map.borrow();
+        map.get(key).map(|loaded| loaded.module.clone())
     }
 
     /// The URL that a module was loaded from.
     fn url_of(&self, module: &Module) -> Option<Url> {
         let map = self.map.borrow();
-        let entry = map.iter().find(|(_, known)| *known == module);
-        entry.map(|((url, _), _)| url.clone())
+        let loaded = map.values().find(|loaded| loaded.module == *module);
+        loaded.map(|loaded| loaded.url.clone())
     }
 
     /// The [base URL](https://html.spec.whatwg.org/#concept-script-base-url) of whoever imports.
@@ -58,35 +66,54 @@ impl FileLoader {
             Referrer::Module(module) => self.url_of(module),
             Referrer::Script(_) | Referrer::Realm(_) => None,
         }
-        .or_else(|| file_url(referrer.path().unwrap_or(Path::new("./"))).ok())
+        .or_else(|| source_url(referrer.path().unwrap_or(Path::new("./"))))
     }
 
     /// Fetches a [module script](https://html.spec.whatwg.org/#fetch-a-single-module-script).
-    fn load(
+    async fn load(
         &self,
         referrer: &Referrer,
         request: &ModuleRequest,
-        context: &mut Context,
+        context: &RefCell<&mut Context>,
     ) -> JsResult<Module> {
         let url = resolve(request.specifier(), self.base_url(referrer).as_ref())?;
         let key = (url, module_type(request)?);
         if let Some(module) = self.get(&key) {
             return Ok(module);
         }
-        let module = load_file(&key.0, key.1, referrer, context)?;
-        self.map.borrow_mut().insert(key, module.clone());
+        let (url, module_type) = &key;
+        refuse_json_by_name(url, *module_type)?;
+        let destination = match module_type {
+            ModuleType::JavaScript => Destination::Module,
+            ModuleType::Json => Destination::JsonModule,
+        };
+        let fetcher = LoopState::of(&context.borrow())?.fetcher();
+        let fetched = fetcher
+            .fetch(url, destination)
+            .await
+            .map_err(|error| cannot_load(&error, referrer))?;
+        // Another import of the same module may have been faster.
+        if let Some(module) = self.get(&key) {
+            return Ok(module);
+        }
+        let module = parse(&fetched, *module_type, &mut context.borrow_mut())?;
+        let loaded = Loaded {
+            module: module.clone(),
+            url: fetched.url,
+        };
+        self.map.borrow_mut().insert(key, loaded);
         Ok(module)
     }
 }
 
-impl ModuleLoader for FileLoader {
+impl ModuleLoader for Loader {
     async fn load_imported_module(
         self: Rc<Self>,
         referrer: Referrer,
         request: ModuleRequest,
         context: &RefCell<&mut Context>,
     ) -> JsResult<Module> {
-        self.load(&referrer, &request, &mut context.borrow_mut())
+        self.load(&referrer, &request, context).await
     }
 
     /// [`HostGetImportMetaProperties`](https://html.spec.whatwg.org/#hostgetimportmetaproperties).
@@ -175,56 +202,62 @@ fn module_type(request: &ModuleRequest) -> JsResult<ModuleType> {
     Ok(module_type)
 }
 
-fn load_file(
-    url: &Url,
-    module_type: ModuleType,
-    referrer: &Referrer,
-    context: &mut Context,
-) -> JsResult<Module> {
-    let path = file_path(url)?;
-    let shown = shown_path(&path);
-    // A file has no MIME type; its name stands in for one.
-    let is_json = path
-        .extension()
-        .is_some_and(|extension| extension == "json");
+/// A file has no MIME type; its name stands in for one.
+fn refuse_json_by_name(url: &Url, module_type: ModuleType) -> JsResult<()> {
+    let is_json = url.scheme() == "file" && url.path().ends_with(".json");
     if is_json && module_type == ModuleType::JavaScript {
+        let shown = shown_url(url);
         return Err(type_error(format!(
             "{} is JSON: import it with {{ type: \"json\" }}",
             shown.display()
         )));
     }
-    let text = read_source(&path).map_err(|error| {
-        let importer = referrer
-            .path()
-            .map(|path| format!(", imported by {}", path.display()))
-            .unwrap_or_default();
-        type_error(format!(
-            "cannot read {}{importer}: {error}",
-            shown.display()
-        ))
-    })?;
+    Ok(())
+}
+
+fn cannot_load(error: &FetchError, referrer: &Referrer) -> JsError {
+    let importer = referrer
+        .path()
+        .map(|path| format!(", imported by {}", path.display()))
+        .unwrap_or_default();
+    type_error(match error {
+        FetchError::Read { path, source } => {
+            format!(
+                "cannot read {}{importer}: {source}",
+                shown_path(path).display()
+            )
+        }
+        error => format!("{error}{importer}"),
+    })
+}
+
+fn parse(fetched: &Fetched, module_type: ModuleType, context: &mut Context) -> JsResult<Module> {
+    let Fetched { url, text } = fetched;
+    let shown = shown_url(url);
     let parsed = match module_type {
         ModuleType::JavaScript => {
-            let source = Source::from_bytes(&text).with_path(&shown);
+            let source = Source::from_bytes(text).with_path(&shown);
             Module::parse(source, None, context)
         }
         ModuleType::Json => Module::parse_json(JsString::from(text.as_str()), context),
     };
-    parsed.map_err(|error| {
-        JsNativeError::syntax()
-            .with_message(syntax_error_text(&error, &shown, &text))
-            .into()
-    })
+    parsed.map_err(|error| syntax_error(&error, &shown, text))
 }
 
-fn file_path(url: &Url) -> JsResult<PathBuf> {
-    if url.scheme() != "file" {
-        return Err(type_error(format!(
-            "cannot import {url}: modules are loaded from files only"
-        )));
+/// The URL of a source that stacks and messages show as `path`: a URL, or the path of a file.
+pub(super) fn source_url(path: &Path) -> Option<Url> {
+    let url = path.to_str().and_then(|text| Url::parse(text).ok());
+    // `C:\file` is a path.
+    let url = url.filter(|url| url.scheme().len() > 1);
+    url.or_else(|| file_url(path).ok())
+}
+
+/// A URL as stacks and messages show it: a file's is its path.
+fn shown_url(url: &Url) -> PathBuf {
+    match url.to_file_path() {
+        Ok(path) if url.scheme() == "file" => shown_path(&path),
+        _ => PathBuf::from(url.as_str()),
     }
-    url.to_file_path()
-        .map_err(|()| type_error(format!("cannot import {url}: it names no local file")))
 }
 
 /// The `file:` URL of a path; a relative one is relative to the current directory.
@@ -239,12 +272,9 @@ pub(super) fn shown_path(path: &Path) -> PathBuf {
     path.strip_prefix(&current).unwrap_or(path).to_path_buf()
 }
 
-/// Reads a file as the web decodes scripts: [UTF-8](https://encoding.spec.whatwg.org/#utf-8-decode), without a byte order
-/// mark, bad bytes replaced.
+/// Reads a file as the web decodes scripts.
 pub(super) fn read_source(path: &Path) -> io::Result<String> {
-    let bytes = std::fs::read(path)?;
-    let (text, _) = encoding_rs::UTF_8.decode_with_bom_removal(&bytes);
-    Ok(text.into_owned())
+    Ok(decode(&std::fs::read(path)?))
 }
 
 fn type_error(message: String) -> JsError {

@@ -1,5 +1,8 @@
 //! What an embedder chooses when it makes an event loop, and what the loop tells it.
 
+use std::sync::Arc;
+
+use boa_engine::{Context, JsResult};
 use url::{Origin, Url};
 use we_net::Client;
 
@@ -32,6 +35,10 @@ pub struct Options {
     /// Receives what scripts print. The default writes to the standard streams.
     pub console: ConsolePrinter,
 
+    /// Called for each worker before its script runs: what the embedder adds to the globals of workers. The default adds
+    /// nothing.
+    pub worker_setup: WorkerSetup,
+
     /// How many bytes of payload may be handed to scripts before the loop forces a garbage collection. The
     /// collector counts objects but not the bytes that they hold, so without this a script that receives large
     /// messages would grow for a long time before anything is collected. Default: 64 MiB.
@@ -51,8 +58,33 @@ impl Default for Options {
             client: Client::default(),
             error_reporter: ErrorReporter::default(),
             console: ConsolePrinter::default(),
+            worker_setup: WorkerSetup::default(),
             external_memory_step: 64 << 20,
             max_buffer_size: 1536 << 20,
         }
+    }
+}
+
+/// A function that an embedder gives the event loop to prepare the contexts of workers.
+#[derive(Clone)]
+pub struct WorkerSetup(Arc<SetUp>);
+
+type SetUp = dyn Fn(&mut Context) -> JsResult<()> + Send + Sync;
+
+impl WorkerSetup {
+    /// Wraps a function. It runs on the worker's thread, once its globals are defined. If it fails, the worker does not
+    /// start: its object gets an `error` event.
+    pub fn new(set_up: impl Fn(&mut Context) -> JsResult<()> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(set_up))
+    }
+
+    pub(crate) fn run(&self, context: &mut Context) -> JsResult<()> {
+        (self.0)(context)
+    }
+}
+
+impl Default for WorkerSetup {
+    fn default() -> Self {
+        Self::new(|_| Ok(()))
     }
 }

@@ -6,9 +6,11 @@ use std::rc::Rc;
 
 use boa_engine::builtins::promise::PromiseState;
 use boa_engine::object::builtins::JsPromise;
-use boa_engine::{Context, JsError, JsResult, JsValue, Module, NativeFunction, Script, Source};
+use boa_engine::{
+    Context, JsError, JsNativeError, JsResult, JsValue, Module, NativeFunction, Script, Source,
+};
 
-use super::modules::{FileLoader, file_url, read_source, shown_path};
+use super::modules::{Loader, read_source, shown_path, source_url};
 use super::tasks::TaskSource;
 use super::{EventLoop, LoopState};
 
@@ -113,8 +115,8 @@ impl EventLoop {
         self.evaluate(&text, path, kind, context)
     }
 
-    /// Starts a program that is not in a file of its own. `name` stands for it in stacks and messages; as a path it says
-    /// what its imports are relative to: with `"[eval]"`, the current directory.
+    /// Starts a program that is not in a file of its own. `name` stands for it in stacks and messages; as a path or a URL
+    /// it says what its imports and workers are relative to: with `"[eval]"`, the current directory.
     ///
     /// # Errors
     /// The text is not JavaScript. As to what the program throws, see [`evaluate_file`](Self::evaluate_file).
@@ -141,6 +143,10 @@ impl EventLoop {
         context: &mut Context,
     ) -> Result<Evaluation, ScriptError> {
         let shown = shown_path(name);
+        let url = source_url(name);
+        if let Some(url) = &url {
+            self.state.set_entry_url(url.clone());
+        }
         let source = Source::from_bytes(text).with_path(&shown);
         let syntax_error = |error| ScriptError::Syntax(format_syntax_error(&error, &shown, text));
         let mut outcome = Outcome::Threw;
@@ -155,10 +161,8 @@ impl EventLoop {
             }
             ScriptKind::Module => {
                 let module = Module::parse(source, None, context).map_err(syntax_error)?;
-                if let (Some(loader), Ok(url)) = (
-                    context.downcast_module_loader::<FileLoader>(),
-                    file_url(name),
-                ) {
+                if let (Some(loader), Some(url)) = (context.downcast_module_loader::<Loader>(), url)
+                {
                     loader.insert_entry(url, module.clone());
                 }
                 let steps = |context: &mut Context| match run_module(&module, context) {
@@ -172,7 +176,7 @@ impl EventLoop {
     }
 
     /// The module loader for the loop's context.
-    pub(super) fn module_loader() -> Rc<FileLoader> {
+    pub(super) fn module_loader() -> Rc<Loader> {
         Rc::default()
     }
 }
@@ -197,10 +201,12 @@ fn format_syntax_error(error: &JsError, file: &Path, text: &str) -> String {
     format!("{}{position}: SyntaxError: {message}", file.display())
 }
 
-/// An error of the parser as the message of a `SyntaxError`: `file:line:column: text`.
-pub(super) fn syntax_error_text(error: &JsError, file: &Path, text: &str) -> String {
+/// An error of the parser as what a script is thrown: a `SyntaxError` with `file:line:column: text`.
+pub(crate) fn syntax_error(error: &JsError, file: &Path, text: &str) -> JsError {
     let (position, message) = position_and_message(error, text);
-    format!("{}{position}: {message}", file.display())
+    JsNativeError::syntax()
+        .with_message(format!("{}{position}: {message}", file.display()))
+        .into()
 }
 
 /// Takes a parser's message apart, which ends in the position: `text at line 3, col 7`. Returns `:3:7` and the text.

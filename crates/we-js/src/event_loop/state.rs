@@ -1,6 +1,6 @@
 //! [`LoopState`]: what natives see of the event loop that runs them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
@@ -22,8 +22,9 @@ use super::options::Options;
 use super::rejections::Rejections;
 use super::tasks::{TaskQueue, TaskSource};
 use super::timers::{TimerKey, Timers};
+use crate::fetch::Fetcher;
 use crate::file::BlobUrls;
-use crate::messaging::{Notice, Ports};
+use crate::messaging::{Broadcasts, Notice, Ports};
 use crate::network::{Arrival, Network};
 use crate::uncaught::UncaughtError;
 
@@ -45,8 +46,13 @@ pub struct LoopState {
     /// What ports have been sent, taken from the mailbox and waiting for its turn.
     pub(super) notices: RefCell<VecDeque<Notice>>,
     ports: Rc<Ports>,
+    broadcasts: Rc<Broadcasts>,
     network: Network,
     blob_urls: BlobUrls,
+    /// The URL of the script that the agent began with.
+    entry_url: OnceCell<Url>,
+    reads_files: Cell<bool>,
+    closing: Cell<bool>,
     turn: Cell<u64>,
     callback_depth: Cell<usize>,
     holds: Rc<Cell<usize>>,
@@ -61,7 +67,6 @@ impl LoopState {
     ) -> io::Result<Self> {
         Ok(Self {
             host,
-            options,
             tasks: TaskQueue::default(),
             microtasks: MicrotaskQueue::default(),
             timers: Timers::default(),
@@ -69,15 +74,20 @@ impl LoopState {
             new_async_jobs: RefCell::default(),
             job_ids: JobIds::default(),
             ports: Ports::new(handle.mailbox().clone()),
+            broadcasts: Broadcasts::new(handle.mailbox().clone(), &options),
             network: Network::new(handle.network().clone())?,
             handle,
             blob_urls: BlobUrls::new(),
+            entry_url: OnceCell::new(),
+            reads_files: Cell::new(true),
+            closing: Cell::new(false),
             arrivals: RefCell::default(),
             notices: RefCell::default(),
             turn: Cell::new(0),
             callback_depth: Cell::new(0),
             holds: Rc::default(),
             external_bytes: Cell::new(0),
+            options,
         })
     }
 
@@ -124,10 +134,52 @@ impl LoopState {
         Instant::now()
     }
 
-    /// The URL that scripts believe in, see [`Options::base_url`].
+    /// The URL that scripts believe in: [`Options::base_url`], or else the URL of the script that the agent began with.
     #[must_use]
     pub fn base_url(&self) -> Option<&Url> {
-        self.options.base_url.as_ref()
+        self.options
+            .base_url
+            .as_ref()
+            .or_else(|| self.entry_url.get())
+    }
+
+    /// Tells the URL of the agent's script. Only the first counts.
+    pub(crate) fn set_entry_url(&self, url: Url) {
+        self.entry_url.get_or_init(|| url);
+    }
+
+    /// Whether the agent may load scripts from `file:` URLs.
+    pub(crate) fn reads_files(&self) -> bool {
+        self.reads_files.get()
+    }
+
+    pub(crate) fn set_reads_files(&self, may: bool) {
+        self.reads_files.set(may);
+    }
+
+    /// How the agent fetches scripts.
+    pub(crate) fn fetcher(&self) -> Fetcher {
+        Fetcher {
+            client: self.options.client.clone(),
+            origin: self.options.origin.clone(),
+            reads_files: self.reads_files(),
+        }
+    }
+
+    /// Waits for a future, driving the network meanwhile, without going back to the event loop. `None` if the agent is
+    /// terminated before that.
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> Option<F::Output> {
+        self.network
+            .drive_until(future, self.handle.interrupt().terminated())
+    }
+
+    /// [Close a worker](https://html.spec.whatwg.org/multipage/workers.html#close-a-worker): no further task runs.
+    pub(crate) fn close_agent(&self) {
+        self.closing.set(true);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.get()
     }
 
     /// The [serialization](https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin) of the
@@ -151,6 +203,11 @@ impl LoopState {
     /// The agent's message ports.
     pub(crate) fn ports(&self) -> &Rc<Ports> {
         &self.ports
+    }
+
+    /// The agent's broadcast channels.
+    pub(crate) fn broadcasts(&self) -> &Rc<Broadcasts> {
+        &self.broadcasts
     }
 
     /// The way by which other threads reach this loop.
@@ -286,6 +343,12 @@ impl LoopState {
         self.new_async_jobs.take();
         self.arrivals.take();
         self.notices.take();
+    }
+
+    /// Whether another agent could bring this one, which has nothing to do, to run script again: there are workers, or
+    /// something listens for messages.
+    pub(super) fn can_be_reached(&self) -> bool {
+        self.handle.has_workers() || self.ports.any_listening() || self.broadcasts.any_listening()
     }
 
     /// Whether anything in here is still to run or keeps the loop running.

@@ -16,10 +16,8 @@ mod shared;
 pub(crate) use blob::Blob;
 pub(crate) use data::{AlignedBytes, BlobBuilder, BlobData};
 pub(crate) use interface::File;
-#[allow(unused_imports, reason = "for the scripts of workers and for fetching")]
 pub(crate) use object_url::resolve;
 pub(crate) use object_url::{BlobUrls, create_object_url, revoke_object_url};
 pub(crate) use reader::FileReader;
-#[allow(unused_imports, reason = "for the scopes of workers")]
 pub(crate) use reader_sync::install_file_reader_sync;
 pub(crate) use shared::SharedBlob;

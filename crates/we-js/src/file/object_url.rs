@@ -33,7 +33,6 @@ struct Stored {
 
 /// [Resolve a blob URL](https://w3c.github.io/FileAPI/#blob-url-resolve): what the URL stands for now, in whichever
 /// agent it was made. A fragment does not matter.
-#[allow(dead_code, reason = "for the scripts of workers and for fetching")]
 pub(crate) fn resolve(url: &Url) -> Option<SharedBlob> {
     let store = lock();
     store.get(key(url)?).map(|stored| stored.entry.clone())

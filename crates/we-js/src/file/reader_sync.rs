@@ -11,7 +11,6 @@ use crate::binding::{Definition, Interface, NewTarget, PlatformObject, register}
 pub(crate) struct FileReaderSync;
 
 /// Defines the interface, which only the scopes of workers have.
-#[allow(dead_code, reason = "for the scopes of workers")]
 pub(crate) fn install_file_reader_sync(context: &mut Context) -> JsResult<()> {
     register::<FileReaderSync>(context)
 }

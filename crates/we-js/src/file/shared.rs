@@ -21,7 +21,8 @@ pub(crate) struct SharedBlob {
 }
 
 impl SharedBlob {
-    pub(crate) fn of(blob: &This<Blob>) -> Self {
+    /// The serialization steps: <https://w3c.github.io/FileAPI/#blob-section>, <https://w3c.github.io/FileAPI/#file-section>
+    pub(super) fn of(blob: &This<Blob>) -> Self {
         let file = This::<File>::from_object(blob.object().clone()).map(|file| {
             let file = file.state();
             (file.name.to_std_string_lossy(), file.last_modified)
@@ -35,23 +36,23 @@ impl SharedBlob {
     }
 }
 
-/// <https://w3c.github.io/FileAPI/#blob-section>, <https://w3c.github.io/FileAPI/#file-section>: a `File` is a `Blob`, and
-/// serialized as what it is.
+/// The bytes are shared, not copied.
 impl Serializable for Blob {
-    fn serialize(this: &This<Self>, _: &mut Context) -> JsResult<Arc<dyn Serialized>> {
+    fn serialize(this: &This<Self>, _context: &mut Context) -> JsResult<Arc<dyn Serialized>> {
         Ok(Arc::new(SharedBlob::of(this)))
     }
 }
 
 impl Serialized for SharedBlob {
     fn deserialize(&self, context: &mut Context) -> JsResult<JsObject> {
-        let data = self.data.clone();
         let kind = JsString::from(self.kind.as_str());
+        let data = self.data.clone();
         let Some((name, last_modified)) = &self.file else {
             return Blob::object(data, kind, context);
         };
+        let name = from_utf8(name);
         let file = File {
-            name: from_utf8(name),
+            name,
             last_modified: *last_modified,
         };
         let root = BlobObject {

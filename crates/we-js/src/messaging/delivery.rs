@@ -5,7 +5,7 @@ use boa_engine::{
     object::{IntegrityLevel, JsObject, builtins::JsArray},
 };
 
-use super::{MessagePort, Notice, end::PortId};
+use super::{MessagePort, Notice, broadcast_channel, end::PortId};
 use crate::{
     binding::This,
     dom::{
@@ -21,6 +21,9 @@ pub(crate) fn deliver(notice: Notice, context: &mut Context) {
     let told = match notice {
         Notice::Message(port) => message(port, context),
         Notice::Closed(port) => closed(port, context),
+        Notice::Broadcast(channel, broadcast) => {
+            broadcast_channel::deliver(channel, broadcast, context)
+        }
     };
     if let Err(error) = told {
         report_exception(error, context);
@@ -40,19 +43,19 @@ fn message(port: PortId, context: &mut Context) -> JsResult<()> {
         return Ok(());
     };
     ports.refresh(port);
-    fire_message(&target, message, js_string!(), context)
+    fire_message(&target, Some(message), js_string!(), context)
 }
 
-/// Fires `message`, or `messageerror` if the message cannot be made anew here. The ports that came with it are its `ports`.
+/// Fires `message`, or `messageerror` if there is no message or it cannot be made anew here. The ports that came with it are its `ports`.
 pub(super) fn fire_message(
     target: &This<EventTarget>,
-    message: Record,
+    message: Option<Record>,
     origin: JsString,
     context: &mut Context,
 ) -> JsResult<()> {
     // 3., 4.
-    let (kind, event) = match deserialize(message, context) {
-        Ok(message) => {
+    let (kind, event) = match message.map(|message| deserialize(message, context)) {
+        Some(Ok(message)) => {
             // 5., 6.
             let is_port =
                 |object: &JsObject| This::<MessagePort>::from_object(object.clone()).is_some();
@@ -62,8 +65,8 @@ pub(super) fn fire_message(
             let event = MessageEvent::new(message.value, origin).with_ports(ports);
             (js_string!("message"), event)
         }
-        Err(error) => {
-            tracing::debug!(target: "we::js", %error, "a message cannot be deserialized");
+        error => {
+            tracing::debug!(target: "we::js", error = ?error.and_then(Result::err), "a message cannot be deserialized");
             (
                 js_string!("messageerror"),
                 MessageEvent::new(boa_engine::JsValue::null(), origin),

@@ -3,7 +3,7 @@
 use boa_engine::{Context, JsResult, JsValue};
 
 use super::{end::PortEnd, ports::Attached, post};
-use crate::{binding::This, dom::EventTarget, event_loop::LoopState, structured_clone::Record};
+use crate::{binding::This, dom::EventTarget, event_loop::LoopState};
 
 /// How an agent treats a port.
 #[derive(Clone, Copy)]
@@ -38,8 +38,7 @@ impl ImplicitPort {
         self.0.side().enable();
     }
 
-    /// The two overloads of `postMessage()`, with the arguments of a script. No state may be borrowed: it runs script.
-    /// So this is given a [`Sender`], not the port.
+    /// Posts without borrowing the port.
     pub(crate) fn sender(&self) -> Sender {
         Sender(self.0.side())
     }
@@ -55,14 +54,12 @@ impl ImplicitPort {
 /// Posts through an [`ImplicitPort`] without borrowing it.
 pub(crate) struct Sender(super::end::Side);
 
-impl Sender {
-    /// `postMessage(message, transfer)` and `postMessage(message, options)`.
-    pub(crate) fn post_message(&self, args: &[JsValue], context: &mut Context) -> JsResult<()> {
-        post::post_message(Some(&self.0), None, args, context)
-    }
-
-    /// Posts a message that was serialized before.
-    pub(crate) fn post(&self, message: Record) {
-        self.0.post(message);
-    }
+/// `postMessage(message, transfer)` and `postMessage(message, options)` of an object with an implicit port. A port that
+/// has gone takes the message and loses it.
+pub(crate) fn post_message(
+    port: Option<&Sender>,
+    args: &[JsValue],
+    context: &mut Context,
+) -> JsResult<()> {
+    post::post_message(port.map(|port| &port.0), None, args, context)
 }

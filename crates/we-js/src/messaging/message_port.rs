@@ -146,8 +146,8 @@ fn place(this: &This<MessagePort>) -> Option<(Rc<Ports>, PortId)> {
     Some((attached.ports()?, attached.id()))
 }
 
-/// To be called when a listener was added to `target`.
-pub(crate) fn keep_listening_port(target: &JsObject) {
+/// To be called when the listeners of `target` have changed.
+pub(super) fn listeners_changed(target: &JsObject) {
     if let Some(port) = This::<MessagePort>::from_object(target.clone()) {
         refresh(&port);
     }

@@ -11,6 +11,7 @@
 //! | `end` | the channel, its two queues and its lock |
 //! | `ports` | an agent's ports; what keeps their objects alive |
 //! | `message_port`, `message_channel` | the interfaces |
+//! | `broadcasts`, `broadcast_channel` | who listens to what in this process; the interface |
 //! | `post`, `delivery` | the two halves of the message port post message steps |
 //! | `implicit` | ports of other objects, for Rust |
 //!
@@ -23,8 +24,7 @@
 //! // On the thread of each agent:
 //! let port = ImplicitPort::adopt(outside, &worker_object, behavior, context)?;
 //! port.start();
-//! port.sender().post_message(args, context)?;    // the IDL's overloads, with transfer
-//! port.sender().post(record);
+//! post_message(Some(&port.sender()), args, context)?;    // the IDL's overloads, with transfer
 //! port.close();                                  // as does dropping it, or the agent's end
 //! ```
 //!
@@ -36,9 +36,10 @@
 //! message costs its data and some hundred bytes. Two ports that lie in one another's queues, and that nobody can ever
 //! receive any more, are not found out before their process ends.
 
+mod broadcast_channel;
+mod broadcasts;
 mod delivery;
 mod end;
-#[allow(dead_code, reason = "for workers, which are to come")]
 mod implicit;
 mod message_channel;
 mod message_port;
@@ -48,22 +49,34 @@ mod post;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "for workers, which are to come")]
-pub(crate) use self::implicit::{Behavior, ImplicitPort, Sender};
+use std::sync::Arc;
+
+use boa_engine::object::JsObject;
 
 pub(crate) use self::{
+    broadcast_channel::BroadcastChannel,
+    broadcasts::Broadcasts,
     delivery::deliver,
     end::PortEnd,
+    implicit::{Behavior, ImplicitPort, post_message},
     message_channel::MessageChannel,
-    message_port::{MessagePort, keep_listening_port},
+    message_port::MessagePort,
     ports::Ports,
 };
 
-/// What an agent is told of its ports.
+/// To be called when the listeners of an event target have changed: a port or channel that is listened to lives longer.
+pub(crate) fn listeners_changed(target: &JsObject) {
+    message_port::listeners_changed(target);
+    broadcast_channel::listeners_changed(target);
+}
+
+/// What an agent is told of its ports and channels.
 #[derive(Debug)]
 pub(crate) enum Notice {
     /// There is a message in its queue.
     Message(end::PortId),
     /// The other end has been closed.
     Closed(end::PortId),
+    /// A message for a broadcast channel.
+    Broadcast(broadcasts::ChannelId, Arc<broadcasts::Broadcast>),
 }

@@ -60,6 +60,10 @@ impl Link {
     pub(super) fn set(&self, object: JsObject) {
         *self.0.borrow_mut() = Some(object);
     }
+
+    pub(super) fn get(&self) -> Option<JsObject> {
+        self.0.borrow().clone()
+    }
 }
 
 /// An end and its place in an agent. Dropped, it closes the channel.
@@ -260,6 +264,28 @@ impl Ports {
         }
     }
 
+    /// Whether a message could come that somebody here listens for.
+    pub(crate) fn any_listening(&self) -> bool {
+        let entries = self.entries.borrow();
+        entries.values().any(|entry| {
+            let target = match &entry.target {
+                Target::Implicit { target, .. } => target.object(),
+                // A listening port whose other end is elsewhere is a root.
+                Target::Port {
+                    root: Some(object), ..
+                } => object,
+                Target::Port { root: None, .. } => return false,
+            };
+            has_listener(target, &[MESSAGE, MESSAGE_ERROR, CLOSE])
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.forget_the_gone();
+        self.entries.borrow().len()
+    }
+
     /// Closes all channels: the agent ends.
     pub(crate) fn close(&self) {
         let entries = self.entries.take();
@@ -276,11 +302,11 @@ impl Drop for Ports {
     }
 }
 
-const MESSAGE: JsString = js_string!("message");
-const MESSAGE_ERROR: JsString = js_string!("messageerror");
+pub(super) const MESSAGE: JsString = js_string!("message");
+pub(super) const MESSAGE_ERROR: JsString = js_string!("messageerror");
 const CLOSE: JsString = js_string!("close");
 
-fn has_listener(target: &JsObject, kinds: &[JsString]) -> bool {
+pub(super) fn has_listener(target: &JsObject, kinds: &[JsString]) -> bool {
     This::<EventTarget>::from_object(target.clone())
         .is_some_and(|target| target.state().has_listener(kinds))
 }
@@ -292,7 +318,7 @@ impl Entry {
             Target::Port {
                 root: Some(object), ..
             } => Some(object.clone()),
-            Target::Port { link, root: None } => link.upgrade()?.0.borrow().clone(),
+            Target::Port { link, root: None } => link.upgrade()?.get(),
             Target::Implicit { .. } => None,
         }
     }

@@ -178,6 +178,26 @@ impl Network {
         shared.loop_leaves();
     }
 
+    /// Drives the network until one of two futures is ready, for a script that waits in the middle of a task. `None` if it
+    /// is the second.
+    pub(crate) fn drive_until<F: Future>(
+        &self,
+        future: F,
+        end: impl Future<Output = ()>,
+    ) -> Option<F::Output> {
+        let runtime = self.runtime()?;
+        self.shared.loop_arrives();
+        let output = runtime.block_on(async {
+            self.shared.flush();
+            tokio::select! {
+                output = future => Some(output),
+                () = end => None,
+            }
+        });
+        self.shared.loop_leaves();
+        output
+    }
+
     /// Lets the network make what progress it can without waiting: for a loop that has more to do at once.
     pub(crate) fn pass_by(&self) {
         if self.shared.standby_drives() {

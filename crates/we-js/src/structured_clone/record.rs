@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aligned_vec::AVec;
 use boa_engine::{
     JsBigInt, JsString, JsValue,
     builtins::{array_buffer::SharedArrayBuffer, typed_array::TypedArrayKind},
@@ -21,6 +22,22 @@ pub(crate) struct Record {
     pub(super) nodes: Vec<Node>,
     /// How many are transferred.
     pub(super) transferred: usize,
+}
+
+impl Record {
+    /// The same once more, for another agent. `None` if there is no memory for it, or something was moved into it, which
+    /// cannot be in two places.
+    pub(crate) fn duplicate(&self) -> Option<Self> {
+        Some(Self {
+            root: self.root.clone(),
+            nodes: self
+                .nodes
+                .iter()
+                .map(Node::duplicate)
+                .collect::<Option<_>>()?,
+            transferred: self.transferred,
+        })
+    }
 }
 
 /// A value: a primitive, or an object by its place in the list.
@@ -78,6 +95,66 @@ pub(super) enum Node {
     Serialized(Arc<dyn Serialized>),
     /// A platform object that was moved.
     Transferred(Box<dyn Transferred>),
+}
+
+impl Node {
+    fn duplicate(&self) -> Option<Self> {
+        Some(match self {
+            Self::ToBeTransferred | Self::Transferred(_) => return None,
+            Self::Boolean(boolean) => Self::Boolean(*boolean),
+            Self::Number(number) => Self::Number(*number),
+            Self::BigInt(integer) => Self::BigInt(integer.clone()),
+            Self::String(text) => Self::String(text.clone()),
+            Self::Date(time) => Self::Date(*time),
+            Self::RegExp { source, flags } => Self::RegExp {
+                source: source.clone(),
+                flags: flags.clone(),
+            },
+            Self::ArrayBuffer { bytes, max_length } => Self::ArrayBuffer {
+                bytes: copy(bytes)?,
+                max_length: *max_length,
+            },
+            Self::SharedArrayBuffer(buffer) => Self::SharedArrayBuffer(buffer.clone()),
+            Self::View {
+                buffer,
+                kind,
+                offset,
+                length,
+            } => Self::View {
+                buffer: *buffer,
+                kind: *kind,
+                offset: *offset,
+                length: *length,
+            },
+            Self::Map(values) => Self::Map(values.clone()),
+            Self::Set(values) => Self::Set(values.clone()),
+            Self::Error {
+                name,
+                message,
+                stack,
+                cause,
+            } => Self::Error {
+                name: *name,
+                message: message.clone(),
+                stack: stack.clone(),
+                cause: cause.clone(),
+            },
+            Self::Array { length, properties } => Self::Array {
+                length: *length,
+                properties: properties.clone(),
+            },
+            Self::Object(properties) => Self::Object(properties.clone()),
+            Self::Serialized(serialized) => Self::Serialized(serialized.clone()),
+        })
+    }
+}
+
+/// Copies bytes, if there is memory for them.
+pub(super) fn copy(bytes: &[u8]) -> Option<AlignedBytes> {
+    let mut copy = AVec::new(0);
+    copy.try_reserve_exact(bytes.len()).ok()?;
+    copy.extend_from_slice(bytes);
+    Some(copy)
 }
 
 /// Which constructor a view is of. The length of a typed array is in elements, a DataView's in bytes.

@@ -5,7 +5,6 @@
 
 use std::{collections::HashMap, vec};
 
-use aligned_vec::AVec;
 use boa_engine::{
     Context, JsBigInt, JsNativeError, JsResult, JsString, JsValue, JsVariant,
     builtins::error::Error,
@@ -20,10 +19,10 @@ use boa_engine::{
 use super::{
     data_clone_error,
     platform::{self, Kind},
-    record::{ErrorType, Key, Node, Record, Text, Value},
+    record::{ErrorType, Key, Node, Record, Text, Value, copy},
     view::View,
 };
-use crate::{binding::Primordials, file::AlignedBytes};
+use crate::binding::Primordials;
 
 /// Serializes `value`; the objects of `transfer` are moved into the record and are detached.
 pub(crate) fn serialize(
@@ -359,7 +358,9 @@ fn buffer(object: &JsObject, context: &mut Context) -> JsResult<Option<Node>> {
         return Ok(None);
     };
     let bytes = match buffer.data().as_deref() {
-        Some(bytes) => copy(bytes)?,
+        Some(bytes) => {
+            copy(bytes).ok_or_else(|| JsNativeError::range().with_message("out of memory"))?
+        }
         None => {
             return Err(data_clone_error(
                 "a detached ArrayBuffer cannot be cloned",
@@ -369,15 +370,6 @@ fn buffer(object: &JsObject, context: &mut Context) -> JsResult<Option<Node>> {
     };
     let max_length = max_byte_length(object, context)?;
     Ok(Some(Node::ArrayBuffer { bytes, max_length }))
-}
-
-fn copy(bytes: &[u8]) -> JsResult<AlignedBytes> {
-    let mut copy = AVec::new(0);
-    if copy.try_reserve_exact(bytes.len()).is_err() {
-        return Err(JsNativeError::range().with_message("out of memory").into());
-    }
-    copy.extend_from_slice(bytes);
-    Ok(copy)
 }
 
 /// The `maxByteLength` of a resizable buffer.

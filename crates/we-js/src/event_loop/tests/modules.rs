@@ -213,7 +213,7 @@ fn an_import_that_fails_says_why_in_one_line() {
     let files = Files::new(&[
         ("missing.mjs", "import './nowhere.mjs'"),
         ("bare.mjs", "import 'lodash'"),
-        ("web.mjs", "import 'https://example.com/x.mjs'"),
+        ("web.mjs", "import 'ftp://example.com/x.mjs'"),
         ("syntax.mjs", "import './bad.mjs'"),
         ("bad.mjs", "let a = 1;\nlet b = ;\n"),
         ("json.mjs", "import data from './data.json'"),
@@ -241,7 +241,7 @@ fn an_import_that_fails_says_why_in_one_line() {
         ),
         (
             "web.mjs",
-            "TypeError: cannot import https://example.com/x.mjs: modules are loaded from files only",
+            "TypeError: cannot load ftp://example.com/x.mjs: scripts are loaded from file:",
         ),
         (
             "syntax.mjs",

@@ -1,6 +1,11 @@
 //! Channels as a script sees them, and between threads.
 #![allow(clippy::unwrap_used)]
 
+mod broadcast;
+mod life;
+mod program;
+mod threads;
+
 use crate::testing::Agent;
 
 /// Runs scripts until nothing is pending, each in a context of its own, and compares what they have put into `log`, or,
@@ -47,6 +52,39 @@ fn messages_arrive_in_order_each_in_its_own_task() {
              port2.postMessage({ a: [1] });
              got.then(e => [e.constructor.name, e.data.a[0], e.isTrusted, e.origin, e.source, e.lastEventId, e.ports.length, Object.isFrozen(e.ports), e.ports === e.ports, e.bubbles, e.cancelable, e.target === port1].join())",
             "MessageEvent,1,true,,,,0,true,true,false,false,true",
+        ),
+    ]);
+}
+
+#[test]
+fn messages_that_never_end_do_not_starve_timers() {
+    cases(&[(
+        "const { port1, port2 } = new MessageChannel(); let posts = 0;
+         port1.onmessage = port2.onmessage = e => { posts++; e.target.postMessage(0) };
+         for (let i = 0; i < 300; i++) port1.postMessage(0);
+         setTimeout(() => { log.push(posts > 0, posts < 1000000); port1.onmessage = port2.onmessage = null; port1.close() }, 2)",
+        "true,true",
+    )]);
+}
+
+#[test]
+fn message_events_carry_ports_and_their_source() {
+    cases(&[
+        (
+            "const { port1, port2 } = new MessageChannel(); const ports = [port1, port2];
+             const e = new MessageEvent('x', { data: 1, ports, source: port1, origin: 'a\\ud800' }); ports.length = 0;
+             [e.ports.length, e.ports[1] === port2, e.ports === e.ports, Object.isFrozen(e.ports), e.source === port1, e.origin].join()",
+            "2,true,true,true,true,a\u{fffd}",
+        ),
+        (
+            "const { port1 } = new MessageChannel(); const e = new MessageEvent('x');
+             e.initMessageEvent('y', true, false, 5, '\\udc00', 'id', port1, [port1]);
+             [e.type, e.bubbles, e.cancelable, e.data, e.origin, e.lastEventId, e.source === port1, e.ports[0] === port1].join()",
+            "y,true,false,5,\u{fffd},id,true,true",
+        ),
+        (
+            "[{ ports: [{}] }, { ports: 1 }, { ports: [null] }, { source: {} }, { source: new EventTarget() }].map(init => error(() => new MessageEvent('x', init))).join()",
+            "TypeError,TypeError,TypeError,TypeError,TypeError",
         ),
     ]);
 }

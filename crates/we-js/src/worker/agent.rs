@@ -1,0 +1,220 @@
+//! The agent of a worker: its thread, from the first to the last step of
+//! [run a worker](https://html.spec.whatwg.org/multipage/workers.html#run-a-worker).
+
+use std::{
+    cell::RefCell,
+    fmt::Display,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    rc::Rc,
+    thread,
+};
+
+use boa_engine::{Context, JsString};
+use url::{Origin, Url};
+use we_net::Client;
+
+use super::owner::Owner;
+use crate::{
+    ConsolePrinter, WorkerSetup,
+    binding::This,
+    dom::EventTarget,
+    event_loop::{EventLoop, LoopState, Options, ScriptKind},
+    fetch::Destination,
+    messaging::{Behavior, ImplicitPort, PortEnd},
+    platform::{Host, Scope},
+};
+
+/// The stack of a worker's thread, in bytes. It is reserved, and becomes memory only as far as it is used: by a parser
+/// that reads deeply nested code, mostly.
+const STACK: usize = 64 << 20;
+
+/// All that a worker gets on its way.
+pub(super) struct Birth {
+    pub(super) owner: Owner,
+    /// The [inside port](https://html.spec.whatwg.org/multipage/workers.html#inside-port)
+    pub(super) port: PortEnd,
+    pub(super) url: Url,
+    pub(super) kind: ScriptKind,
+    /// In UTF-16, since it need not be well-formed.
+    pub(super) name: Vec<u16>,
+    pub(super) inheritance: Inheritance,
+}
+
+/// What a worker has from the agent that started it.
+pub(super) struct Inheritance {
+    origin: Option<Origin>,
+    client: Client,
+    console: ConsolePrinter,
+    worker_setup: WorkerSetup,
+    external_memory_step: usize,
+    max_buffer_size: u64,
+    reads_files: bool,
+}
+
+impl Inheritance {
+    pub(super) fn of(state: &LoopState) -> Self {
+        let options = state.options();
+        Self {
+            origin: options.origin.clone(),
+            client: options.client.clone(),
+            console: options.console.clone(),
+            worker_setup: options.worker_setup.clone(),
+            external_memory_step: options.external_memory_step,
+            max_buffer_size: options.max_buffer_size,
+            reads_files: state.reads_files(),
+        }
+    }
+}
+
+/// Starts the worker's thread. What goes wrong is told to its owner.
+pub(super) fn start(birth: Birth) {
+    let (sender, receiver) = std::sync::mpsc::sync_channel::<Birth>(1);
+    let thread = thread::Builder::new()
+        .name("worker".to_owned())
+        .stack_size(STACK)
+        .spawn(move || {
+            if let Ok(birth) = receiver.recv() {
+                live(birth);
+            }
+        });
+    match thread {
+        Ok(_) => {
+            // The thread waits for it.
+            let _ = sender.send(birth);
+        }
+        Err(error) => birth
+            .owner
+            .failed(format_args!("cannot start a thread for a worker: {error}")),
+    }
+}
+
+/// The life of a worker.
+fn live(birth: Birth) {
+    let Birth {
+        owner,
+        port,
+        url,
+        kind,
+        name,
+        inheritance,
+    } = birth;
+    let life = || run(&owner, port, url, kind, &name, inheritance);
+    if catch_unwind(AssertUnwindSafe(life)).is_err() {
+        // The panic has printed where it happened.
+        owner.failed(
+            "a worker has ended by a bug of this program or of its engine, not of the script",
+        );
+    }
+}
+
+/// A worker that cannot be. Its owner has been told, and was told before the worker's port went, after which there is
+/// no object any more to tell it to.
+struct StillBorn;
+
+fn run(
+    owner: &Owner,
+    port: PortEnd,
+    url: Url,
+    kind: ScriptKind,
+    name: &[u16],
+    inheritance: Inheritance,
+) -> Result<(), StillBorn> {
+    let failed = |problem: &dyn Display| {
+        owner.failed(problem);
+        StillBorn
+    };
+    let cannot_start =
+        |error: &dyn Display| failed(&format_args!("cannot start a worker: {error}"));
+    // The origin of a local URL is that of whoever made it, save for data: URLs.
+    let origin = match url.scheme() {
+        "data" => Some(Origin::new_opaque()),
+        _ => inheritance.origin,
+    };
+    let options = Options {
+        base_url: None,
+        origin,
+        client: inheritance.client,
+        error_reporter: owner.error_reporter(),
+        console: inheritance.console,
+        worker_setup: inheritance.worker_setup.clone(),
+        external_memory_step: inheritance.external_memory_step,
+        max_buffer_size: inheritance.max_buffer_size,
+    };
+    let host = Rc::new(Host(Scope::DedicatedWorker));
+    let event_loop = EventLoop::with_handle(owner.worker().clone(), options, host)
+        .map_err(|error| cannot_start(&error))?;
+    let mut context = event_loop
+        .context_builder()
+        .can_block(true)
+        .build()
+        .map_err(|error| cannot_start(&error))?;
+    let state = LoopState::of(&context).map_err(|error| cannot_start(&error))?;
+
+    // Fetch the script.
+    state.set_reads_files(inheritance.reads_files);
+    let destination = match kind {
+        ScriptKind::Classic => Destination::Worker,
+        ScriptKind::Module => Destination::Module,
+    };
+    let fetcher = state.fetcher();
+    let Some(fetched) = state.block_on(fetcher.fetch(&url, destination)) else {
+        return Ok(());
+    };
+    let fetched = fetched.map_err(|error| failed(&error))?;
+    state.set_reads_files(
+        inheritance.reads_files && !matches!(fetched.url.scheme(), "http" | "https"),
+    );
+    state.set_entry_url(fetched.url.clone());
+
+    // Set up the global scope.
+    let agent = Rc::new(WorkerAgent {
+        name: JsString::from(name),
+        kind,
+        url: fetched.url.clone(),
+        port: RefCell::default(),
+    });
+    context.insert_data(agent.clone());
+    event_loop
+        .install(&mut context)
+        .and_then(|()| inheritance.worker_setup.run(&mut context))
+        .map_err(|error| cannot_start(&error))?;
+    if let Some(global) = This::<EventTarget>::from_object(context.global_object()) {
+        let behavior = Behavior {
+            // The owner closes its end only together with the worker.
+            closed: |_, _| Ok(()),
+        };
+        let port = ImplicitPort::adopt(port, &global, behavior, &context)
+            .map_err(|error| cannot_start(&error))?;
+        *agent.port.borrow_mut() = Some(port);
+    }
+
+    // Run the script.
+    let name = Path::new(fetched.url.as_str());
+    let evaluation = event_loop.evaluate(&fetched.text, name, kind, &mut context);
+    drop(fetched.text);
+    evaluation.map_err(|error| failed(&error))?;
+    if let Some(port) = &*agent.port.borrow() {
+        port.start();
+    }
+    let outcome = event_loop.run(&mut context);
+    // Before the context goes.
+    drop(agent.port.take());
+    outcome.map(drop).map_err(|error| cannot_start(&error))
+}
+
+/// What natives of a worker know of it.
+pub(crate) struct WorkerAgent {
+    pub(super) name: JsString,
+    pub(super) kind: ScriptKind,
+    /// <https://html.spec.whatwg.org/multipage/workers.html#concept-workerglobalscope-url>
+    pub(super) url: Url,
+    pub(super) port: RefCell<Option<ImplicitPort>>,
+}
+
+impl WorkerAgent {
+    /// The worker that a context is of, if it is a worker's.
+    pub(crate) fn of(context: &Context) -> Option<Rc<Self>> {
+        context.get_data::<Rc<Self>>().cloned()
+    }
+}
