@@ -23,6 +23,10 @@ use crate::{
 pub(crate) fn report_exception(error: JsError, context: &mut Context) {
     // An engine error (a runtime limit was passed) is no value that a script could be told of.
     if error.as_engine().is_some() {
+        // That it was stopped from outside is no error of the script.
+        if LoopState::of(context).is_ok_and(|state| state.is_terminated()) {
+            return;
+        }
         let message = format!("the engine stopped the script: {error}");
         let error = UncaughtError {
             kind: UncaughtErrorKind::Limit,

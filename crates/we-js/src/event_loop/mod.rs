@@ -198,8 +198,10 @@ impl EventLoop {
             self.run_async_jobs(&mut jobs, mail.woken_jobs, &context);
 
             let network = state.network();
-            let more_to_do =
-                state.has_ready() || !state.mailbox().is_empty() || state.timers.any_due();
+            let more_to_do = state.has_ready()
+                || !state.mailbox().is_empty()
+                || state.timers.any_due()
+                || state.is_closing();
             if more_to_do {
                 if network.has_open_sockets() || !jobs.is_empty() {
                     network.pass_by();

@@ -289,10 +289,6 @@ impl LoopState {
 
     /// [Reports an exception](https://html.spec.whatwg.org/#report-the-exception) that no script caught.
     pub fn report_exception(&self, error: JsError, context: &mut Context) {
-        // That the script was stopped is no error of the script.
-        if self.is_terminated() {
-            return;
-        }
         self.host.report_exception(error, context);
     }
 
