@@ -126,13 +126,13 @@ fn agent(program: &Program) -> Result<u8, String> {
         .run(&mut context)
         .map_err(|error| error.to_string())?;
     Ok(match finished {
-        // Nobody terminates the main agent, and it cannot close itself.
-        Finished::ShutDown | Finished::Terminated | Finished::Closed => INTERRUPTED,
+        Finished::ShutDown | Finished::Terminated => INTERRUPTED,
         Finished::Idle if evaluation.is_unsettled() => {
             complain("the module awaits something that will never happen")
         }
         Finished::Idle if failed.get() || evaluation.failed() => FAILURE,
-        Finished::Idle => SUCCESS,
+        // Only workers close themselves; this agent is none.
+        Finished::Idle | Finished::Closed => SUCCESS,
     })
 }
 

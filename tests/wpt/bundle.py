@@ -18,7 +18,8 @@ from suite import Script, Test
 BUNDLE = ".bundle.js"        # how the files end that hold whole tests
 JS = Path(__file__).resolve().parent / "js"
 FOLLOWED_BY = {"/resources/testharness.js": "report.js", "/resources/WebIDLParser.js": "webidl.js"}
-IMPORT = re.compile(r"importScripts\(['\"]([^'\"]*)['\"]\);?")
+IMPORT = re.compile(r"importScripts\(((?:\s*['\"][^'\"]*['\"]\s*,?)+)\);?")
+LITERAL = re.compile(r"['\"]([^'\"]*)['\"]")
 IDL = re.compile(r"idl_test\(\s*\[(.*?)\]\s*,\s*\[(.*?)\]", re.S)
 FETCHED = re.compile(r"\b(?:fetch|fetch_json)\(\s*['\"]([^'\"$]+)['\"]")
 
@@ -64,7 +65,7 @@ class Bundler:
         if test.is_markup:
             texts = [self._script(test, script) for script in test.scripts]
         elif test.path.endswith(".worker.js"):
-            texts = [IMPORT.sub(lambda call: self._included(urljoin(test.path, call[1])), self._read(test.path))]
+            texts = [IMPORT.sub(lambda call: self._imported(test, call[1]), self._read(test.path))]
         else:
             first = [Script(path="/resources/testharness.js")]
             texts = [self._script(test, script) for script in [*first, *test.scripts, Script(path=test.path)]]
@@ -83,6 +84,9 @@ class Bundler:
 
     def _script(self, test: Test, script: Script) -> str:
         return self._included(urljoin(test.path, script.path)) if script.path else script.text
+
+    def _imported(self, test: Test, arguments: str) -> str:
+        return "\n;\n".join(self._included(urljoin(test.path, path)) for path in LITERAL.findall(arguments))
 
     def _included(self, path: str) -> str:
         """A script of the checkout, and what the runner has to say after it."""

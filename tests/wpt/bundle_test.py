@@ -60,9 +60,10 @@ class Bundle(unittest.TestCase):
 
     def test_imports_of_a_worker_are_laid_in(self):
         test = next(read_test("/a/x.worker.js", ""))
-        text = code(test, x_worker_js="importScripts('/resources/testharness.js');\nimportScripts(\"helper.js\")\nTEST")
+        text = code(test, x_worker_js="importScripts('/resources/testharness.js');\nimportScripts(\"helper.js\", 'more.js')\nTEST", more_js="MORE")
         self.assertNotIn("importScripts", text.split("HARNESS")[1])
         self.assertIn("HELPER", text)
+        self.assertIn("MORE", text)
 
     def test_a_missing_script_does_not_stop_a_test(self):
         test = next(read_test("/a/x.any.js", "// META: script=/none.js"))

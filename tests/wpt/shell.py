@@ -95,7 +95,7 @@ class Shell:
             script.write_text(self.bundler.bundle(test, seconds))
             return script
         address = script.as_uri() if self.file_workers else urljoin(self.bundler.url(test), script.name + test.variant)
-        script.write_text(self.bundler.bundle(test, seconds, address))
+        script.write_text(self.bundler.bundle(test, seconds, None if self.file_workers else address))
         starter = self.folder / f"{name}.starter.js"
         starter.write_text(self.bundler.starter(address))
         return starter
