@@ -51,11 +51,12 @@
 //! # What a context gets
 //!
 //! `WebSocket`; `Event`, `EventTarget`, `CustomEvent`, `MessageEvent`, `CloseEvent`, `ErrorEvent`,
-//! `PromiseRejectionEvent`; `DOMException`; `AbortController`, `AbortSignal`; `Blob`; `MessageChannel`,
-//! `MessagePort`, `BroadcastChannel`; `TextEncoder`, `TextDecoder`;
-//! `URL`, `URLSearchParams`; `Performance`; the functions `setTimeout`, `setInterval`, `clearTimeout`, `clearInterval`,
-//! `queueMicrotask`, `structuredClone`, `atob`, `btoa`, `reportError`; `console`, `performance`, `self`. The global
-//! object is an event target, with `onerror`, `onunhandledrejection` and `onrejectionhandled`.
+//! `PromiseRejectionEvent`, `ProgressEvent`; `DOMException`; `AbortController`, `AbortSignal`; `Blob`, `File`,
+//! `FileReader`; `MessageChannel`, `MessagePort`, `BroadcastChannel`; `TextEncoder`, `TextDecoder`; `URL`,
+//! `URLSearchParams`; `Performance`; the functions `setTimeout`, `setInterval`, `clearTimeout`, `clearInterval`,
+//! `queueMicrotask`, `structuredClone`, `atob`, `btoa`, `reportError`; `console`, `navigator`, `origin`,
+//! `performance`, `self`. The global object is an event target, with `onerror`, `onunhandledrejection` and
+//! `onrejectionhandled`.
 //!
 //! # How it is built
 //!
@@ -88,6 +89,7 @@ pub mod event_loop;
 mod fetch;
 mod file;
 mod messaging;
+mod navigator;
 mod network;
 mod performance;
 mod platform;

@@ -3,7 +3,7 @@
 use boa_engine::{
     Context, JsData, JsResult, JsValue, js_string,
     object::{JsObject, ObjectInitializer},
-    property::{Attribute, PropertyDescriptor},
+    property::Attribute,
 };
 use boa_gc::{Finalize, Trace};
 
@@ -48,24 +48,7 @@ struct SameObject(JsObject);
 
 /// `[Replaceable] readonly attribute Performance performance`
 pub(crate) fn define_attribute<T: Interface>(idl: &mut Definition<'_, T>) {
-    idl.attribute(
-        "performance",
-        |_, context| performance(context),
-        // https://webidl.spec.whatwg.org/#Replaceable
-        |this, value, context| {
-            let replacement = PropertyDescriptor::builder()
-                .value(value.clone())
-                .writable(true)
-                .enumerable(true)
-                .configurable(true);
-            this.object().define_property_or_throw(
-                js_string!("performance"),
-                replacement,
-                context,
-            )?;
-            Ok(())
-        },
-    );
+    idl.replaceable("performance", |_, context| performance(context));
 }
 
 fn performance(context: &mut Context) -> JsResult<JsValue> {

@@ -15,12 +15,13 @@ use crate::{
     console,
     dom::{
         DomException, Event, EventTarget, EventTargetObject, ProgressEvent, events,
-        global_scope::GlobalScope, message_event::MessageEvent, report,
+        exception::define_is_error, global_scope::GlobalScope, message_event::MessageEvent, report,
     },
     encoding::{TextDecoder, TextEncoder},
     event_loop::{EventLoop, EventResult, LoopHost, Options},
     file::{Blob, File, FileReader, install_file_reader_sync},
     messaging::{self, BroadcastChannel, MessageChannel, MessagePort, Notice},
+    navigator::Navigator,
     network::{SocketEvent, SocketId},
     performance::Performance,
     streams, structured_clone,
@@ -107,6 +108,7 @@ fn install(context: &mut Context) -> JsResult<()> {
     register::<events::CustomEvent>(context)?;
     register::<ProgressEvent>(context)?;
     register::<DomException>(context)?;
+    define_is_error(context);
     register::<EventTarget>(context)?;
     let in_worker = WorkerAgent::of(context).is_some();
     if in_worker {
@@ -125,6 +127,11 @@ fn install(context: &mut Context) -> JsResult<()> {
     register::<File>(context)?;
     register::<FileReader>(context)?;
     register::<Performance>(context)?;
+    if in_worker {
+        register::<Navigator<true>>(context)?;
+    } else {
+        register::<Navigator<false>>(context)?;
+    }
     register::<WebSocket>(context)?;
     register::<Worker>(context)?;
     register::<TextEncoder>(context)?;
@@ -198,7 +205,7 @@ mod tests {
                 { signal: controller.signal, transfer: [ofDetached.buffer], stream: true, fatal: true },
                 new Blob(['x']), new File([], 'x'), new FileReader(), new URL('x:/y'), new URLSearchParams('a=b'), new URLSearchParams('a=b').keys(), new EventTarget(),
                 new Event('x'), new CustomEvent('x'), controller, controller.signal, new TextEncoder(), new TextDecoder(),
-                new DOMException(), performance, new MessageChannel(), new MessageChannel().port1, new BroadcastChannel('x'),
+                new DOMException(), performance, globalThis.navigator, new MessageChannel(), new MessageChannel().port1, new BroadcastChannel('x'),
             ];
             let calls = 0;
             const attempt = f => { calls++; try { const r = f(); if (r instanceof Promise) r.catch(() => {}) } catch {} };

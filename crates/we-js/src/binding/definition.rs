@@ -143,6 +143,21 @@ impl<T: Interface> Definition<'_, T> {
         self.accessor(name, get, Some(set));
     }
 
+    /// `[Replaceable] readonly attribute`: to set it puts a plain property in its place.
+    /// <https://webidl.spec.whatwg.org/#Replaceable>
+    pub(crate) fn replaceable<R: Into<JsValue> + 'static>(
+        &mut self,
+        name: &'static str,
+        get: impl Fn(&This<T>, &mut Context) -> JsResult<R> + Copy + 'static,
+    ) {
+        self.attribute(name, get, move |this, value, context| {
+            let replacement = property(value.clone(), Attribute::all());
+            this.object()
+                .define_property_or_throw(key(name), replacement, context)?;
+            Ok(())
+        });
+    }
+
     /// An operation with `required` arguments that must be given.
     pub(crate) fn operation<R: Into<JsValue> + 'static>(
         &mut self,

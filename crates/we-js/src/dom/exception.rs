@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use boa_engine::{
-    Context, JsArgs, JsData, JsError, JsResult, JsString, JsValue, js_string, object::JsObject,
+    Context, JsArgs, JsData, JsError, JsResult, JsString, JsValue, NativeFunction,
+    builtins::error::Error,
+    js_string,
+    object::{FunctionObjectBuilder, JsObject},
     property::PropertyDescriptor,
 };
 use boa_gc::{Finalize, Trace};
@@ -168,6 +171,31 @@ impl PlatformObject for DomException {
     }
 }
 
+/// Has `Error.isError` know exceptions, which have an [`[[ErrorData]]`][spec] internal slot. The engine's function asks
+/// for its own native data, which a `DOMException` cannot have besides its own.
+///
+/// [spec]: https://webidl.spec.whatwg.org/#js-DOMException-specialness
+pub(crate) fn define_is_error(context: &mut Context) {
+    let native = NativeFunction::from_fn_ptr(|_, args, _| {
+        let object = args.get_or_undefined(0).as_object();
+        let is_error =
+            object.is_some_and(|object| object.is::<Error>() || object.is::<DomException>());
+        Ok(is_error.into())
+    });
+    let function = FunctionObjectBuilder::new(context.realm(), native)
+        .name(js_string!("isError"))
+        .length(1)
+        .constructor(false)
+        .build();
+    let descriptor = PropertyDescriptor::builder()
+        .value(function)
+        .writable(true)
+        .enumerable(false)
+        .configurable(true);
+    let error = context.intrinsics().constructors().error().constructor();
+    error.insert_property(js_string!("isError"), descriptor);
+}
+
 /// <https://webidl.spec.whatwg.org/#dom-domexception-domexception>
 fn construct(
     new_target: &NewTarget<DomException>,
@@ -216,5 +244,19 @@ impl Serialized for SerializedException {
             .clone();
         define_stack(&object, self.stack.as_ref());
         Ok(object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::cases;
+
+    #[test]
+    fn an_exception_is_an_error() {
+        cases(&[(
+            "const values = [new DOMException, new TypeError, new (class extends DOMException {}), {}, Object.create(DOMException.prototype), 1, undefined];
+             [...values.map(Error.isError), Error.isError(), Error.isError.name, Error.isError.length, error(() => new Error.isError)].join()",
+            "true,true,true,false,false,false,false,false,isError,1,TypeError",
+        )]);
     }
 }

@@ -1,13 +1,14 @@
 //! The global object as an event target: its event handlers, `self` and `reportError`.
 //! <https://html.spec.whatwg.org/multipage/webappapis.html#windoworworkerglobalscope-mixin>
 
-use boa_engine::{JsArgs, JsData, JsResult, JsValue, js_string, property::Attribute};
+use boa_engine::{JsArgs, JsData, JsResult, JsSymbol, JsValue, js_string, property::Attribute};
 use boa_gc::{Finalize, Trace};
 
 use super::{EventTarget, EventTargetObject, event_handler, report::report_exception_value};
 use crate::{
-    binding::{Definition, Interface},
-    performance,
+    binding::{Definition, Interface, from_utf8},
+    event_loop::LoopState,
+    navigator, performance,
     worker::WorkerGlobalScope,
 };
 
@@ -50,6 +51,13 @@ impl Interface for GlobalScope {
         event_handler::define(idl, "onunhandledrejection");
         event_handler::define(idl, "onrejectionhandled");
         define_mixin(idl);
+        navigator::define_attribute::<_, false>(idl);
+        // Neither a Window nor a worker's: the name that other runtimes give to such a global object.
+        idl.property(
+            JsSymbol::to_string_tag(),
+            js_string!("global"),
+            Attribute::CONFIGURABLE,
+        );
         Ok(())
     }
 }
@@ -58,9 +66,44 @@ impl Interface for GlobalScope {
 /// stand in modules of their own.
 pub(crate) fn define_mixin<T: Interface>(idl: &mut Definition<'_, T>) {
     performance::define_attribute(idl);
+    // https://html.spec.whatwg.org/multipage/webappapis.html#dom-origin
+    idl.replaceable("origin", |_, context| {
+        let origin = LoopState::of(context)?.serialized_origin();
+        Ok(from_utf8(&origin))
+    });
     // <https://html.spec.whatwg.org/multipage/webappapis.html#dom-reporterror>
     idl.operation("reportError", 1, |_, args, context| {
         report_exception_value(args.get_or_undefined(0).clone(), context);
         Ok(JsValue::undefined())
     });
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use crate::{
+        Options,
+        testing::{Agent, cases},
+    };
+
+    #[test]
+    fn the_global_object_is_no_window() {
+        cases(&[
+            (
+                "[Object.prototype.toString.call(globalThis), globalThis instanceof EventTarget, typeof Window, typeof event, origin].join()",
+                "[object global],true,undefined,undefined,null",
+            ),
+            (
+                "const before = Object.getOwnPropertyDescriptor(globalThis, 'origin'); origin = 1; performance = 2;
+                 [typeof before.set, before.enumerable, origin, performance, Object.getOwnPropertyDescriptor(globalThis, 'origin').writable].join()",
+                "function,true,1,2,true",
+            ),
+        ]);
+        let mut agent = Agent::with(Options {
+            base_url: Some("https://example.com:8443/x".parse().unwrap()),
+            ..Options::default()
+        });
+        assert_eq!(agent.eval("origin"), Ok("https://example.com:8443".into()));
+    }
 }

@@ -47,7 +47,25 @@ pub(crate) fn report_exception(error: JsError, context: &mut Context) {
 
 /// The same for a value, as `reportError(value)` has it.
 pub(crate) fn report_exception_value(value: JsValue, context: &mut Context) {
-    report_value(value, String::new(), context);
+    // Where `reportError` was called, for a value that cannot tell where it comes from.
+    let stack = script_stack(context);
+    report_value(value, stack, context);
+}
+
+/// The positions of the script's frames, as the engine shows them with an error.
+fn script_stack(context: &Context) -> String {
+    let lines = context.stack_trace().filter_map(|frame| {
+        let place = frame.position();
+        let position = place.position?;
+        Some(format!(
+            "    at {} ({}:{}:{})",
+            place.function_name.to_std_string_lossy(),
+            place.path,
+            position.line_number(),
+            position.column_number()
+        ))
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// `stack` is where the value was thrown, for a value that cannot tell that itself.
@@ -229,4 +247,20 @@ fn position_in(line: &str) -> Option<Position> {
         line: line.parse().ok()?,
         column: column.parse().ok()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::cases;
+
+    #[test]
+    fn a_reported_value_that_is_no_error_has_the_position_of_the_call() {
+        cases(&[(
+            "let e; onerror = (...args) => { e = args; return true };
+             (function f() {
+                 reportError('x') })();
+             [e[0], e[2], e[3] > 17, e[4]].join()",
+            "x,3,true,x",
+        )]);
+    }
 }

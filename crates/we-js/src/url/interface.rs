@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use ::url::{Url as Record, quirks};
+use ::url::{Position, Url as Record, quirks};
 use boa_engine::{
     Context, JsArgs, JsData, JsNativeError, JsResult, JsString, JsValue, object::JsObject,
 };
@@ -63,7 +63,23 @@ fn parse(url: &str, base: Option<&str>) -> Option<Record> {
         Some(base) => Some(Record::parse(base).ok()?),
         None => None,
     };
-    Record::options().base_url(base.as_ref()).parse(url).ok()
+    let record = Record::options().base_url(base.as_ref()).parse(url).ok()?;
+    Some(with_trailing_space(record))
+}
+
+/// A space at the end of an opaque path that a query or a fragment follows is percent-encoded, so that the path stays
+/// the same without them: <https://url.spec.whatwg.org/#cannot-be-a-base-url-path-state>. The crate leaves it as it is.
+fn with_trailing_space(record: Record) -> Record {
+    let path = &record[Position::BeforePath..Position::AfterPath];
+    let Some(path) = path.strip_suffix(' ').filter(|_| record.cannot_be_a_base()) else {
+        return record;
+    };
+    let before = &record[..Position::BeforePath];
+    let after = &record[Position::AfterPath..];
+    match Record::parse(&format!("{before}{path}%20{after}")) {
+        Ok(encoded) => encoded,
+        Err(_) => record,
+    }
 }
 
 /// `(USVString url, optional USVString base)`

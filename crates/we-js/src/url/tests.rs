@@ -141,7 +141,7 @@ fn a_url_and_its_query_object_follow_each_other() {
         ),
         (
             "const u = new URL('data:space    ?q'); u.searchParams.delete('q'); u.pathname.length",
-            "5",
+            "11",
         ),
     ]);
 }
@@ -257,4 +257,18 @@ fn json(text: &str) -> String {
             .replace('"', "\\\"")
             .replace('\t', "\\t")
     )
+}
+
+#[test]
+fn a_space_at_the_end_of_an_opaque_path_survives() {
+    cases(&[
+        (
+            "['a:b   ?c', 'a:b #d ', 'a:b  c?d', 'a:b ', 'a:/b ?c', 'a: ?#'].map(url => new URL(url).href).join('|')",
+            "a:b  %20?c|a:b%20#d|a:b  c?d|a:b|a:/b%20?c|a:%20?#",
+        ),
+        (
+            "const url = new URL('data:space    ?test'); url.searchParams.delete('test'); [url.pathname, url.search, url.href].join('|')",
+            "space   %20||data:space   %20",
+        ),
+    ]);
 }

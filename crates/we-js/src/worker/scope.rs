@@ -12,6 +12,7 @@ use crate::{
     dom::{EventTarget, EventTargetObject, event_handler, global_scope},
     event_loop::LoopState,
     messaging::{ImplicitPort, post_message},
+    navigator,
 };
 
 /// What the global object of a worker is besides an event target. Its state is the agent's ([`WorkerAgent`]).
@@ -45,6 +46,7 @@ impl Interface for WorkerGlobalScope {
         ] {
             event_handler::define(idl, name);
         }
+        navigator::define_attribute::<_, true>(idl);
         global_scope::define_mixin(idl);
         Ok(())
     }

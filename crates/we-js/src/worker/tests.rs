@@ -282,3 +282,12 @@ fn workers_start_workers() {
         "1,4,9",
     )]);
 }
+
+#[test]
+fn a_worker_has_a_navigator_of_its_own_kind() {
+    cases(&[(
+        "const w = worker(() => postMessage([String(navigator), navigator instanceof WorkerNavigator, typeof Navigator, navigator.userAgent, navigator.languages, origin].join()));
+         next(w).then(e => e.data === ['[object WorkerNavigator],true,undefined', navigator.userAgent, navigator.languages, origin].join())",
+        "true",
+    )]);
+}
