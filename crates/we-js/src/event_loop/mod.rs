@@ -25,6 +25,7 @@
 //! in a `thread_local!`.
 
 mod async_jobs;
+mod clean_call;
 mod cluster;
 mod globals;
 mod handle;
@@ -51,6 +52,7 @@ use std::time::{Duration, Instant};
 use boa_engine::context::ContextBuilder;
 use boa_engine::{Context, JsResult};
 
+pub(crate) use self::clean_call::{TRAMPOLINE_SOURCE, call};
 pub(crate) use self::cluster::Cluster;
 pub use self::handle::LoopHandle;
 pub(crate) use self::host::{EventResult, LoopHost};
