@@ -16,7 +16,7 @@ use std::{
 };
 
 use boa_engine::{Context, JsArgs, JsString, JsValue, NativeFunction, Source, js_string};
-use we_js::{ErrorReporter, EventLoop, Finished, Options};
+use we_js::{ErrorReporter, EventLoop, Options, event_loop::Finished};
 
 /// What a script did.
 #[derive(Debug, Default)]
