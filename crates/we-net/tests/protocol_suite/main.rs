@@ -7,6 +7,5 @@ mod extension;
 mod frames;
 mod properties;
 mod sending;
-mod simulation;
 mod support;
 mod vectors;
