@@ -1,6 +1,8 @@
 # Every command of the project, one line each. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build test test-wpt-runner wpt wpt-report check fmt run echo doc
+FUZZ ?= frame connection response request extensions url differential
+FUZZ_TIME ?= 600
+.PHONY: help build test test-wpt-runner wpt wpt-report fuzz check fmt run echo doc
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -19,6 +21,9 @@ wpt-report: ## Run them, and write the tables of docs/conformance.md anew
 
 test-wpt-runner: ## Test the program that `make wpt` runs
 	python3 -m unittest discover --quiet --start-directory tests/wpt --pattern '*_test.py'
+
+fuzz: ## Fuzz each target, FUZZ_TIME seconds (600) long: make fuzz [FUZZ='url frame']. docs/fuzzing.md tells what it needs
+	@for target in $(FUZZ); do mkdir -p fuzz/corpus/$$target && cargo +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_TIME) || exit 1; done
 
 check: ## Formatting and lints, as CI has them
 	cargo fmt --all --check

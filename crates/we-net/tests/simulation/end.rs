@@ -2,7 +2,7 @@
 //! holds each call against what the interface promises.
 
 use std::io::{ErrorKind, IoSlice};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use we_net::protocol::{
     CloseCode, CloseFrame, Config, Connection, ConnectionError, Event, Refusal, Role, State,
@@ -19,6 +19,9 @@ const FIXED: usize = 8 << 10;
 
 /// Small frames are gathered in blocks of this size, given back when they are written.
 const BLOCK: usize = 64 << 10;
+
+/// Pongs that wait to be answered or written: of more Pings only the newest is answered.
+const MAX_PONGS: usize = 2 * 16;
 
 /// What a compressor and a decompressor hold, with windows of 15 bits.
 const COMPRESSION: usize = 420 << 10;
@@ -108,12 +111,18 @@ pub struct Endpoint {
     pings_sent: Vec<u64>,
     pings_seen: usize,
     pongs_seen: usize,
+    /// Pongs that it had written when it last read.
+    pongs_before: usize,
     close_seen: bool,
     ending: Option<Ending>,
+    /// When the transport last took something.
+    last_written: Option<Instant>,
     /// Whether a deadline has ended the wait for the application.
     timed_out: bool,
     pub end: Option<End>,
     pub eof_read: bool,
+    /// Whether the peer has been given a message beyond the limit of this end.
+    pub has_big_input: bool,
     pub shut_down: bool,
     pub transport_gone: bool,
     out_high: HighWater,
@@ -147,11 +156,14 @@ impl Endpoint {
             pings_sent: Vec::new(),
             pings_seen: 0,
             pongs_seen: 0,
+            pongs_before: 0,
             close_seen: false,
             ending: None,
+            last_written: None,
             timed_out: false,
             end: None,
             eof_read: false,
+            has_big_input: false,
             shut_down: false,
             transport_gone: false,
             out_high: HighWater::default(),
@@ -293,6 +305,7 @@ impl Endpoint {
     pub fn output_written(&mut self, now: Instant, bytes: &[u8]) {
         assert!(!self.is_over(), "written after the end");
         self.written.see(bytes);
+        self.last_written = Some(now);
         self.call(|connection| connection.output_written(now, bytes.len()));
     }
 
@@ -300,6 +313,7 @@ impl Endpoint {
         if self.read.close.is_none() {
             self.read.see(bytes);
         }
+        self.pongs_before = self.written.pongs.len();
         self.call(|connection| connection.receive(now, bytes));
     }
 
@@ -315,9 +329,24 @@ impl Endpoint {
 
     /// The clock has been looked at.
     pub fn tick(&mut self, now: Instant) {
-        let was_open = self.is_open();
+        let (was_open, was_over) = (self.is_open(), self.is_over());
         self.call(|connection| connection.handle_timeout(now));
         self.timed_out |= was_open && !self.is_open();
+        if self.is_over() && !was_over {
+            // As long as output makes progress, nothing is wrong with the peer.
+            let timeouts = &self.config.timeouts;
+            let closed = self.written.close.is_some() && self.read.close.is_some();
+            let failing = self.ending == Some(Ending::Fail) || self.has_big_input;
+            let patience = if closed || failing {
+                Duration::ZERO
+            } else if was_open && self.read.close.is_none() {
+                timeouts.stalled_write.expect("a time-out")
+            } else {
+                timeouts.closing
+            };
+            let waited = self.last_written.is_none_or(|time| now - time >= patience);
+            assert!(waited, "no patience");
+        }
         let next = self.connection().poll_timeout();
         assert!(next.is_none_or(|next| next > now), "a deadline passed by");
     }
@@ -382,6 +411,11 @@ impl Endpoint {
         assert_ne!(end.error, Some(Cause::Offence), "nobody broke a rule");
         if end.clean {
             assert!(self.written.close.is_some() && self.close_seen);
+            let is_server = self.connection().role() == Role::Server;
+            assert!(
+                is_server || !self.shut_down,
+                "the client ends the transport"
+            );
             assert_eq!(Some(end.code), self.read.close_code());
             assert_eq!(self.connection().buffered_amount(), 0, "never written");
         } else {
@@ -408,9 +442,7 @@ impl Endpoint {
         } else {
             self.check_deadline(now);
         }
-        if connection.wants_shutdown() {
-            assert!(self.written.close.is_some() && !connection.wants_write());
-        }
+        self.check_end_of_transport();
 
         let unwritten = self.accepted_bytes.saturating_sub(self.written.payload);
         let buffered = connection.buffered_amount();
@@ -423,7 +455,30 @@ impl Endpoint {
         let mut pings = self.read.pings.iter();
         let answers = |pong| pings.any(|ping| *ping == pong);
         assert!(self.written.pongs.iter().copied().all(answers));
+        let pongs = self.written.pongs.len() - self.pongs_before;
+        assert!(pongs <= MAX_PONGS, "{pongs} Pongs at once");
         self.check_memory(peer);
+    }
+
+    /// It is the server that ends the transport, and each end lets go of it as soon as it may.
+    fn check_end_of_transport(&self) {
+        let connection = self.connection();
+        let closed = self.written.close.is_some() && self.read.close.is_some();
+        if connection.wants_shutdown() {
+            assert!(self.written.close.is_some() && !connection.wants_write());
+        } else if closed && connection.role() == Role::Server {
+            assert!(connection.is_terminated(), "does not end the transport");
+        }
+        if self.eof_read && closed {
+            assert!(
+                connection.is_terminated(),
+                "waits for an end that was there"
+            );
+        }
+        let fails = self.ending == Some(Ending::Fail) || self.has_big_input;
+        if self.eof_read && self.read.close.is_none() && !fails {
+            assert!(connection.is_terminated(), "outlives its transport");
+        }
     }
 
     /// A connection that is ending always has a time at which it will have ended.

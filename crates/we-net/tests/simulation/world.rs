@@ -237,15 +237,23 @@ impl World {
         let accepted = self.ends[at].send(self.now, parcel, by_copy);
         self.note(format_args!("{at} sends {parcel:?}: {accepted}"));
         if accepted && parcel.len() > self.ends[1 - at].max_message_size() {
+            self.ends[1 - at].has_big_input = true;
             self.healthy = false;
         }
         self.after(at);
     }
 
+    /// A Ping, or now and then a flood of them.
     fn ping(&mut self, at: usize) {
-        self.next_ping += 1;
-        let padding = self.random.pick(&[0, 0, 1, 100, 117]);
-        self.ends[at].ping(self.now, self.next_ping, padding);
+        let count = self.random.pick(&[1, 1, 1, 1, 60]);
+        let padding = match count {
+            1 => self.random.pick(&[0, 0, 1, 100, 117]),
+            _ => 0,
+        };
+        for _ in 0..count {
+            self.next_ping += 1;
+            self.ends[at].ping(self.now, self.next_ping, padding);
+        }
         self.after(at);
     }
 
@@ -265,6 +273,11 @@ impl World {
                 Ok(taken) => {
                     progress = true;
                     self.note(format_args!("{at} writes {taken} of {}", bytes.len()));
+                    // Between a write and its completion other things can be queued.
+                    if self.random.chance(5) {
+                        self.next_ping += 1;
+                        self.ends[at].ping(self.now, self.next_ping, 0);
+                    }
                     self.ends[at].output_written(self.now, &bytes[..taken]);
                 }
                 Err(kind) => {
