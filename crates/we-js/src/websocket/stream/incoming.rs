@@ -9,7 +9,7 @@ use std::{
 };
 
 use boa_engine::{
-    Context, JsResult, JsValue,
+    Context, JsNativeError, JsResult, JsValue,
     object::builtins::{JsArrayBuffer, JsUint8Array},
 };
 use boa_gc::{Finalize, GcRefCell, Trace};
@@ -151,6 +151,12 @@ fn chunk(message: Message, context: &mut Context) -> JsResult<JsValue> {
     Ok(match message {
         Message::Text(text) => from_utf8(&text).into(),
         Message::Binary(payload) => {
+            // The engine asks this for buffers that it allocates itself.
+            if payload.len() as u64 > context.host_hooks().max_buffer_size(context) {
+                return Err(JsNativeError::range()
+                    .with_message("the message is larger than an ArrayBuffer may be")
+                    .into());
+            }
             let buffer = JsArrayBuffer::from_byte_block(payload.into_inner(), context)?;
             JsUint8Array::from_array_buffer(buffer, context)?.into()
         }
