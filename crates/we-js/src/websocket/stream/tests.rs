@@ -133,22 +133,27 @@ impl Peer {
             if socket.send(vec![b'x'; PART]).await.is_err() {
                 return;
             }
-            // Not a wait for something to be true by then: a peer that is kept from sending for so long is blocked, and if
-            // it were merely slow it had sent less than it could, which no test here is glad of.
+            // Not a wait for something to be true by then: who cannot send for so long counts as blocked.
             let patience = Duration::from_millis(700);
             if tokio::time::timeout(patience, socket.flush())
                 .await
                 .is_err()
             {
-                self.blocked.send_if_modified(|blocked| {
-                    let is_first = blocked.is_none();
-                    blocked.get_or_insert(sent);
-                    is_first
-                });
+                self.note_blocked(sent);
                 socket.flush().await;
             }
         }
+        // It has never been.
+        self.note_blocked(PARTS);
         socket.close(CloseFrame::from(CloseCode::NORMAL)).await;
+    }
+
+    fn note_blocked(&self, sent: usize) {
+        self.blocked.send_if_modified(|blocked| {
+            let is_first = blocked.is_none();
+            blocked.get_or_insert(sent);
+            is_first
+        });
     }
 
     fn note(&self, event: Event) {
