@@ -29,6 +29,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(120);
 pub(crate) enum Destination {
     /// [A classic script of a worker](https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-worker-script)
     Worker,
+    /// [A module that a worker begins with](https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-worklet/module-worker-script-graph)
+    ModuleWorker,
     /// [What `importScripts()` asks for][spec]
     ///
     /// [spec]: https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-worker-imported-script
@@ -66,6 +68,12 @@ pub(crate) enum FetchError {
     Http { url: Url, source: Box<HttpError> },
     #[error("cannot load {url}: the server answered with status {status}")]
     Status { url: Url, status: u16 },
+    #[error("cannot load {0}: the script of a worker must be of the same origin as who starts it")]
+    Foreign(Url),
+    #[error(
+        "cannot load {0}: the server does not share it with this origin (Access-Control-Allow-Origin)"
+    )]
+    NotShared(Url),
     #[error("cannot load {url}: it took longer than {} s", TIME_LIMIT.as_secs())]
     TooSlow { url: Url },
     #[error("cannot load {url}: its type is \"{found}\", not {wanted}")]
@@ -134,14 +142,25 @@ impl Fetcher {
             source: Box::new(source),
         };
         let mut request = self.client.get(url.as_str()).map_err(failed)?;
-        if let Some(origin) = &self.origin
-            && *origin != url.origin()
-        {
+        if let Some(origin) = self.foreigner_to(url) {
             request = request
                 .header("Origin", origin.ascii_serialization())
                 .map_err(failed)?;
         }
-        let response = request.send().await.map_err(failed)?;
+        let response = loop {
+            self.refuse_foreign(request.url(), destination)?;
+            let response = request.send_once().await.map_err(failed)?;
+            if destination.needs_cors()
+                && let Some(origin) = self.foreigner_to(&response.url)
+                && !shares_with(&response, origin)
+            {
+                return Err(FetchError::NotShared(response.url));
+            }
+            match request.redirected(&response).map_err(failed)? {
+                Some(next) => request = next,
+                None => break response,
+            }
+        };
         let status = response.status;
         // https://fetch.spec.whatwg.org/#ok-status
         if !(200..=299).contains(&status) {
@@ -158,12 +177,50 @@ impl Fetcher {
     }
 }
 
+impl Fetcher {
+    /// The origin of who asks, if that is another one than the URL's.
+    fn foreigner_to(&self, url: &Url) -> Option<&Origin> {
+        self.origin
+            .as_ref()
+            .filter(|origin| **origin != url.origin())
+    }
+
+    /// The mode "same-origin" of <https://fetch.spec.whatwg.org/#concept-request-mode>.
+    fn refuse_foreign(&self, url: &Url, destination: Destination) -> Result<(), FetchError> {
+        match self.foreigner_to(url) {
+            Some(_) if destination.is_worker() => Err(FetchError::Foreign(url.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The [CORS check](https://fetch.spec.whatwg.org/#concept-cors-check), without credentials.
+fn shares_with(response: &we_net::http::Response, origin: &Origin) -> bool {
+    let mut allowed = response.headers.values("access-control-allow-origin");
+    match (allowed.next(), allowed.next()) {
+        (Some(allowed), None) => {
+            allowed == b"*" || allowed == origin.ascii_serialization().as_bytes()
+        }
+        _ => false,
+    }
+}
+
 impl Destination {
+    /// Whether this is the script that a worker begins with: it must be of the origin of who starts the worker.
+    fn is_worker(self) -> bool {
+        matches!(self, Self::Worker | Self::ModuleWorker)
+    }
+
+    /// Whether a script of another origin must be shared explicitly: <https://fetch.spec.whatwg.org/#http-cors-protocol>
+    fn needs_cors(self) -> bool {
+        matches!(self, Self::Module | Self::JsonModule)
+    }
+
     /// Whether something of the type that its `Content-Type` says may be used for this.
     fn check(self, content_type: &str, url: &Url) -> Result<(), FetchError> {
         let essence = Essence::of(content_type);
         let (is_good, wanted) = match self {
-            Self::Worker | Self::ImportScripts | Self::Module => {
+            Self::Worker | Self::ModuleWorker | Self::ImportScripts | Self::Module => {
                 (essence.is_javascript(), "text/javascript")
             }
             Self::JsonModule => (essence.is_json(), "application/json"),

@@ -155,7 +155,7 @@ fn run(
     state.set_reads_files(inheritance.reads_files);
     let destination = match kind {
         ScriptKind::Classic => Destination::Worker,
-        ScriptKind::Module => Destination::Module,
+        ScriptKind::Module => Destination::ModuleWorker,
     };
     let fetcher = state.fetcher();
     let Some(fetched) = state.block_on(fetcher.fetch(&url, destination)) else {
