@@ -9,6 +9,7 @@ use we_net::protocol::{Message, Payload};
 use super::{Session, error::CloseInfo, session::closed_error};
 use crate::{
     binding::{BufferSource, Promise, usv_string},
+    event_loop::LoopState,
     streams::{UnderlyingSink, WritableStream},
 };
 
@@ -101,6 +102,9 @@ impl Outgoing {
 
 /// `BufferSource or USVString`
 fn message(chunk: &JsValue, context: &mut Context) -> JsResult<Message> {
+    if chunk.is_string() {
+        return Ok(Message::text(usv_string(chunk, context)?));
+    }
     match BufferSource::from_value(chunk, context) {
         Some(buffer) => {
             buffer.require_plain(context)?;
@@ -108,7 +112,15 @@ fn message(chunk: &JsValue, context: &mut Context) -> JsResult<Message> {
                 buffer.with_bytes(|bytes| Payload::from(bytes)),
             ))
         }
-        None => Ok(Message::text(usv_string(chunk, context)?)),
+        None => {
+            // The stream goes on when this throws, and a script's call of `write()` may be under way.
+            let chunk = chunk.clone();
+            let text = LoopState::of(context)?.call_cleanly(
+                move |context| chunk.to_string(context).map(JsValue::from),
+                context,
+            )?;
+            Ok(Message::text(usv_string(&text, context)?))
+        }
     }
 }
 

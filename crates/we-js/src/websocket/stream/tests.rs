@@ -460,6 +460,24 @@ fn a_chunk_that_cannot_be_converted_rejects_its_write() {
     }
 }
 
+/// The engine leaves the values of a call that failed on its stack, where the arguments of the next lie.
+#[test]
+fn a_conversion_that_throws_does_not_shift_arguments() {
+    let (_, url) = Peer::serve();
+    let body = "
+        const wss = new WebSocketStream(url + '/echo');
+        const { writable } = await wss.opened;
+        const writer = writable.getWriter();
+        const fail = x => { throw x };
+        const list = (...args) => args;
+        const bad = { toString() { return list(1, fail(2)) } };
+        const args = list('a', writer.write(bad), 'b');
+        await rejection(args[1]);
+        wss.close();
+        return [args.length, args[0], args[2]].join();";
+    assert_eq!(run(&url, body), "3,a,b");
+}
+
 #[test]
 fn a_message_that_is_too_large_for_the_script_ends_the_stream() {
     let (_, url) = Peer::serve();
