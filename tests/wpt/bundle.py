@@ -18,7 +18,8 @@ from suite import Script, Test
 BUNDLE = ".bundle.js"        # how the files end that hold whole tests
 JS = Path(__file__).resolve().parent / "js"
 FOLLOWED_BY = {"/resources/testharness.js": "report.js", "/resources/WebIDLParser.js": "webidl.js"}
-IMPORT = re.compile(r"importScripts\(((?:\s*['\"][^'\"]*['\"]\s*,?)+)\);?")
+# At the beginning of a line: an importScripts() inside a function is the test's own.
+IMPORT = re.compile(r"^importScripts\(((?:\s*['\"][^'\"]*['\"]\s*,?)+)\);?", re.M)
 LITERAL = re.compile(r"['\"]([^'\"]*)['\"]")
 IDL = re.compile(r"idl_test\(\s*\[(.*?)\]\s*,\s*\[(.*?)\]", re.S)
 FETCHED = re.compile(r"\b(?:fetch|fetch_json)\(\s*['\"]([^'\"$]+)['\"]")

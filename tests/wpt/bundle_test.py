@@ -65,6 +65,11 @@ class Bundle(unittest.TestCase):
         self.assertIn("HELPER", text)
         self.assertIn("MORE", text)
 
+    def test_imports_that_are_tested_stay(self):
+        test = next(read_test("/a/x.worker.js", ""))
+        text = code(test, x_worker_js="importScripts('/resources/testharness.js');\ntest(() => {\n  importScripts('//no url');\n});")
+        self.assertIn("importScripts('//no url')", text)
+
     def test_a_missing_script_does_not_stop_a_test(self):
         test = next(read_test("/a/x.any.js", "// META: script=/none.js"))
         self.assertIn("/none.js is missing", code(test, x_any_js="TEST"))

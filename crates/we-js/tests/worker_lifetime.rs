@@ -10,9 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use boa_engine::{JsString, Source, js_string, property::Attribute};
-use common::echo_server;
-use we_js::{EventLoop, Options};
+use common::{echo_server, run_and_report};
 
 /// Descriptors, threads, and KiB of memory that are in use.
 fn usage() -> (usize, usize, usize) {
@@ -59,24 +57,8 @@ fn a_thousand_workers_leave_no_threads_no_descriptors_and_no_memory() {
         };
         for (let i = 0; i < 20; i++) start();
     ";
-    let run = |total: i32| {
-        let event_loop = EventLoop::new(Options::default()).unwrap();
-        let mut context = event_loop.context_builder().build().unwrap();
-        event_loop.install(&mut context).unwrap();
-        let url = JsString::from(url.as_str());
-        context
-            .register_global_property(js_string!("url"), url, Attribute::all())
-            .unwrap();
-        let script = format!("const total = {total}; {many}");
-        context.eval(Source::from_bytes(&script)).unwrap();
-        event_loop.run(&mut context).unwrap();
-        let report = "`${started} started, ${heard} heard, ${errors} errors`";
-        let report = context.eval(Source::from_bytes(report)).unwrap();
-        report
-            .to_string(&mut context)
-            .unwrap()
-            .to_std_string_lossy()
-    };
+    let report = "`${started} started, ${heard} heard, ${errors} errors`";
+    let run = |total| run_and_report(&url, total, many, report);
     // The first run makes what is made once, and lets the allocator find its size.
     run(200);
     let before = usage();

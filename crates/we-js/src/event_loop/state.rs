@@ -14,6 +14,7 @@ use boa_engine::{Context, JsError, JsNativeError, JsObject, JsResult, JsValue};
 use url::Url;
 
 use super::async_jobs::{AsyncJob, JobIds};
+use super::clean_call::CleanCalls;
 use super::handle::LoopHandle;
 use super::host::LoopHost;
 use super::jobs::MicrotaskQueue;
@@ -53,6 +54,7 @@ pub struct LoopState {
     entry_url: OnceCell<Url>,
     reads_files: Cell<bool>,
     closing: Cell<bool>,
+    pub(super) clean_calls: CleanCalls,
     turn: Cell<u64>,
     callback_depth: Cell<usize>,
     holds: Rc<Cell<usize>>,
@@ -81,6 +83,7 @@ impl LoopState {
             entry_url: OnceCell::new(),
             reads_files: Cell::new(true),
             closing: Cell::new(false),
+            clean_calls: CleanCalls::default(),
             arrivals: RefCell::default(),
             notices: RefCell::default(),
             turn: Cell::new(0),
@@ -281,7 +284,7 @@ impl LoopState {
         context: &mut Context,
     ) {
         self.run_callback(context, |context| {
-            if let Err(error) = callback.call(this, arguments, context) {
+            if let Err(error) = self.call(callback, this, arguments, context) {
                 self.report_exception(error, context);
             }
         });
@@ -334,6 +337,7 @@ impl LoopState {
     pub(super) fn clear(&self) {
         self.tasks.clear();
         self.microtasks.clear();
+        self.clean_calls.clear();
         self.timers.clear();
         self.rejections.clear();
         self.new_async_jobs.take();
