@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boa_engine::{Context, JsResult};
 use url::{Origin, Url};
-use we_net::Client;
+use we_net::{Client, protocol::DeflateConfig};
 
 use crate::{console::ConsolePrinter, uncaught::ErrorReporter};
 
@@ -25,7 +25,8 @@ pub struct Options {
     /// browser.
     pub origin: Option<Origin>,
 
-    /// How connections are made: time limits, whom to trust for `wss:`, limits of messages.
+    /// How connections are made: time limits, whom to trust for `wss:`, limits of messages, compression. The default
+    /// offers servers `permessage-deflate; client_max_window_bits`, as browsers do.
     pub client: Client,
 
     /// Called with each error that no script caught and no listener canceled. The default writes it to `tracing`
@@ -55,7 +56,9 @@ impl Default for Options {
         Self {
             base_url: None,
             origin: None,
-            client: Client::default(),
+            client: Client::builder()
+                .compression([DeflateConfig::default()])
+                .build(),
             error_reporter: ErrorReporter::default(),
             console: ConsolePrinter::default(),
             worker_setup: WorkerSetup::default(),
