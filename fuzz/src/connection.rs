@@ -5,11 +5,16 @@ use std::io::{ErrorKind, IoSlice};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
+use we_net::protocol::deflate::{DeflateConfig, DeflateParams, PerMessageDeflate};
 use we_net::protocol::{
-    CloseCode, Config, Connection, Event, FrameHeader, Limits, Message, OpCode, Role, State,
+    CloseCode, Config, Connection, ConnectionError, Event, FrameHeader, Limits, Message, OpCode,
+    Role, State,
 };
 
 const MAX_MESSAGE: usize = 1000;
+
+/// The option by which permessage-deflate is in use.
+const COMPRESSED: u8 = 2;
 
 pub fn run(data: &[u8]) {
     let Some((options, data)) = super::choice(data) else {
@@ -34,7 +39,22 @@ fn connection(options: u8) -> Connection {
         fragment_size: NonZeroUsize::new(usize::from(options >> 4)),
         ..Config::server()
     };
-    Connection::new(role, config).with_mask_source(|| *b"mask")
+    let connection = Connection::new(role, config).with_mask_source(|| *b"mask");
+    if options & COMPRESSED == 0 {
+        return connection;
+    }
+    let config = DeflateConfig {
+        threshold: 5,
+        ..DeflateConfig::shared()
+    };
+    // With `shared` it is our end that forgets; what the peer does is the other bit's.
+    let forgets = options & 4 != 0;
+    let params = DeflateParams {
+        server_no_context_takeover: forgets,
+        client_no_context_takeover: forgets,
+        ..DeflateParams::default()
+    };
+    connection.with_extension(Box::new(PerMessageDeflate::new(role, &config, &params)))
 }
 
 /// How a peer cuts its bytes makes no difference.
@@ -57,7 +77,17 @@ fn read_in_any_cut(options: u8, data: &[u8]) {
     }
     whole.receive_eof(now);
     in_pieces.receive_eof(now);
-    assert_eq!(finish(&mut whole, now), finish(&mut in_pieces, now));
+    let mut ends = [finish(&mut whole, now), finish(&mut in_pieces, now)];
+    if options & COMPRESSED != 0 {
+        // Compressed text can be wrong in two ways at once. Which of them is found first depends on
+        // how much is decompressed at once.
+        for event in ends.iter_mut().flatten() {
+            if let Event::Closed(closure) = event {
+                closure.error = closure.error.take().map(|_| ConnectionError::Aborted);
+            }
+        }
+    }
+    assert_eq!(ends[0], ends[1]);
 }
 
 /// Takes all events and output until the connection is over; returns the last events.

