@@ -22,7 +22,7 @@ wpt-report: ## Run them, and write the tables of docs/conformance.md anew
 test-wpt-runner: ## Test the program that `make wpt` runs
 	python3 -m unittest discover --quiet --start-directory tests/wpt --pattern '*_test.py'
 
-fuzz: ## Fuzz each target, FUZZ_TIME seconds (600) long: make fuzz [FUZZ='url frame']. docs/fuzzing.md tells what it needs
+fuzz: ## Fuzz each target for FUZZ_TIME seconds (600): make fuzz [FUZZ="url frame"]. fuzz/README.md tells what it needs
 	@for target in $(FUZZ); do mkdir -p fuzz/corpus/$$target && cargo +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_TIME) || exit 1; done
 
 check: ## Formatting and lints, as CI has them

@@ -23,11 +23,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// For a server: pending output is bounded, and a peer that stops reading is dropped.
+    /// For a server: messages are no longer than 16 MiB, pending output is bounded, and a peer that
+    /// stops reading is dropped.
     #[must_use]
     pub fn server() -> Self {
         Self {
             limits: Limits {
+                max_message_size: 16 << 20,
                 max_pending_output: 16 << 20,
                 ..Limits::default()
             },
@@ -45,7 +47,8 @@ impl Config {
 pub struct Limits {
     /// The longest message to accept, in payload bytes after all decoding. A longer one fails the
     /// connection with 1009 as soon as a frame header shows it. Default 64 MiB, as in most
-    /// libraries.
+    /// libraries; 16 MiB in [`Config::server`], since a stranger's message of a few kilobytes may
+    /// inflate to as much.
     pub max_message_size: usize,
     /// How many small fragments (fewer than [`SMALL_FRAGMENT`](Self::SMALL_FRAGMENT) payload bytes)
     /// one message may have. Past that the connection fails with 1008: only a peer that wants to
