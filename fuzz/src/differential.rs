@@ -122,6 +122,7 @@ impl Write for Transport<'_> {
 
 fn read_with_theirs(role: Role, data: &[u8]) -> (Vec<Message>, Ending) {
     let config = WebSocketConfig::default()
+        .read_buffer_size(4096)
         .max_message_size(Some(MAX_MESSAGE))
         // Without a limit it allocates whatever length a frame declares.
         .max_frame_size(Some(MAX_MESSAGE));
