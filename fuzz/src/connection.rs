@@ -5,7 +5,7 @@ use std::io::{ErrorKind, IoSlice};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use we_net::protocol::deflate::{DeflateConfig, DeflateParams, PerMessageDeflate};
+use we_net::protocol::deflate::{DeflateConfig, DeflateParams, PerMessageDeflate, WindowBits};
 use we_net::protocol::{
     CloseCode, Config, Connection, ConnectionError, Event, FrameHeader, Limits, Message, OpCode,
     Role, State,
@@ -49,10 +49,12 @@ fn connection(options: u8) -> Connection {
     };
     // With `shared` it is our end that forgets; what the peer does is the other bit's.
     let forgets = options & 4 != 0;
+    let window = WindowBits::new(8 + (options >> 3) % 8).expect("8 to 15");
     let params = DeflateParams {
+        server_max_window_bits: window,
+        client_max_window_bits: window,
         server_no_context_takeover: forgets,
         client_no_context_takeover: forgets,
-        ..DeflateParams::default()
     };
     connection.with_extension(Box::new(PerMessageDeflate::new(role, &config, &params)))
 }

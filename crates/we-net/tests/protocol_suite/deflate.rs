@@ -421,3 +421,33 @@ fn text_is_checked_while_it_is_inflated() {
         assert_failed(&mut connection, now, 1007);
     }
 }
+
+#[test]
+fn giving_up_on_noise_leaves_the_compressor_in_order() {
+    let lens = [15540, 7752, 3000, 700, 20_000, 40_000];
+    for bits in 8..=15 {
+        for level in 1..=9 {
+            let window = WindowBits::new(bits).unwrap();
+            let config = DeflateConfig {
+                server_max_window_bits: window,
+                level: CompressionLevel::new(level).unwrap(),
+                threshold: 0,
+                ..DeflateConfig::default()
+            };
+            // Such that cannot be compressed, and then such that can.
+            for rotation in 0..lens.len() {
+                let mut messages: Vec<_> = (0..3)
+                    .map(|at| noise(lens[(rotation + at) % lens.len()]))
+                    .map(Message::binary)
+                    .collect();
+                messages.push(Message::binary(noise(300).repeat(100)));
+                let frames = sent(Role::Server, &config, &messages);
+                let now = Instant::now();
+                let mut to = connection(Role::Client, Limits::default(), &config);
+                let received = receive(&mut to, now, &bytes_to(Role::Client, &frames));
+                let expected: Vec<_> = messages.into_iter().map(Event::Message).collect();
+                assert_eq!(received, expected, "{bits} {level} {rotation}");
+            }
+        }
+    }
+}

@@ -18,6 +18,9 @@ use crate::wire::Wire;
 /// owes, a few Pings.
 const FIXED: usize = 8 << 10;
 
+/// The longest header. How much of one has been written is not seen until it is whole.
+const MAX_HEADER: usize = 14;
+
 /// Small frames are gathered in blocks of this size, given back when they are written.
 const BLOCK: usize = 64 << 10;
 
@@ -157,8 +160,9 @@ pub struct Endpoint {
     timed_out: bool,
     pub end: Option<End>,
     pub eof_read: bool,
-    /// Whether the peer has been given a message beyond the limit of this end.
-    pub has_big_input: bool,
+    /// Whether it may fail: by its application's wish, or because the peer has been given a message
+    /// beyond the limit of this end.
+    pub fails: bool,
     pub shut_down: bool,
     pub transport_gone: bool,
     out_high: HighWater,
@@ -215,7 +219,7 @@ impl Endpoint {
             timed_out: false,
             end: None,
             eof_read: false,
-            has_big_input: false,
+            fails: false,
             shut_down: false,
             transport_gone: false,
             out_high: HighWater::default(),
@@ -279,10 +283,10 @@ impl Endpoint {
         match refusal {
             None => {
                 assert_eq!(state, State::Open, "accepted");
-                // What is under way of a Ping does not count.
-                let waiting = self.connection().buffered_amount();
+                let alone = unwritten == 0;
+                let after = unwritten + self.wire_len(parcel.len());
                 assert!(
-                    self.compressed || waiting <= limit.max(parcel.len()) as u64,
+                    self.compressed || alone || after <= limit.saturating_add(MAX_HEADER) as u64,
                     "beyond the limit"
                 );
                 self.accepted.push(parcel);
@@ -291,7 +295,9 @@ impl Endpoint {
             }
             Some(Refusal::Full) => {
                 assert_eq!(state, State::Open);
-                let full = unwritten + parcel.len() as u64 > limit as u64;
+                let frames = self.frame_lens(parcel.len()).count();
+                let most = unwritten as usize + parcel.len() + frames * MAX_HEADER;
+                let full = most > limit;
                 assert!(full, "refused with room for it");
             }
             Some(Refusal::Closing) => assert_eq!(state, State::Closing),
@@ -300,10 +306,25 @@ impl Endpoint {
         refusal.is_none()
     }
 
-    /// The most that a message of this length takes on the wire.
-    fn wire_len(&self, len: usize) -> u64 {
+    /// The payloads of the frames in which a message of this length goes out.
+    fn frame_lens(&self, len: usize) -> impl Iterator<Item = usize> + use<> {
         let size = self.config.fragment_size.map_or(usize::MAX, usize::from);
-        (len + 14 * len.div_ceil(size).max(1)) as u64
+        let count = len.div_ceil(size).max(1);
+        (0..count).map(move |at| size.min(len - at.saturating_mul(size)))
+    }
+
+    /// What a message of this length takes on the wire if it is not compressed.
+    fn wire_len(&self, len: usize) -> u64 {
+        let mask = match self.connection().role() {
+            Role::Client => 4,
+            Role::Server => 0,
+        };
+        let frame = |len: usize| match len {
+            0..=125 => 2 + mask + len,
+            126..=0xFFFF => 4 + mask + len,
+            _ => 10 + mask + len,
+        };
+        self.frame_lens(len).map(frame).sum::<usize>() as u64
     }
 
     /// What of that may wait to be written.
@@ -334,6 +355,7 @@ impl Endpoint {
             Ending::Abort => connection.abort(),
         });
         self.ending.get_or_insert(ending);
+        self.fails |= ending == Ending::Fail;
         assert!(!self.is_open());
         assert!(ending != Ending::Abort || self.is_over());
     }
@@ -389,7 +411,7 @@ impl Endpoint {
             // As long as output makes progress, nothing is wrong with the peer.
             let timeouts = &self.config.timeouts;
             let closed = self.written.close.is_some() && self.read.close.is_some();
-            let failing = self.ending == Some(Ending::Fail) || self.has_big_input;
+            let failing = self.fails;
             let patience = if closed || failing {
                 Duration::ZERO
             } else if was_open && self.read.close.is_none() {
@@ -528,7 +550,7 @@ impl Endpoint {
                 "waits for an end that was there"
             );
         }
-        let fails = self.ending == Some(Ending::Fail) || self.has_big_input;
+        let fails = self.fails;
         if self.eof_read && self.read.close.is_none() && !fails {
             assert!(connection.is_terminated(), "outlives its transport");
         }
@@ -564,8 +586,11 @@ impl Endpoint {
         } else {
             self.unwritten_wire() as usize
         };
-        let out = self.out_high.note(unwritten);
-        let out = 4 * (out + out.min(BLOCK));
+        // A block is given back when all is written, the Close frame and Pongs too.
+        let waits = usize::from(self.connection().wants_write());
+        let out = self.out_high.note(unwritten.max(waits));
+        // Five times: of a frame of seven bytes its place in the queue takes the most.
+        let out = 5 * (out + out.min(BLOCK));
 
         let limit = self.max_message_size();
         let arrived = self.read.messages.min(peer.len());

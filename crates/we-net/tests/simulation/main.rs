@@ -10,20 +10,18 @@
 //! - Memory follows what waits, within the limits of the configuration, and all of it is given back.
 //! - No byte is written after the Close frame or after the end; what is written is by the rules.
 //!
-//! It can fail. Each of these changes to the library was caught by the first few hundred of the ten
-//! thousand seeds (the first that failed): in `closing.rs` an end of the transport ignored (22, or 0
-//! while open) or taken for a clean one (0), no deadline after our Close (0), the peer's (9), for the
-//! end of TCP (3), for a failure (4), for an offence behind messages (22) or for stalled output (0), a
-//! closing time-out that counts as clean (6) or ignores progress (38), `Closed` twice (70), a Close
-//! frame or an offence acted on before the messages are taken (10, 22), output or half a message kept
-//! after the end (0, 6), the client ending the transport (3), nobody ending it (3), messages not read
-//! after our Close (10) or read after the peer's (hangs), a second Close frame (48), the close code
-//! lost (3); in `outbox.rs` a Ping within a frame (4), a Ping counted as written that was not shown
-//! (10), a byte forgotten (69), memory kept when empty (129); in `write.rs` Pongs after the Close
-//! frame (30) or owed after it (8), a flood of Pings answered one by one (6) or by the oldest (15), no
-//! limit on output (1), a fragment without FIN (4), its share of the buffered amount lost (4); in
-//! `read.rs` a control frame cut short (4), in `frame.rs` a header cut in two (1142), in `payload.rs`
-//! too much memory for fragments (8), in `mod.rs` for events (6).
+//! It can fail. Each of these changes to the library was caught, most of them by one of the first
+//! hundred seeds: in `closing.rs` an end of the transport ignored or taken for a clean one, no
+//! deadline after our Close, the peer's, for the end of TCP, for a failure, for an offence behind
+//! messages or for stalled output, a closing time-out that counts as clean or ignores progress,
+//! `Closed` twice, a Close frame or an offence acted on before the messages are taken, output or half
+//! a message kept after the end, the client ending the transport, nobody ending it, messages not read
+//! after our Close or read after the peer's, a second Close frame, the close code lost; in `outbox.rs`
+//! a Ping within a frame, a Ping counted as written that was not shown, a byte forgotten, memory kept
+//! when empty; in `write.rs` Pongs after the Close frame or owed after it, a flood of Pings answered
+//! one by one or by the oldest, no limit on output, a fragment without FIN, its share of the buffered
+//! amount lost; in `read.rs` a control frame cut short, in `frame.rs` a header cut in two, in
+//! `payload.rs` too much memory for fragments, in `mod.rs` for events.
 //! Not caught, because no peer here lies: memory by a declared length, and a size limit held against
 //! each frame by itself; `protocol_suite` and `hostile_peers` see to them.
 //!

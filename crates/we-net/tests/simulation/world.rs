@@ -243,7 +243,7 @@ impl World {
         let accepted = self.ends[at].send(self.now, parcel, by_copy);
         self.note(format_args!("{at} sends {parcel:?}: {accepted}"));
         if accepted && parcel.len() > self.ends[1 - at].max_message_size() {
-            self.ends[1 - at].has_big_input = true;
+            self.ends[1 - at].fails = true;
             self.healthy = false;
         }
         self.after(at);

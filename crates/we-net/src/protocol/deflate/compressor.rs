@@ -53,12 +53,29 @@ impl Compressor {
         self.deflate.reset();
     }
 
+    /// Forgets a message that was given up, and the window with it. What the compressor holds back
+    /// of the message is taken out first: `zlib-rs` (0.6.8) forgets on a reset how much it holds, but
+    /// not where, and panics when it comes to the end of its buffer in a later message.
+    fn discard(&mut self) {
+        with_scratch(|scratch| {
+            loop {
+                let written = self.deflate.total_out();
+                let flushed = self.deflate.compress(&[], scratch, DeflateFlush::SyncFlush);
+                let written = (self.deflate.total_out() - written) as usize;
+                if flushed.is_err() || written < scratch.len() {
+                    return;
+                }
+            }
+        });
+        self.reset();
+    }
+
     /// Compresses a message. `None` if that makes it no shorter; then the window is forgotten,
     /// since the peer will not see what went into it.
     pub(super) fn compress(&mut self, message: &[u8]) -> Option<Payload> {
         let compressed = self.try_compress(message);
         if compressed.is_none() {
-            self.reset();
+            self.discard();
         }
         compressed
     }
