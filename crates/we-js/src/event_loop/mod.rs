@@ -244,13 +244,13 @@ impl EventLoop {
         self.state.handle.terminate_workers();
         let deadline = Instant::now() + SHUTDOWN_TIME;
         for arrival in self.state.arrivals.take() {
-            network.open_arrival(arrival);
+            network.drop_arrival(arrival);
         }
         while network.has_open_sockets() && Instant::now() < deadline {
             network.wait(Some(deadline));
             // No script is told, but a connection that had paused has to read on, to the peer's Close frame.
             for arrival in self.state.mailbox().take().arrivals {
-                network.open_arrival(arrival);
+                network.drop_arrival(arrival);
             }
         }
         self.state.handle.wait_for_workers(deadline);
@@ -279,9 +279,11 @@ impl EventLoop {
             let Some(arrival) = state.arrivals.borrow_mut().pop_front() else {
                 return;
             };
-            let (id, event) = state.network().open_arrival(arrival);
+            let (delivering, event) = state.network().open_arrival(arrival);
+            let id = delivering.id();
             let steps = |context: &mut Context| state.host.deliver_socket_event(id, event, context);
             state.run_task(TaskSource::WebSocket, steps, &mut context.borrow_mut());
+            state.network().has_told(delivering);
             if state.timers.any_due() {
                 return;
             }
