@@ -240,13 +240,18 @@ impl EventLoop {
         self.state.clear();
     }
 
+    /// Whether no further task runs: this was found out since the turn began.
+    fn is_over(&self) -> bool {
+        self.state.is_terminated() || self.state.is_closing()
+    }
+
     /// Runs the tasks that are queued now; those that they queue have to wait for the next turn.
     fn run_tasks(&self, context: &RefCell<&mut Context>) {
         for _ in 0..self.state.tasks.len() {
             let Some(task) = self.state.tasks.pop() else {
                 return;
             };
-            if self.state.is_terminated() || self.state.is_closing() {
+            if self.is_over() {
                 return;
             }
             self.state
@@ -259,6 +264,9 @@ impl EventLoop {
     fn deliver_arrivals(&self, context: &RefCell<&mut Context>) {
         let state = &self.state;
         for _ in 0..ARRIVALS_PER_TURN {
+            if self.is_over() {
+                return;
+            }
             let Some(arrival) = state.arrivals.borrow_mut().pop_front() else {
                 return;
             };
@@ -275,6 +283,9 @@ impl EventLoop {
     fn deliver_notices(&self, context: &RefCell<&mut Context>) {
         let state = &self.state;
         for _ in 0..ARRIVALS_PER_TURN {
+            if self.is_over() {
+                return;
+            }
             let Some(notice) = state.notices.borrow_mut().pop_front() else {
                 return;
             };
@@ -292,7 +303,9 @@ impl EventLoop {
             return;
         }
         let batch = self.state.timers.due_batch(Instant::now());
-        while let Some(steps) = self.state.timers.pop_due(batch) {
+        while !self.is_over()
+            && let Some(steps) = self.state.timers.pop_due(batch)
+        {
             self.state
                 .run_task(TaskSource::Timer, steps, &mut context.borrow_mut());
         }
@@ -313,6 +326,9 @@ impl EventLoop {
         // A native's future may use tokio's sockets and timers.
         let _runtime = self.state.network().enter();
         for id in ready {
+            if self.is_over() {
+                return;
+            }
             self.state.begin_task(TaskSource::JavaScriptEngine);
             // The job borrows the context as it pleases, so it must not be borrowed here.
             let result = jobs.poll(id);

@@ -20,7 +20,7 @@ use url::Url;
 
 use super::LoopState;
 use super::scripts::syntax_error;
-use crate::fetch::{Destination, FetchError, Fetched, decode};
+use crate::fetch::{Destination, FetchError, Fetched, Target, decode};
 
 /// <https://html.spec.whatwg.org/#concept-script-type>, of those that an import can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,7 +89,7 @@ impl Loader {
         };
         let fetcher = LoopState::of(&context.borrow())?.fetcher();
         let fetched = fetcher
-            .fetch(url, destination)
+            .fetch(&Target::new(url.clone()), destination)
             .await
             .map_err(|error| cannot_load(&error, referrer))?;
         // Another import of the same module may have been faster.
@@ -232,7 +232,7 @@ fn cannot_load(error: &FetchError, referrer: &Referrer) -> JsError {
 }
 
 fn parse(fetched: &Fetched, module_type: ModuleType, context: &mut Context) -> JsResult<Module> {
-    let Fetched { url, text } = fetched;
+    let Fetched { url, text, .. } = fetched;
     let shown = shown_url(url);
     let parsed = match module_type {
         ModuleType::JavaScript => {
@@ -241,7 +241,7 @@ fn parse(fetched: &Fetched, module_type: ModuleType, context: &mut Context) -> J
         }
         ModuleType::Json => Module::parse_json(JsString::from(text.as_str()), context),
     };
-    parsed.map_err(|error| syntax_error(&error, &shown, text))
+    parsed.map_err(|error| syntax_error(&error, &shown, text, context))
 }
 
 /// The URL of a source that stacks and messages show as `path`: a URL, or the path of a file.

@@ -11,7 +11,7 @@ use boa_engine::builtins::promise::{OperationType, Promise};
 use boa_engine::context::HostHooks;
 use boa_engine::context::intrinsics::Intrinsics;
 use boa_engine::{Context, JsError, JsNativeError, JsObject, JsResult, JsValue};
-use url::Url;
+use url::{Host, Origin, Url};
 
 use super::async_jobs::{AsyncJob, JobIds};
 use super::handle::LoopHandle;
@@ -52,6 +52,7 @@ pub struct LoopState {
     /// The URL of the script that the agent began with.
     entry_url: OnceCell<Url>,
     reads_files: Cell<bool>,
+    outside_origin: RefCell<Option<Origin>>,
     closing: Cell<bool>,
     turn: Cell<u64>,
     callback_depth: Cell<usize>,
@@ -80,6 +81,7 @@ impl LoopState {
             blob_urls: BlobUrls::new(),
             entry_url: OnceCell::new(),
             reads_files: Cell::new(true),
+            outside_origin: RefCell::default(),
             closing: Cell::new(false),
             arrivals: RefCell::default(),
             notices: RefCell::default(),
@@ -161,9 +163,21 @@ impl LoopState {
     pub(crate) fn fetcher(&self) -> Fetcher {
         Fetcher {
             client: self.options.client.clone(),
-            origin: self.options.origin.clone(),
+            origin: self
+                .outside_origin
+                .borrow()
+                .clone()
+                .or_else(|| self.options.origin.clone()),
             reads_files: self.reads_files(),
         }
+    }
+
+    /// Has scripts fetched for another origin than the agent's, until that is taken back: the [outside settings][spec] of a
+    /// worker, for what its module imports statically.
+    ///
+    /// [spec]: https://html.spec.whatwg.org/multipage/workers.html#run-a-worker
+    pub(crate) fn set_outside_origin(&self, origin: Option<Origin>) {
+        *self.outside_origin.borrow_mut() = origin;
     }
 
     /// Waits for a future, driving the network meanwhile, without going back to the event loop. `None` if the agent is
@@ -188,6 +202,26 @@ impl LoopState {
         let own = self.options.origin.clone();
         own.or_else(|| self.base_url().map(Url::origin))
             .map_or_else(|| "null".to_owned(), |origin| origin.ascii_serialization())
+    }
+
+    /// [Secure context](https://html.spec.whatwg.org/multipage/webappapis.html#secure-context): not one whose script comes
+    /// from a server that [anybody could stand for][spec].
+    ///
+    /// [spec]: https://w3c.github.io/webappsec-secure-contexts/#is-origin-trustworthy
+    pub(crate) fn is_secure_context(&self) -> bool {
+        let own = self.options.origin.clone();
+        let Some(origin) = own.or_else(|| self.base_url().map(Url::origin)) else {
+            return true;
+        };
+        let Origin::Tuple(scheme, host, _) = origin else {
+            return true;
+        };
+        match host {
+            _ if matches!(scheme.as_str(), "https" | "wss") => true,
+            Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.is_loopback(),
+        }
     }
 
     /// The blob URLs that the agent's scripts have made.

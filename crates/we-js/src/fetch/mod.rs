@@ -12,10 +12,10 @@ use std::{io, path::PathBuf, time::Duration};
 
 use data_url::DataUrl;
 use url::{Origin, Url};
-use we_net::{Client, HttpError};
+use we_net::{Client, HttpError, http::Response};
 
 use self::mime::Essence;
-use crate::file;
+use crate::file::{self, SharedBlob};
 
 /// The longest script, in bytes: more than any that a person or a bundler has written, less than what could fill the
 /// memory.
@@ -37,6 +37,36 @@ pub(crate) enum Destination {
     Module,
     /// A JSON module
     JsonModule,
+    /// [The module that a worker begins with][spec]
+    ///
+    /// [spec]: https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-module-worker-script-tree
+    ModuleWorker,
+}
+
+/// The [mode](https://fetch.spec.whatwg.org/#concept-request-mode) of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    SameOrigin,
+    NoCors,
+    Cors,
+}
+
+/// What to fetch: a URL with the [blob URL entry](https://url.spec.whatwg.org/#concept-url-blob-entry) that it had when
+/// it was parsed. To revoke the URL then no longer matters.
+pub(crate) struct Target {
+    url: Url,
+    blob: Option<SharedBlob>,
+}
+
+impl Target {
+    pub(crate) fn new(url: Url) -> Self {
+        let blob = file::resolve(&url);
+        Self { url, blob }
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
 }
 
 /// A script that has arrived.
@@ -45,6 +75,8 @@ pub(crate) struct Fetched {
     /// Where it came from at last, redirects followed.
     pub(crate) url: Url,
     pub(crate) text: String,
+    /// Whether it came from a server of another origin than the agent's. Where the agent has no origin, nothing does.
+    pub(crate) is_cross_origin: bool,
 }
 
 /// Why a script could not be fetched, for the person who runs the program.
@@ -74,6 +106,12 @@ pub(crate) enum FetchError {
         found: String,
         wanted: &'static str,
     },
+    #[error("cannot load {url}: a worker's script has to come from its own origin, {own}")]
+    CrossOrigin { url: Url, own: String },
+    #[error(
+        "cannot load {url}: its server does not share it with {own} (Access-Control-Allow-Origin)"
+    )]
+    Cors { url: Url, own: String },
     #[error("cannot load {url}: it is larger than {} MiB", MAX_SCRIPT >> 20)]
     TooLarge { url: Url },
 }
@@ -92,13 +130,14 @@ impl Fetcher {
     /// Fetches a script. Uses the sockets and timers of the tokio runtime that polls it.
     pub(crate) async fn fetch(
         &self,
-        url: &Url,
+        target: &Target,
         destination: Destination,
     ) -> Result<Fetched, FetchError> {
+        let url = &target.url;
         let (response_url, bytes) = match url.scheme() {
             "file" => (url.clone(), self.file(url)?),
             "data" => (url.clone(), data(url, destination)?),
-            "blob" => (url.clone(), blob(url, destination)?),
+            "blob" => (url.clone(), blob(target, destination)?),
             "http" | "https" => {
                 let exchange = self.http(url, destination);
                 tokio::time::timeout(TIME_LIMIT, exchange)
@@ -107,10 +146,17 @@ impl Fetcher {
             }
             _ => return Err(FetchError::Scheme(url.clone())),
         };
+        let is_remote = matches!(response_url.scheme(), "http" | "https");
         Ok(Fetched {
+            is_cross_origin: is_remote && self.other_than(&response_url).is_some(),
             url: response_url,
             text: decode(&bytes),
         })
+    }
+
+    /// The agent's origin, if it has one, and another than `url`.
+    fn other_than(&self, url: &Url) -> Option<&Origin> {
+        self.origin.as_ref().filter(|own| **own != url.origin())
     }
 
     fn file(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
@@ -133,15 +179,28 @@ impl Fetcher {
             url: url.clone(),
             source: Box::new(source),
         };
+        let cross_origin = |own: &Origin, url: &Url| FetchError::CrossOrigin {
+            url: url.clone(),
+            own: own.ascii_serialization(),
+        };
         let mut request = self.client.get(url.as_str()).map_err(failed)?;
-        if let Some(origin) = &self.origin
-            && *origin != url.origin()
-        {
+        if let Some(own) = self.other_than(url) {
+            if destination.mode() == Mode::SameOrigin {
+                return Err(cross_origin(own, url));
+            }
             request = request
-                .header("Origin", origin.ascii_serialization())
+                .header("Origin", own.ascii_serialization())
                 .map_err(failed)?;
         }
         let response = request.send().await.map_err(failed)?;
+        // The same after redirects.
+        if let Some(own) = self.other_than(&response.url) {
+            match destination.mode() {
+                Mode::SameOrigin => return Err(cross_origin(own, &response.url)),
+                Mode::Cors => cors_check(own, &response)?,
+                Mode::NoCors => {}
+            }
+        }
         let status = response.status;
         // https://fetch.spec.whatwg.org/#ok-status
         if !(200..=299).contains(&status) {
@@ -158,12 +217,36 @@ impl Fetcher {
     }
 }
 
+/// <https://fetch.spec.whatwg.org/#cors-check>, of a request without credentials
+fn cors_check(own: &Origin, response: &Response) -> Result<(), FetchError> {
+    let own = own.ascii_serialization();
+    let allowed: Vec<_> = response
+        .headers
+        .values("access-control-allow-origin")
+        .collect();
+    match allowed.as_slice() {
+        [allowed] if *allowed == b"*" || *allowed == own.as_bytes() => Ok(()),
+        _ => Err(FetchError::Cors {
+            url: response.url.clone(),
+            own,
+        }),
+    }
+}
+
 impl Destination {
+    fn mode(self) -> Mode {
+        match self {
+            Self::Worker | Self::ModuleWorker => Mode::SameOrigin,
+            Self::ImportScripts => Mode::NoCors,
+            Self::Module | Self::JsonModule => Mode::Cors,
+        }
+    }
+
     /// Whether something of the type that its `Content-Type` says may be used for this.
     fn check(self, content_type: &str, url: &Url) -> Result<(), FetchError> {
         let essence = Essence::of(content_type);
         let (is_good, wanted) = match self {
-            Self::Worker | Self::ImportScripts | Self::Module => {
+            Self::Worker | Self::ImportScripts | Self::Module | Self::ModuleWorker => {
                 (essence.is_javascript(), "text/javascript")
             }
             Self::JsonModule => (essence.is_json(), "application/json"),
@@ -200,8 +283,12 @@ fn data(url: &Url, destination: Destination) -> Result<Vec<u8>, FetchError> {
 }
 
 /// <https://fetch.spec.whatwg.org/#scheme-fetch>, "blob"
-fn blob(url: &Url, destination: Destination) -> Result<Vec<u8>, FetchError> {
-    let entry = file::resolve(url).ok_or_else(|| FetchError::NoBlob(url.clone()))?;
+fn blob(target: &Target, destination: Destination) -> Result<Vec<u8>, FetchError> {
+    let url = &target.url;
+    let entry = target
+        .blob
+        .as_ref()
+        .ok_or_else(|| FetchError::NoBlob(url.clone()))?;
     destination.check(&entry.kind, url)?;
     let bytes = entry
         .data

@@ -13,8 +13,8 @@ fn fetch(url: &str, destination: Destination, reads_files: bool) -> Result<Strin
         .enable_all()
         .build()
         .unwrap();
-    let url = url.parse().unwrap();
-    let fetched = runtime.block_on(fetcher.fetch(&url, destination));
+    let target = Target::new(url.parse().unwrap());
+    let fetched = runtime.block_on(fetcher.fetch(&target, destination));
     fetched
         .map(|fetched| fetched.text)
         .map_err(|error| error.to_string())

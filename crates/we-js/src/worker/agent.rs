@@ -10,19 +10,20 @@ use std::{
     thread,
 };
 
-use boa_engine::{Context, JsString};
+use boa_engine::{Context, JsError, JsString};
 use url::{Origin, Url};
 use we_net::Client;
 
-use super::owner::Owner;
+use super::owner::{Address, Owner};
 use crate::{
     ConsolePrinter, WorkerSetup,
     binding::This,
-    dom::EventTarget,
+    dom::{EventTarget, report},
     event_loop::{EventLoop, LoopState, Options, ScriptKind},
-    fetch::Destination,
+    fetch::{Destination, Target},
     messaging::{Behavior, ImplicitPort, PortEnd},
     platform::{Host, Scope},
+    uncaught::UncaughtErrorKind,
 };
 
 /// The stack of a worker's thread, in bytes. It is reserved, and becomes memory only as far as it is used: by a parser
@@ -34,7 +35,7 @@ pub(super) struct Birth {
     pub(super) owner: Owner,
     /// The [inside port](https://html.spec.whatwg.org/multipage/workers.html#inside-port)
     pub(super) port: PortEnd,
-    pub(super) url: Url,
+    pub(super) script: Target,
     pub(super) kind: ScriptKind,
     /// In UTF-16, since it need not be well-formed.
     pub(super) name: Vec<u16>,
@@ -94,12 +95,12 @@ fn live(birth: Birth) {
     let Birth {
         owner,
         port,
-        url,
+        script,
         kind,
         name,
         inheritance,
     } = birth;
-    let life = || run(&owner, port, url, kind, &name, inheritance);
+    let life = || run(&owner, port, &script, kind, &name, inheritance);
     if catch_unwind(AssertUnwindSafe(life)).is_err() {
         // The panic has printed where it happened.
         owner.failed(
@@ -115,7 +116,7 @@ struct StillBorn;
 fn run(
     owner: &Owner,
     port: PortEnd,
-    url: Url,
+    script: &Target,
     kind: ScriptKind,
     name: &[u16],
     inheritance: Inheritance,
@@ -126,10 +127,12 @@ fn run(
     };
     let cannot_start =
         |error: &dyn Display| failed(&format_args!("cannot start a worker: {error}"));
-    // The origin of a local URL is that of whoever made it, save for data: URLs.
-    let origin = match url.scheme() {
-        "data" => Some(Origin::new_opaque()),
-        _ => inheritance.origin,
+    // The origin of a local URL is that of whoever made it, save for data: URLs. A program without an
+    // origin, which is no page, has no pages of others in it either.
+    let outside_origin = inheritance.origin;
+    let origin = match script.url().scheme() {
+        "data" => outside_origin.as_ref().map(|_| Origin::new_opaque()),
+        _ => outside_origin.clone(),
     };
     let options = Options {
         base_url: None,
@@ -155,10 +158,13 @@ fn run(
     state.set_reads_files(inheritance.reads_files);
     let destination = match kind {
         ScriptKind::Classic => Destination::Worker,
-        ScriptKind::Module => Destination::Module,
+        ScriptKind::Module => {
+            state.set_outside_origin(outside_origin);
+            Destination::ModuleWorker
+        }
     };
     let fetcher = state.fetcher();
-    let Some(fetched) = state.block_on(fetcher.fetch(&url, destination)) else {
+    let Some(fetched) = state.block_on(fetcher.fetch(script, destination)) else {
         return Ok(());
     };
     let fetched = fetched.map_err(|error| failed(&error))?;
@@ -173,6 +179,7 @@ fn run(
         kind,
         url: fetched.url.clone(),
         port: RefCell::default(),
+        owner: owner.address(),
     });
     context.insert_data(agent.clone());
     event_loop
@@ -194,9 +201,6 @@ fn run(
     let evaluation = event_loop.evaluate(&fetched.text, name, kind, &mut context);
     drop(fetched.text);
     evaluation.map_err(|error| failed(&error))?;
-    if let Some(port) = &*agent.port.borrow() {
-        port.start();
-    }
     let outcome = event_loop.run(&mut context);
     // Before the context goes.
     drop(agent.port.take());
@@ -210,11 +214,33 @@ pub(crate) struct WorkerAgent {
     /// <https://html.spec.whatwg.org/multipage/workers.html#concept-workerglobalscope-url>
     pub(super) url: Url,
     pub(super) port: RefCell<Option<ImplicitPort>>,
+    owner: Address,
 }
 
 impl WorkerAgent {
     /// The worker that a context is of, if it is a worker's.
     pub(crate) fn of(context: &Context) -> Option<Rc<Self>> {
         context.get_data::<Rc<Self>>().cloned()
+    }
+
+    /// The script has run: the worker begins to receive.
+    pub(crate) fn script_has_run(&self, context: &Context) {
+        if let Ok(state) = LoopState::of(context) {
+            state.set_outside_origin(None);
+        }
+        if let Some(port) = &*self.port.borrow() {
+            port.start();
+        }
+    }
+
+    /// The script cannot be run.
+    pub(crate) fn script_failed(&self, error: JsError, context: &mut Context) {
+        if let Ok(value) = error.into_opaque(context) {
+            let error = report::describe(UncaughtErrorKind::Exception, &value, context);
+            self.owner.failed(error.message);
+        }
+        if let Ok(state) = LoopState::of(context) {
+            state.close_agent();
+        }
     }
 }

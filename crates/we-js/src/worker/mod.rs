@@ -57,6 +57,7 @@ use crate::{
     binding::{Definition, Dictionary, Interface, NewTarget, This, usv_string},
     dom::{DomException, ErrorName, EventTarget, EventTargetObject, event_handler},
     event_loop::{LoopHandle, LoopState, ScriptKind},
+    fetch::Target,
     messaging::{Behavior, ImplicitPort, PortEnd, post_message},
 };
 
@@ -201,7 +202,7 @@ fn construct(
     agent::start(agent::Birth {
         owner: Owner::new(state.handle().clone(), handle, id),
         port: inside,
-        url,
+        script: Target::new(url),
         kind: options.kind,
         name: options.name.to_vec(),
         inheritance: agent::Inheritance::of(&state),

@@ -34,7 +34,7 @@ pub(super) struct Owner {
 
 /// Where to reach the object of a worker.
 #[derive(Clone)]
-struct Address {
+pub(super) struct Address {
     owner: LoopHandle,
     id: WorkerId,
 }
@@ -53,32 +53,14 @@ impl Owner {
         &self.worker
     }
 
-    /// The script could not be run: [run a worker][spec], step "If script is null".
-    ///
-    /// [spec]: https://html.spec.whatwg.org/multipage/workers.html#run-a-worker
+    /// See [`Address::failed`].
     pub(super) fn failed(&self, problem: impl Display) {
-        let message = problem.to_string();
-        self.address.queue(move |target, context| {
-            let mut is_heard = false;
-            if let Some(target) = target {
-                is_heard = target.state().has_listener(&[js_string!("error")]);
-                if let Err(error) = fire(&target, js_string!("error"), context) {
-                    report::report_exception(error, context);
-                }
-            }
-            // The event does not tell what went wrong. Where nobody listens to it, the embedder should know at least that.
-            let error = UncaughtError {
-                kind: UncaughtErrorKind::Exception,
-                message,
-                stack: String::new(),
-                position: None,
-            };
-            if is_heard {
-                tracing::info!(target: "we::js", "worker: {error}");
-            } else {
-                report::tell_embedder(&error, context);
-            }
-        });
+        self.address.failed(problem);
+    }
+
+    /// Where to reach the object of the worker.
+    pub(super) fn address(&self) -> Address {
+        self.address.clone()
     }
 
     /// What becomes of errors that nothing in the worker handles.
@@ -101,6 +83,34 @@ impl Owner {
 }
 
 impl Address {
+    /// The script could not be run: [run a worker][spec], step "If script is null".
+    ///
+    /// [spec]: https://html.spec.whatwg.org/multipage/workers.html#run-a-worker
+    pub(super) fn failed(&self, problem: impl Display) {
+        let message = problem.to_string();
+        self.queue(move |target, context| {
+            let mut is_heard = false;
+            if let Some(target) = target {
+                is_heard = target.state().has_listener(&[js_string!("error")]);
+                if let Err(error) = fire(&target, js_string!("error"), context) {
+                    report::report_exception(error, context);
+                }
+            }
+            // The event does not tell what went wrong. Where nobody listens to it, the embedder should know at least that.
+            let error = UncaughtError {
+                kind: UncaughtErrorKind::Exception,
+                message,
+                stack: String::new(),
+                position: None,
+            };
+            if is_heard {
+                tracing::info!(target: "we::js", "worker: {error}");
+            } else {
+                report::tell_embedder(&error, context);
+            }
+        });
+    }
+
     /// Queues a task of the owner's, which gets the `Worker` object unless the worker was terminated meanwhile.
     fn queue(&self, steps: impl FnOnce(Option<This<EventTarget>>, &mut Context) + Send + 'static) {
         let id = self.id;

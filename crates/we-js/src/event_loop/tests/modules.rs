@@ -243,18 +243,12 @@ fn an_import_that_fails_says_why_in_one_line() {
             "web.mjs",
             "TypeError: cannot load ftp://example.com/x.mjs: scripts are loaded from file:",
         ),
-        (
-            "syntax.mjs",
-            "SyntaxError: {}/bad.mjs:2:9: unexpected token ';'",
-        ),
+        ("syntax.mjs", "SyntaxError: unexpected token ';'"),
         (
             "json.mjs",
             "TypeError: {}/data.json is JSON: import it with { type: \"json\" }",
         ),
-        (
-            "badjson.mjs",
-            "SyntaxError: {}/bad.json:2:7: expected value",
-        ),
+        ("badjson.mjs", "SyntaxError: expected value"),
         (
             "css.mjs",
             "TypeError: modules of type \"css\" are not supported",
