@@ -9,7 +9,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use common::{Scheme, Server, script, wait, we, we_with_input};
+use common::{Scheme, Server, interrupt, script, wait, we, we_with_input};
 
 /// A file that is removed with its guard.
 struct Scratch(std::path::PathBuf);
@@ -287,15 +287,6 @@ impl Drop for Echo {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Ctrl-C for a child process.
-fn interrupt(child: &Child) {
-    let status = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(status.success());
 }
 
 #[test]

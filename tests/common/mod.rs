@@ -98,6 +98,15 @@ pub fn wait(child: &mut std::process::Child) -> Option<std::process::ExitStatus>
     None
 }
 
+/// Ctrl-C for a child process.
+pub fn interrupt(child: &std::process::Child) {
+    let status = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
 /// The path of a script in fixtures/scripts.
 pub fn script(name: &str) -> String {
     let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "fixtures", "scripts", name]

@@ -61,7 +61,8 @@ def ensure_hosts(host: str) -> None:
 def ensure_shell() -> str:
     """The command of the shell: what $WE names, or the release build, made now if it is not there."""
     if chosen := os.environ.get("WE"):
-        return chosen
+        # The shell runs in other folders than this one.
+        return os.path.abspath(chosen)
     subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "we"], cwd=REPOSITORY, check=True)
     return str(target() / "release" / "we")
 

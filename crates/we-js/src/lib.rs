@@ -52,7 +52,8 @@
 //!
 //! `WebSocket`; `Event`, `EventTarget`, `CustomEvent`, `MessageEvent`, `CloseEvent`, `ErrorEvent`,
 //! `PromiseRejectionEvent`, `ProgressEvent`; `DOMException`; `AbortController`, `AbortSignal`; `Blob`, `File`,
-//! `FileReader`; `MessageChannel`, `MessagePort`, `BroadcastChannel`; `TextEncoder`, `TextDecoder`; `URL`,
+//! `FileReader`; `MessageChannel`, `MessagePort`, `BroadcastChannel`; `ReadableStream`, `WritableStream`,
+//! `TransformStream` with their readers, writers, controllers and queuing strategies; `TextEncoder`, `TextDecoder`; `URL`,
 //! `URLSearchParams`; `Performance`; the functions `setTimeout`, `setInterval`, `clearTimeout`, `clearInterval`,
 //! `queueMicrotask`, `structuredClone`, `atob`, `btoa`, `reportError`; `console`, `navigator`, `origin`,
 //! `performance`, `self`. The global object is an event target, with `onerror`, `onunhandledrejection` and
@@ -64,6 +65,7 @@
 //! |---|---|
 //! | `binding` | WebIDL: how a Rust type becomes a web interface |
 //! | `dom` | events, targets, dispatch, handlers, `DOMException`, the reporting of errors |
+//! | `streams` | readable (also of bytes), writable and transform streams, for scripts and for other modules |
 //! | `messaging` | channels, ports, what keeps them alive |
 //! | `websocket` | the interface, the delivery of what the network says, what keeps a socket alive |
 //! | `network` | connections as tasks, driven by the loop's thread while it waits and by a standby while it is busy |

@@ -17,7 +17,7 @@ use crate::{
         DomException, Event, EventTarget, EventTargetObject, ProgressEvent, events,
         exception::define_is_error, global_scope::GlobalScope, message_event::MessageEvent, report,
     },
-    encoding::{TextDecoder, TextEncoder},
+    encoding::{TextDecoder, TextDecoderStream, TextEncoder, TextEncoderStream},
     event_loop::{EventLoop, EventResult, LoopHost, Options},
     file::{Blob, File, FileReader, install_file_reader_sync},
     messaging::{self, BroadcastChannel, MessageChannel, MessagePort, Notice},
@@ -149,6 +149,8 @@ fn install(context: &mut Context) -> JsResult<()> {
     register::<Worker>(context)?;
     register::<TextEncoder>(context)?;
     register::<TextDecoder>(context)?;
+    register::<TextEncoderStream>(context)?;
+    register::<TextDecoderStream>(context)?;
     register::<Url>(context)?;
     register::<UrlSearchParams>(context)?;
     EventLoop::install_globals(context)?;

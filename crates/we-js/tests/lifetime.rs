@@ -10,9 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use boa_engine::{JsString, Source, js_string, property::Attribute};
-use common::echo_server;
-use we_js::{EventLoop, Options};
+use common::{echo_server, run_and_report};
 
 fn entries(folder: &str) -> usize {
     std::fs::read_dir(folder).unwrap().count()
@@ -57,29 +55,8 @@ fn sockets_leave_no_descriptors_no_threads_and_no_objects() {
         };
         for (let i = 0; i < 40; i++) open();
     ";
-    let run = |total: i32| {
-        let event_loop = EventLoop::new(Options::default()).unwrap();
-        let mut context = event_loop.context_builder().build().unwrap();
-        event_loop.install(&mut context).unwrap();
-        let url = JsString::from(url.as_str());
-        context
-            .register_global_property(js_string!("url"), url, Attribute::all())
-            .unwrap();
-        let script = format!("const total = {total}; {many}");
-        context.eval(Source::from_bytes(&script)).unwrap();
-        event_loop.run(&mut context).unwrap();
-        // Two collections: the first may find objects that the last job has looked at.
-        for _ in 0..2 {
-            context.clear_kept_objects();
-            boa_gc::force_collect();
-        }
-        let report = "`${closed} closed, ${refs.filter(ref => ref.deref()).length} alive`";
-        let report = context.eval(Source::from_bytes(report)).unwrap();
-        report
-            .to_string(&mut context)
-            .unwrap()
-            .to_std_string_lossy()
-    };
+    let report = "`${closed} closed, ${refs.filter(ref => ref.deref()).length} alive`";
+    let run = |total| run_and_report(&url, total, many, report);
     // The first run makes what is made once.
     run(50);
     let (descriptors, threads) = (entries("/proc/self/fd"), entries("/proc/self/task"));

@@ -18,6 +18,7 @@ use boa_engine::{
 };
 use boa_gc::{Finalize, Gc, GcRefCell, Trace};
 
+use crate::event_loop;
 use crate::event_loop::LoopState;
 
 /// What a promise was settled with: the value or the reason.
@@ -320,7 +321,7 @@ impl Promise {
                 |this, reason, context| this.settle(Err(reason), context),
                 context,
             );
-            match then.call(&value, &[resolve.into(), reject.into()], context) {
+            match event_loop::call(&then, &value, &[resolve.into(), reject.into()], context) {
                 Err(error) if !called.replace(true) => {
                     let reason = thrown(error, context)?;
                     this.settle(Err(reason), context)

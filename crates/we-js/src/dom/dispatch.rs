@@ -146,7 +146,7 @@ fn handle_event(
 ) -> Result<(), JsError> {
     let event = [JsValue::from(event.object().clone())];
     if callback.is_callable() {
-        callback.call(&target.object().clone().into(), &event, context)?;
+        event_loop::call(callback, &target.object().clone().into(), &event, context)?;
         return Ok(());
     }
     // 10.1 to 10.4
@@ -154,6 +154,6 @@ fn handle_event(
     let method = method.as_callable().ok_or_else(|| {
         JsNativeError::typ().with_message("the listener's handleEvent is not a function")
     })?;
-    method.call(&callback.clone().into(), &event, context)?;
+    event_loop::call(&method, &callback.clone().into(), &event, context)?;
     Ok(())
 }

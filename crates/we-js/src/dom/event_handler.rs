@@ -14,7 +14,10 @@ use super::{
     event_target::{self, Callback, Listener},
     events::ErrorEvent,
 };
-use crate::binding::{Definition, Interface, This};
+use crate::{
+    binding::{Definition, Interface, This},
+    event_loop,
+};
 
 /// The [event handler map](https://html.spec.whatwg.org/multipage/webappapis.html#event-handler-map) of a target.
 #[derive(Default, Trace, Finalize)]
@@ -150,13 +153,11 @@ pub(super) fn process(
                     error.error.clone(),
                 ]
             };
-            callback.call(&this, &args, context)?.as_boolean() == Some(true)
+            event_loop::call(&callback, &this, &args, context)?.as_boolean() == Some(true)
         }
         None => {
-            callback
-                .call(&this, &[event.object().clone().into()], context)?
-                .as_boolean()
-                == Some(false)
+            let event = [event.object().clone().into()];
+            event_loop::call(&callback, &this, &event, context)?.as_boolean() == Some(false)
         }
     };
     // 5.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     agent::Agent,
     binding::{This, from_utf8},
-    event_loop::{EventResult, LoopState},
+    event_loop::{EventResult, LoopState, TRAMPOLINE_SOURCE},
     uncaught::{Position, UncaughtError, UncaughtErrorKind},
 };
 
@@ -23,6 +23,10 @@ use crate::{
 pub(crate) fn report_exception(error: JsError, context: &mut Context) {
     // An engine error (a runtime limit was passed) is no value that a script could be told of.
     if error.as_engine().is_some() {
+        // That it was stopped from outside is no error of the script.
+        if LoopState::of(context).is_ok_and(|state| state.is_terminated()) {
+            return;
+        }
         let message = format!("the engine stopped the script: {error}");
         let error = UncaughtError {
             kind: UncaughtErrorKind::Limit,
@@ -208,7 +212,7 @@ pub(crate) fn describe(
         && let Ok(text) = object.get(js_string!("stack"), context)
         && let Some(text) = text.as_string()
     {
-        stack = text.to_std_string_lossy();
+        stack = without_trampoline(&text.to_std_string_lossy());
     }
     let message = match value.to_string(context) {
         Ok(text) => text.to_std_string_lossy(),
@@ -229,7 +233,21 @@ pub(crate) fn describe(
 fn engine_stack(error: &JsError) -> String {
     let text = error.to_string();
     let lines = text.lines().filter(|line| line.starts_with("    at "));
-    lines.collect::<Vec<_>>().join("\n")
+    without_trampoline(&lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// A stack without the calls by which the event loop has called a callback: a line of the trampoline's source, and the
+/// native's above it.
+fn without_trampoline(stack: &str) -> String {
+    let mut shown: Vec<&str> = Vec::new();
+    for line in stack.lines() {
+        if line.contains(TRAMPOLINE_SOURCE) {
+            shown.pop();
+        } else {
+            shown.push(line);
+        }
+    }
+    shown.join("\n")
 }
 
 /// The position that a line of the engine's stack names: `    at name (source:line:column)`.

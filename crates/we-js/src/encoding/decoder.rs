@@ -83,17 +83,9 @@ impl Interface for TextDecoder {
 
     fn define(idl: &mut Definition<'_, Self>) -> JsResult<()> {
         idl.constructor(0, construct);
-        idl.readonly("encoding", |this, _| {
-            Ok(from_utf8(
-                &this.state().encoding.name().to_ascii_lowercase(),
-            ))
-        });
-        idl.readonly("fatal", |this, _| {
-            Ok(this.state().errors == ErrorMode::Fatal)
-        });
-        idl.readonly("ignoreBOM", |this, _| {
-            Ok(this.state().bom == ByteOrderMark::Kept)
-        });
+        idl.readonly("encoding", |this, _| Ok(this.state().encoding_name()));
+        idl.readonly("fatal", |this, _| Ok(this.state().is_fatal()));
+        idl.readonly("ignoreBOM", |this, _| Ok(this.state().ignores_bom()));
         idl.operation("decode", 0, decode);
         Ok(())
     }
@@ -105,6 +97,12 @@ fn construct(
     args: &[JsValue],
     context: &mut Context,
 ) -> JsResult<JsObject> {
+    let decoder = TextDecoder::from_arguments(args, context)?;
+    new_target.create(decoder, context)
+}
+
+/// The constructor steps that decoders and their streams share.
+fn from_arguments(args: &[JsValue], context: &mut Context) -> JsResult<TextDecoder> {
     let label = match args.get_or_undefined(0) {
         value if value.is_undefined() => js_string!("utf-8"),
         value => value.to_string(context)?,
@@ -126,15 +124,12 @@ fn construct(
         JsNativeError::range().with_message(format!("'{label}' is not the label of an encoding"))
     })?;
     // 3. to 5.
-    new_target.create(
-        TextDecoder {
-            encoding,
-            errors,
-            bom,
-            stream: RefCell::new(None),
-        },
-        context,
-    )
+    Ok(TextDecoder {
+        encoding,
+        errors,
+        bom,
+        stream: RefCell::new(None),
+    })
 }
 
 /// <https://encoding.spec.whatwg.org/#dom-textdecoder-decode>
@@ -153,6 +148,32 @@ fn decode(this: &This<TextDecoder>, args: &[JsValue], context: &mut Context) -> 
 }
 
 impl TextDecoder {
+    pub(super) fn from_arguments(args: &[JsValue], context: &mut Context) -> JsResult<Self> {
+        from_arguments(args, context)
+    }
+
+    pub(super) fn encoding_name(&self) -> JsString {
+        from_utf8(&self.encoding.name().to_ascii_lowercase())
+    }
+
+    pub(super) fn is_fatal(&self) -> bool {
+        self.errors == ErrorMode::Fatal
+    }
+
+    pub(super) fn ignores_bom(&self) -> bool {
+        self.bom == ByteOrderMark::Kept
+    }
+
+    /// Decodes bytes that others will follow.
+    pub(super) fn decode_next(&self, bytes: &[u8]) -> JsResult<JsString> {
+        Ok(self.decode(bytes, true)?)
+    }
+
+    /// Decodes what is left.
+    pub(super) fn decode_end(&self) -> JsResult<JsString> {
+        Ok(self.decode(&[], false)?)
+    }
+
     fn decode(&self, bytes: &[u8], stream: bool) -> Result<JsString, DecodeError> {
         match (self.stream.take(), stream) {
             // Nothing before and nothing after: the text in one piece.

@@ -50,10 +50,15 @@ fn encode(
         value if value.is_undefined() => js_string!(),
         value => value.to_string(context)?,
     };
+    encoded(&input, context)
+}
+
+/// The UTF-8 of a text as a new `Uint8Array`.
+pub(super) fn encoded(input: &JsString, context: &mut Context) -> JsResult<JsUint8Array> {
     let limit = context.host_hooks().max_buffer_size(context);
     let mut bytes = AVec::new(0);
     if input.len() as u64 > limit
-        || encode_utf8(&input, &mut bytes).is_err()
+        || encode_utf8(input, &mut bytes).is_err()
         || bytes.len() as u64 > limit
     {
         return Err(JsNativeError::range()

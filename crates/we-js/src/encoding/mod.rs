@@ -7,9 +7,11 @@
 
 mod decoder;
 mod encoder;
+mod streams;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use decoder::TextDecoder;
 pub(crate) use encoder::TextEncoder;
+pub(crate) use streams::{TextDecoderStream, TextEncoderStream};

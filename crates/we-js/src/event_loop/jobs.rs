@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use boa_engine::job::{CancellationToken, IntervalJob, Job, JobExecutor, PromiseJob, TimeoutJob};
-use boa_engine::{Context, JsResult};
+use boa_engine::{Context, JsResult, JsValue};
 
 use super::LoopState;
 use super::async_jobs::{AsyncJob, Lifetime};
@@ -64,8 +64,14 @@ impl LoopState {
         // Step 3.
         while let Some(microtask) = self.microtasks.pop() {
             let result = match microtask {
-                Microtask::Promise(job) => job.call(context).map(|_| ()),
-                Microtask::Platform(steps) => steps(context),
+                // What its reaction throws, a promise job keeps to itself.
+                Microtask::Promise(job) => {
+                    self.call_cleanly(move |context| job.call(context), context)
+                }
+                Microtask::Platform(steps) => self.call_cleanly(
+                    move |context| steps(context).map(|()| JsValue::undefined()),
+                    context,
+                ),
             };
             if let Err(error) = result {
                 self.report_exception(error, context);

@@ -25,6 +25,7 @@
 //! in a `thread_local!`.
 
 mod async_jobs;
+mod clean_call;
 mod cluster;
 mod globals;
 mod handle;
@@ -51,6 +52,7 @@ use std::time::{Duration, Instant};
 use boa_engine::context::ContextBuilder;
 use boa_engine::{Context, JsResult};
 
+pub(crate) use self::clean_call::{TRAMPOLINE_SOURCE, call};
 pub(crate) use self::cluster::Cluster;
 pub use self::handle::LoopHandle;
 pub(crate) use self::host::{EventResult, LoopHost};
@@ -198,8 +200,10 @@ impl EventLoop {
             self.run_async_jobs(&mut jobs, mail.woken_jobs, &context);
 
             let network = state.network();
-            let more_to_do =
-                state.has_ready() || !state.mailbox().is_empty() || state.timers.any_due();
+            let more_to_do = state.has_ready()
+                || !state.mailbox().is_empty()
+                || state.timers.any_due()
+                || state.is_closing();
             if more_to_do {
                 if network.has_open_sockets() || !jobs.is_empty() {
                     network.pass_by();

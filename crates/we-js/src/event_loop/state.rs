@@ -14,6 +14,7 @@ use boa_engine::{Context, JsError, JsNativeError, JsObject, JsResult, JsValue};
 use url::{Host, Origin, Url};
 
 use super::async_jobs::{AsyncJob, JobIds};
+use super::clean_call::CleanCalls;
 use super::handle::LoopHandle;
 use super::host::LoopHost;
 use super::jobs::MicrotaskQueue;
@@ -54,6 +55,7 @@ pub struct LoopState {
     reads_files: Cell<bool>,
     outside_origin: RefCell<Option<Origin>>,
     closing: Cell<bool>,
+    pub(super) clean_calls: CleanCalls,
     turn: Cell<u64>,
     callback_depth: Cell<usize>,
     holds: Rc<Cell<usize>>,
@@ -83,6 +85,7 @@ impl LoopState {
             reads_files: Cell::new(true),
             outside_origin: RefCell::default(),
             closing: Cell::new(false),
+            clean_calls: CleanCalls::default(),
             arrivals: RefCell::default(),
             notices: RefCell::default(),
             turn: Cell::new(0),
@@ -315,7 +318,7 @@ impl LoopState {
         context: &mut Context,
     ) {
         self.run_callback(context, |context| {
-            if let Err(error) = callback.call(this, arguments, context) {
+            if let Err(error) = self.call(callback, this, arguments, context) {
                 self.report_exception(error, context);
             }
         });
@@ -323,10 +326,6 @@ impl LoopState {
 
     /// [Reports an exception](https://html.spec.whatwg.org/#report-the-exception) that no script caught.
     pub fn report_exception(&self, error: JsError, context: &mut Context) {
-        // That the script was stopped is no error of the script.
-        if self.is_terminated() {
-            return;
-        }
         self.host.report_exception(error, context);
     }
 
@@ -372,6 +371,7 @@ impl LoopState {
     pub(super) fn clear(&self) {
         self.tasks.clear();
         self.microtasks.clear();
+        self.clean_calls.clear();
         self.timers.clear();
         self.rejections.clear();
         self.new_async_jobs.take();

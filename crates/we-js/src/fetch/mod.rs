@@ -12,7 +12,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use data_url::DataUrl;
 use url::{Origin, Url};
-use we_net::{Client, HttpError, http::Response};
+use we_net::{Client, HttpError};
 
 use self::mime::Essence;
 use crate::file::{self, SharedBlob};
@@ -29,6 +29,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(120);
 pub(crate) enum Destination {
     /// [A classic script of a worker](https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-worker-script)
     Worker,
+    /// [A module that a worker begins with](https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-worklet/module-worker-script-graph)
+    ModuleWorker,
     /// [What `importScripts()` asks for][spec]
     ///
     /// [spec]: https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-classic-worker-imported-script
@@ -37,18 +39,6 @@ pub(crate) enum Destination {
     Module,
     /// A JSON module
     JsonModule,
-    /// [The module that a worker begins with][spec]
-    ///
-    /// [spec]: https://html.spec.whatwg.org/multipage/webappapis.html#fetch-a-module-worker-script-tree
-    ModuleWorker,
-}
-
-/// The [mode](https://fetch.spec.whatwg.org/#concept-request-mode) of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    SameOrigin,
-    NoCors,
-    Cors,
 }
 
 /// What to fetch: a URL with the [blob URL entry](https://url.spec.whatwg.org/#concept-url-blob-entry) that it had when
@@ -98,6 +88,12 @@ pub(crate) enum FetchError {
     Http { url: Url, source: Box<HttpError> },
     #[error("cannot load {url}: the server answered with status {status}")]
     Status { url: Url, status: u16 },
+    #[error("cannot load {0}: the script of a worker must be of the same origin as who starts it")]
+    Foreign(Url),
+    #[error(
+        "cannot load {0}: the server does not share it with this origin (Access-Control-Allow-Origin)"
+    )]
+    NotShared(Url),
     #[error("cannot load {url}: it took longer than {} s", TIME_LIMIT.as_secs())]
     TooSlow { url: Url },
     #[error("cannot load {url}: its type is \"{found}\", not {wanted}")]
@@ -106,12 +102,6 @@ pub(crate) enum FetchError {
         found: String,
         wanted: &'static str,
     },
-    #[error("cannot load {url}: a worker's script has to come from its own origin, {own}")]
-    CrossOrigin { url: Url, own: String },
-    #[error(
-        "cannot load {url}: its server does not share it with {own} (Access-Control-Allow-Origin)"
-    )]
-    Cors { url: Url, own: String },
     #[error("cannot load {url}: it is larger than {} MiB", MAX_SCRIPT >> 20)]
     TooLarge { url: Url },
 }
@@ -148,15 +138,10 @@ impl Fetcher {
         };
         let is_remote = matches!(response_url.scheme(), "http" | "https");
         Ok(Fetched {
-            is_cross_origin: is_remote && self.other_than(&response_url).is_some(),
+            is_cross_origin: is_remote && self.foreigner_to(&response_url).is_some(),
             url: response_url,
             text: decode(&bytes),
         })
-    }
-
-    /// The agent's origin, if it has one, and another than `url`.
-    fn other_than(&self, url: &Url) -> Option<&Origin> {
-        self.origin.as_ref().filter(|own| **own != url.origin())
     }
 
     fn file(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
@@ -179,28 +164,26 @@ impl Fetcher {
             url: url.clone(),
             source: Box::new(source),
         };
-        let cross_origin = |own: &Origin, url: &Url| FetchError::CrossOrigin {
-            url: url.clone(),
-            own: own.ascii_serialization(),
-        };
         let mut request = self.client.get(url.as_str()).map_err(failed)?;
-        if let Some(own) = self.other_than(url) {
-            if destination.mode() == Mode::SameOrigin {
-                return Err(cross_origin(own, url));
-            }
+        if let Some(origin) = self.foreigner_to(url) {
             request = request
-                .header("Origin", own.ascii_serialization())
+                .header("Origin", origin.ascii_serialization())
                 .map_err(failed)?;
         }
-        let response = request.send().await.map_err(failed)?;
-        // The same after redirects.
-        if let Some(own) = self.other_than(&response.url) {
-            match destination.mode() {
-                Mode::SameOrigin => return Err(cross_origin(own, &response.url)),
-                Mode::Cors => cors_check(own, &response)?,
-                Mode::NoCors => {}
+        let response = loop {
+            self.refuse_foreign(request.url(), destination)?;
+            let response = request.send_once().await.map_err(failed)?;
+            if destination.needs_cors()
+                && let Some(origin) = self.foreigner_to(&response.url)
+                && !shares_with(&response, origin)
+            {
+                return Err(FetchError::NotShared(response.url));
             }
-        }
+            match request.redirected(&response).map_err(failed)? {
+                Some(next) => request = next,
+                None => break response,
+            }
+        };
         let status = response.status;
         // https://fetch.spec.whatwg.org/#ok-status
         if !(200..=299).contains(&status) {
@@ -217,36 +200,50 @@ impl Fetcher {
     }
 }
 
-/// <https://fetch.spec.whatwg.org/#cors-check>, of a request without credentials
-fn cors_check(own: &Origin, response: &Response) -> Result<(), FetchError> {
-    let own = own.ascii_serialization();
-    let allowed: Vec<_> = response
-        .headers
-        .values("access-control-allow-origin")
-        .collect();
-    match allowed.as_slice() {
-        [allowed] if *allowed == b"*" || *allowed == own.as_bytes() => Ok(()),
-        _ => Err(FetchError::Cors {
-            url: response.url.clone(),
-            own,
-        }),
+impl Fetcher {
+    /// The origin of who asks, if that is another one than the URL's.
+    fn foreigner_to(&self, url: &Url) -> Option<&Origin> {
+        self.origin
+            .as_ref()
+            .filter(|origin| **origin != url.origin())
+    }
+
+    /// The mode "same-origin" of <https://fetch.spec.whatwg.org/#concept-request-mode>.
+    fn refuse_foreign(&self, url: &Url, destination: Destination) -> Result<(), FetchError> {
+        match self.foreigner_to(url) {
+            Some(_) if destination.is_worker() => Err(FetchError::Foreign(url.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The [CORS check](https://fetch.spec.whatwg.org/#concept-cors-check), without credentials.
+fn shares_with(response: &we_net::http::Response, origin: &Origin) -> bool {
+    let mut allowed = response.headers.values("access-control-allow-origin");
+    match (allowed.next(), allowed.next()) {
+        (Some(allowed), None) => {
+            allowed == b"*" || allowed == origin.ascii_serialization().as_bytes()
+        }
+        _ => false,
     }
 }
 
 impl Destination {
-    fn mode(self) -> Mode {
-        match self {
-            Self::Worker | Self::ModuleWorker => Mode::SameOrigin,
-            Self::ImportScripts => Mode::NoCors,
-            Self::Module | Self::JsonModule => Mode::Cors,
-        }
+    /// Whether this is the script that a worker begins with: it must be of the origin of who starts the worker.
+    fn is_worker(self) -> bool {
+        matches!(self, Self::Worker | Self::ModuleWorker)
+    }
+
+    /// Whether a script of another origin must be shared explicitly: <https://fetch.spec.whatwg.org/#http-cors-protocol>
+    fn needs_cors(self) -> bool {
+        matches!(self, Self::Module | Self::JsonModule)
     }
 
     /// Whether something of the type that its `Content-Type` says may be used for this.
     fn check(self, content_type: &str, url: &Url) -> Result<(), FetchError> {
         let essence = Essence::of(content_type);
         let (is_good, wanted) = match self {
-            Self::Worker | Self::ImportScripts | Self::Module | Self::ModuleWorker => {
+            Self::Worker | Self::ModuleWorker | Self::ImportScripts | Self::Module => {
                 (essence.is_javascript(), "text/javascript")
             }
             Self::JsonModule => (essence.is_json(), "application/json"),

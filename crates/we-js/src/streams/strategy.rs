@@ -4,6 +4,7 @@ use boa_engine::{Context, JsArgs, JsData, JsNativeError, JsResult, JsValue, obje
 use boa_gc::{Finalize, Trace};
 
 use crate::binding::{Definition, Dictionary, Interface, PlatformObject, namespace_operation};
+use crate::event_loop;
 
 /// How a stream measures its chunks, and from which sum on its queue is full.
 #[derive(Clone, Trace, Finalize)]
@@ -35,9 +36,10 @@ impl SizeAlgorithm {
     pub(super) fn measure(&self, chunk: &JsValue, context: &mut Context) -> JsResult<f64> {
         match self {
             Self::One => Ok(1.0),
-            Self::Script(size) => size
-                .call(&JsValue::undefined(), std::slice::from_ref(chunk), context)?
-                .to_number(context),
+            Self::Script(size) => {
+                let chunk = std::slice::from_ref(chunk);
+                event_loop::call(size, &JsValue::undefined(), chunk, context)?.to_number(context)
+            }
         }
     }
 }

@@ -22,7 +22,7 @@
 //! - Nothing can happen in it any more: it waits for nothing and listens to nothing that others could send.
 //!
 //! Each way, its connections are closed with 1001 (going away), its workers end and its ports close. A worker whose script
-//! is stuck in the engine, where it cannot be stopped, keeps its thread and memory until the process ends, and keeps
+//! is stuck in the engine, where it cannot be stopped (a search for a regular expression, `Atomics.wait`), keeps its thread and memory until the process ends, and keeps
 //! nobody from going on without it: it no longer counts as active, its connections are closed by its standby thread, and
 //! nobody waits for its thread.
 

@@ -58,6 +58,25 @@ pub fn run_with(script: &str, mut options: Options) -> Outcome {
     }
 }
 
+/// Runs `script`, which finds `url` and `total`, until nothing is pending, and collects garbage: the value of `report`
+/// then, as a string.
+pub fn run_and_report(url: &str, total: u32, script: &str, report: &str) -> String {
+    let event_loop = EventLoop::new(Options::default()).unwrap();
+    let mut context = event_loop.context_builder().build().unwrap();
+    event_loop.install(&mut context).unwrap();
+    let script = format!("const url = '{url}', total = {total}; {script}");
+    context.eval(Source::from_bytes(&script)).unwrap();
+    event_loop.run(&mut context).unwrap();
+    // Two collections: the first may find objects that the last job has looked at.
+    for _ in 0..2 {
+        context.clear_kept_objects();
+        boa_gc::force_collect();
+    }
+    let report = context.eval(Source::from_bytes(report)).unwrap();
+    let report = report.to_string(&mut context).unwrap();
+    report.to_std_string_lossy()
+}
+
 /// Runs a script and demands that it logs these lines and leaves no error.
 #[track_caller]
 pub fn expect(script: &str, log: &[&str]) {

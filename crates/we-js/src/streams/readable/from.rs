@@ -8,6 +8,7 @@ use boa_gc::{Finalize, Trace};
 use super::{ReadableStream, UnderlyingSource};
 use crate::{
     binding::{Next, Promise, thrown},
+    event_loop,
     streams::strategy::Strategy,
 };
 
@@ -33,7 +34,7 @@ pub(super) fn from(iterable: &JsValue, context: &mut Context) -> JsResult<Readab
             }
         },
     };
-    let iterator = method.call(iterable, &[], context)?;
+    let iterator = event_loop::call(&method, iterable, &[], context)?;
     let iterator = object_or("the iterator is not an object", &iterator)?;
     let source = Iterator {
         next: iterator.get(js_string!("next"), context)?,
@@ -75,7 +76,7 @@ impl Iterator {
             .next
             .as_callable()
             .ok_or_else(|| JsNativeError::typ().with_message("iterator.next is not a function"))?;
-        next.call(&self.object.clone().into(), &[], context)
+        event_loop::call(&next, &self.object.clone().into(), &[], context)
     }
 
     fn deliver(
@@ -140,7 +141,7 @@ fn step(result: &JsValue, context: &mut Context) -> JsResult<(bool, JsValue)> {
 
 fn close_sync(iterator: &JsObject, context: &mut Context) -> JsResult<()> {
     if let Some(method) = method(iterator, js_string!("return"), context)? {
-        method.call(&iterator.clone().into(), &[], context)?;
+        event_loop::call(&method, &iterator.clone().into(), &[], context)?;
     }
     Ok(())
 }
@@ -158,7 +159,7 @@ impl UnderlyingSource for Iterator {
         let Some(method) = method(&self.object, js_string!("return"), context)? else {
             return Ok(Promise::fulfilled());
         };
-        let result = method.call(&self.object.clone().into(), &[reason], context);
+        let result = event_loop::call(&method, &self.object.clone().into(), &[reason], context);
         let not_an_object = "the result of iterator.return is not an object";
         if self.is_async {
             return Promise::of_completion(result, context)?.then(

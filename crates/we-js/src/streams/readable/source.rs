@@ -6,6 +6,7 @@ use boa_gc::{Finalize, Gc, Trace};
 use super::ReadableStream;
 use crate::{
     binding::{Dictionary, IntegerConversion, Promise, unsigned_integer},
+    event_loop,
     streams::settled,
 };
 
@@ -99,7 +100,7 @@ impl SourceDictionary {
         let Some(start) = &self.start else {
             return Ok(Promise::fulfilled());
         };
-        let result = start.call(&self.this, &[controller.clone().into()], context)?;
+        let result = event_loop::call(start, &self.this, &[controller.clone().into()], context)?;
         Promise::resolved_with(result, context)
     }
 }
@@ -118,7 +119,7 @@ impl UnderlyingSource for ScriptSource {
         let Some(pull) = &self.pull else {
             return Ok(Promise::fulfilled());
         };
-        let result = pull.call(&self.this, &[self.controller.clone().into()], context);
+        let result = event_loop::call(pull, &self.this, &[self.controller.clone().into()], context);
         Promise::of_completion(result, context)
     }
 
@@ -126,7 +127,7 @@ impl UnderlyingSource for ScriptSource {
         let Some(cancel) = &self.cancel else {
             return Ok(Promise::fulfilled());
         };
-        let result = cancel.call(&self.this, &[reason], context);
+        let result = event_loop::call(cancel, &self.this, &[reason], context);
         Promise::of_completion(result, context)
     }
 }

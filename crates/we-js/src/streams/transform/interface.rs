@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     binding::{Definition, Interface, NewTarget, PlatformObject, Promise},
+    event_loop,
     streams::{optional_object, strategy::QueuingStrategy},
 };
 
@@ -65,7 +66,7 @@ fn construct(
     let started = match start {
         Some(start) => {
             let controller = stream.controller_object(context)?;
-            start.call(&transformer, &[controller.into()], context)?
+            event_loop::call(&start, &transformer, &[controller.into()], context)?
         }
         None => JsValue::undefined(),
     };

@@ -6,6 +6,7 @@ use boa_gc::{Finalize, Gc, Trace};
 use super::TransformStream;
 use crate::{
     binding::{Dictionary, Promise},
+    event_loop,
     streams::settled,
 };
 
@@ -114,7 +115,7 @@ impl Transformer for ScriptTransformer {
             return Ok(Promise::fulfilled());
         };
         let controller = stream.controller_object(context)?;
-        let result = transform.call(&self.this, &[chunk, controller.into()], context);
+        let result = event_loop::call(transform, &self.this, &[chunk, controller.into()], context);
         Promise::of_completion(result, context)
     }
 
@@ -123,7 +124,7 @@ impl Transformer for ScriptTransformer {
             return Ok(Promise::fulfilled());
         };
         let controller = stream.controller_object(context)?;
-        let result = flush.call(&self.this, &[controller.into()], context);
+        let result = event_loop::call(flush, &self.this, &[controller.into()], context);
         Promise::of_completion(result, context)
     }
 
@@ -131,7 +132,7 @@ impl Transformer for ScriptTransformer {
         let Some(cancel) = &self.cancel else {
             return Ok(Promise::fulfilled());
         };
-        let result = cancel.call(&self.this, &[reason], context);
+        let result = event_loop::call(cancel, &self.this, &[reason], context);
         Promise::of_completion(result, context)
     }
 }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     binding::{Definition, Interface, NewTarget, PlatformObject, Promise},
+    event_loop,
     streams::{optional_object, strategy::QueuingStrategy},
 };
 
@@ -68,7 +69,7 @@ fn construct(
     let started = match start {
         Some(start) => {
             let controller = stream.controller_object(context)?;
-            let result = start.call(&underlying_sink, &[controller.into()], context)?;
+            let result = event_loop::call(&start, &underlying_sink, &[controller.into()], context)?;
             Promise::resolved_with(result, context)?
         }
         None => Promise::fulfilled(),

@@ -6,6 +6,7 @@ use boa_gc::{Finalize, Gc, Trace};
 use super::WritableStream;
 use crate::{
     binding::{Dictionary, Promise},
+    event_loop,
     streams::settled,
 };
 
@@ -124,7 +125,7 @@ impl UnderlyingSink for ScriptSink {
             return Ok(Promise::fulfilled());
         };
         let controller = stream.controller_object(context)?;
-        let result = write.call(&self.this, &[chunk, controller.into()], context);
+        let result = event_loop::call(write, &self.this, &[chunk, controller.into()], context);
         Promise::of_completion(result, context)
     }
 
@@ -132,7 +133,7 @@ impl UnderlyingSink for ScriptSink {
         let Some(close) = &self.close else {
             return Ok(Promise::fulfilled());
         };
-        let result = close.call(&self.this, &[], context);
+        let result = event_loop::call(close, &self.this, &[], context);
         Promise::of_completion(result, context)
     }
 
@@ -145,7 +146,7 @@ impl UnderlyingSink for ScriptSink {
         let Some(abort) = &self.abort else {
             return Ok(Promise::fulfilled());
         };
-        let result = abort.call(&self.this, &[reason], context);
+        let result = event_loop::call(abort, &self.this, &[reason], context);
         Promise::of_completion(result, context)
     }
 }
