@@ -16,12 +16,17 @@ fn a_socket_whose_buffer_is_full_is_failed_and_loses_nothing_in_silence() {
     options.client = Client::builder().config(config).build();
     let script = format!(
         "const ws = new WebSocket('{}'); const part = new Uint8Array(512 << 10);
-         ws.onopen = () => {{ for (let i = 0; i < 10; i++) ws.send(part); }};
+         ws.onopen = () => {{ for (let i = 0; i < 40; i++) ws.send(part); }};
          ws.onmessage = () => log('a message went through');
          ws.onerror = () => log('error');
          ws.onclose = e => log(e.wasClean, e.code, ws.bufferedAmount > 0);",
         echo_server()
     );
     let outcome = run_with(&script, options);
-    assert_eq!(outcome.log, ["error", "false 1006 true"]);
+    // On a slow machine some messages may have left, and come back, before the next is sent.
+    let log = outcome.log.iter().map(String::as_str);
+    let log: Vec<_> = log
+        .skip_while(|line| *line == "a message went through")
+        .collect();
+    assert_eq!(log, ["error", "false 1006 true"]);
 }

@@ -7,6 +7,10 @@
 //! itself still counts. So the count falls to zero only when there is nothing left anywhere, and nothing can raise it
 //! then but the world outside.
 //!
+//! One agent does not count though it may still post: a worker that was terminated and has not ended yet, since nobody is to
+//! wait for a script that cannot be stopped. The main agent gives such workers a moment before it takes the program for
+//! over, so that others hear that their ports have closed.
+//!
 //! This is why neither a worker nor a message port has to keep a program running: what they can do, somebody active
 //! must bring about.
 //!
@@ -55,7 +59,7 @@ impl Cluster {
     /// Wakes the main agent to see that all are idle.
     pub(super) fn tell_main(&self) {
         if let Some(main) = self.main.get().and_then(Weak::upgrade) {
-            main.post(|contents| contents.all_idle = true);
+            main.post(|contents| contents.look_again = true);
         }
     }
 

@@ -89,7 +89,9 @@ impl LoopHandle {
     /// are closed, or after two seconds. Workers that the agent has started are terminated too.
     ///
     /// Script is stopped at its next call or turn of a loop. A function of the engine that is busy without calling any
-    /// script, such as the search for a regular expression, ends first.
+    /// script, such as the search for a regular expression, ends first. Script that the embedder runs otherwise than by
+    /// [`EventLoop::run`](super::EventLoop::run) and [`EventLoop::evaluate`](super::EventLoop::evaluate), by
+    /// `Context::eval` say, is not stopped.
     pub fn terminate(&self) {
         self.interrupt().terminate();
         self.mailbox().post(|contents| contents.shutdown = true);
@@ -111,13 +113,26 @@ impl LoopHandle {
 
     /// Adds a worker that the agent starts.
     pub(crate) fn add_worker(&self, worker: LoopHandle) {
-        self.workers().push(worker);
+        self.workers().push(worker.clone());
+        // It may have come too late for `terminate_workers`.
+        if self.is_terminated() {
+            worker.terminate();
+            worker.retire();
+        }
     }
 
     /// Removes a worker that has ended.
     pub(crate) fn remove_worker(&self, worker: &Self) {
         self.workers()
             .retain(|other| !Arc::ptr_eq(&other.doors, &worker.doors));
+        if worker.is_terminated() {
+            self.mailbox().post(|contents| contents.look_again = true);
+        }
+    }
+
+    /// Whether a worker that was terminated has not ended yet.
+    pub(super) fn has_ending_workers(&self) -> bool {
+        self.workers().iter().any(Self::is_terminated)
     }
 
     /// Whether a worker of the agent has not ended.

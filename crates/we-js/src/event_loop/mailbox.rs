@@ -28,8 +28,9 @@ pub(crate) struct Contents {
     pub(crate) woken_jobs: Vec<JobId>,
     /// Whether somebody asked the loop to end.
     pub(crate) shutdown: bool,
-    /// Whether the last active agent of the cluster has become idle: only the main agent is told.
-    pub(crate) all_idle: bool,
+    /// Whether something has changed on which depends whether the program is over: the last active agent has become
+    /// idle, or a worker that was terminated has ended.
+    pub(crate) look_again: bool,
 }
 
 impl Contents {
@@ -39,7 +40,7 @@ impl Contents {
             && self.notices.is_empty()
             && self.woken_jobs.is_empty()
             && !self.shutdown
-            && !self.all_idle
+            && !self.look_again
     }
 }
 
@@ -54,6 +55,8 @@ struct Inner {
     /// The loop's waker while it waits; a loop that is awake looks by itself, so posting costs it nothing.
     waiting: Option<Waker>,
     presence: Presence,
+    /// Whether the loop has gone: nobody will take anything out any more.
+    is_closed: bool,
 }
 
 /// Whether an agent has something to do, as its [`Cluster`] counts it.
@@ -76,6 +79,7 @@ impl Mailbox {
                 contents: Contents::default(),
                 waiting: None,
                 presence: Presence::Active,
+                is_closed: false,
             }),
         });
         mailbox.cluster.set_main(&mailbox);
@@ -86,17 +90,34 @@ impl Mailbox {
         &self.cluster
     }
 
-    /// Puts something in and wakes the loop if it waits.
+    /// Puts something in and wakes the loop if it waits. What is posted to a loop that has gone is dropped.
     pub(crate) fn post(&self, put: impl FnOnce(&mut Contents)) {
+        // Dropped after the lock is released: what is dropped may post in turn.
+        let mut lost = Contents::default();
         let waiting = {
             let mut inner = self.lock();
-            put(&mut inner.contents);
-            self.make_active(&mut inner);
-            inner.waiting.take()
+            if inner.is_closed {
+                put(&mut lost);
+                None
+            } else {
+                put(&mut inner.contents);
+                self.make_active(&mut inner);
+                inner.waiting.take()
+            }
         };
         if let Some(waker) = waiting {
             waker.wake();
         }
+    }
+
+    /// The loop goes: drops what is there, and all that will be posted.
+    pub(super) fn close(&self) {
+        let lost = {
+            let mut inner = self.lock();
+            inner.is_closed = true;
+            mem::take(&mut inner.contents)
+        };
+        drop(lost);
     }
 
     /// Takes all that has arrived.

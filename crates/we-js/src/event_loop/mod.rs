@@ -71,6 +71,9 @@ use self::cluster::Last;
 /// tasks again, so that a flood of messages does not starve them.
 const ARRIVALS_PER_TURN: usize = 128;
 
+/// How long a program that is over goes on for the sake of workers that were terminated and have not ended.
+const GRACE_TIME: Duration = Duration::from_millis(200);
+
 /// How long a loop that shuts down waits for its peers to answer the Close frames.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(2);
 
@@ -171,6 +174,7 @@ impl EventLoop {
         // Script that was evaluated before the loop ran may have left microtasks.
         state.perform_microtask_checkpoint(context);
 
+        let mut grace = None;
         let context = RefCell::new(context);
         let mut jobs = RunningJobs::new(&context, state.mailbox(), &state.job_ids);
         loop {
@@ -211,13 +215,22 @@ impl EventLoop {
             } else if state.has_pending() || jobs.keep_loop_alive() {
                 network.wait(state.timers.next_due());
             } else {
-                if !state.is_main() && !state.can_be_reached() {
+                // The mailbox last: a worker leaves its last words there before it goes.
+                if !state.is_main() && !state.can_be_reached() && state.mailbox().is_empty() {
                     return Finished::Idle;
                 }
                 match state.mailbox().become_idle() {
                     // Another agent may have something for this one.
                     Last::No => network.wait(None),
-                    Last::Yes if state.is_main() => return Finished::Idle,
+                    Last::Yes if state.is_main() => {
+                        let now = Instant::now();
+                        let grace = *grace.get_or_insert(now + GRACE_TIME);
+                        if now >= grace || !state.handle.has_ending_workers() {
+                            return Finished::Idle;
+                        }
+                        network.wait(Some(grace));
+                        state.mailbox().become_active();
+                    }
                     Last::Yes => state.mailbox().cluster().tell_main(),
                 }
             }
@@ -379,7 +392,6 @@ pub(crate) fn account_external(bytes: usize, context: &Context) {
 impl Drop for EventLoop {
     fn drop(&mut self) {
         let handle = &self.state.handle;
-        handle.retire();
         if handle.has_workers() {
             handle.terminate_workers();
             handle.wait_for_workers(Instant::now() + SHUTDOWN_TIME);
@@ -389,5 +401,10 @@ impl Drop for EventLoop {
         self.state.broadcasts().close();
         self.state.network().abandon();
         self.state.blob_urls().remove_all();
+        handle.mailbox().close();
+        // A worker goes on to count until all has been told of its end.
+        if self.state.is_main() {
+            handle.retire();
+        }
     }
 }

@@ -160,7 +160,7 @@ impl Network {
             return;
         };
         let shared = &self.shared;
-        shared.loop_arrives();
+        let _presence = Presence::at(shared);
         runtime.block_on(async {
             let arrival = async {
                 // From in here, waking a task is no system call.
@@ -175,7 +175,6 @@ impl Network {
                 }
             }
         });
-        shared.loop_leaves();
     }
 
     /// Drives the network until one of two futures is ready, for a script that waits in the middle of a task. `None` if it
@@ -186,16 +185,15 @@ impl Network {
         end: impl Future<Output = ()>,
     ) -> Option<F::Output> {
         let runtime = self.runtime()?;
-        self.shared.loop_arrives();
-        let output = runtime.block_on(async {
+        let _presence = Presence::at(&self.shared);
+        runtime.block_on(async {
             self.shared.flush();
             tokio::select! {
-                output = future => Some(output),
+                biased;
                 () = end => None,
+                output = future => Some(output),
             }
-        });
-        self.shared.loop_leaves();
-        output
+        })
     }
 
     /// Lets the network make what progress it can without waiting: for a loop that has more to do at once.
@@ -232,6 +230,23 @@ impl Network {
     /// Lets the current thread use the runtime's sockets and timers.
     pub(crate) fn enter(&self) -> Option<EnterGuard<'_>> {
         self.runtime().map(|runtime| runtime.enter())
+    }
+}
+
+/// The loop's thread at the network, until this is dropped: also when `block_on` panics, as it does within another
+/// runtime.
+struct Presence<'a>(&'a Shared);
+
+impl<'a> Presence<'a> {
+    fn at(shared: &'a Shared) -> Self {
+        shared.loop_arrives();
+        Self(shared)
+    }
+}
+
+impl Drop for Presence<'_> {
+    fn drop(&mut self) {
+        self.0.loop_leaves();
     }
 }
 

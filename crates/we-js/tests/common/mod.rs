@@ -7,10 +7,16 @@
     reason = "shared by several test binaries, each uses a part"
 )]
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
 
 use boa_engine::{Context, JsArgs, JsString, JsValue, NativeFunction, Source, js_string};
-use we_js::{ErrorReporter, EventLoop, Options};
+use we_js::{ErrorReporter, EventLoop, Options, event_loop::Finished};
 
 /// What a script did.
 #[derive(Debug, Default)]
@@ -50,7 +56,7 @@ pub fn run_with(script: &str, mut options: Options) -> Outcome {
     if let Err(error) = context.eval(Source::from_bytes(script)) {
         panic!("the script threw {error}");
     }
-    event_loop.run(&mut context).unwrap();
+    run_in_time(&event_loop, &mut context);
     let log = context.get_data::<Log>().unwrap().0.take();
     Outcome {
         log,
@@ -66,7 +72,7 @@ pub fn run_and_report(url: &str, total: u32, script: &str, report: &str) -> Stri
     event_loop.install(&mut context).unwrap();
     let script = format!("const url = '{url}', total = {total}; {script}");
     context.eval(Source::from_bytes(&script)).unwrap();
-    event_loop.run(&mut context).unwrap();
+    run_in_time(&event_loop, &mut context);
     // Two collections: the first may find objects that the last job has looked at.
     for _ in 0..2 {
         context.clear_kept_objects();
@@ -75,6 +81,21 @@ pub fn run_and_report(url: &str, total: u32, script: &str, report: &str) -> Stri
     let report = context.eval(Source::from_bytes(report)).unwrap();
     let report = report.to_string(&mut context).unwrap();
     report.to_std_string_lossy()
+}
+
+/// Runs the loop until nothing is pending, which must not take longer than any of these tests does on the slowest machine.
+pub fn run_in_time(event_loop: &EventLoop, context: &mut Context) {
+    const LIMIT: Duration = Duration::from_secs(120);
+    let handle = event_loop.handle();
+    let (in_time, watched) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        if watched.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+            handle.terminate();
+        }
+    });
+    let finished = event_loop.run(context).unwrap();
+    drop(in_time);
+    assert_ne!(finished, Finished::Terminated, "not over after {LIMIT:?}");
 }
 
 /// Runs a script and demands that it logs these lines and leaves no error.
@@ -129,8 +150,8 @@ fn log(_: &JsValue, args: &[JsValue], context: &mut Context) -> boa_engine::JsRe
 
 /// An echo server on a thread of its own; it ends with the process.
 pub fn echo_server() -> String {
-    let (send, receive) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -54,13 +54,15 @@ impl Program {
         let thread = thread::spawn({
             let handle = handle.clone();
             move || {
-                let mut agent = Agent::with_handle(handle, options(base));
+                let mut agent = Agent::with_handle(handle.clone(), options(base));
                 give("port", port, &mut agent);
                 give("report", report_there, &mut agent);
                 let log = "var log = { push: (...items) => report.postMessage(items) };";
                 agent.context.eval(Source::from_bytes(log)).unwrap();
                 agent.context.eval(Source::from_bytes(script)).unwrap();
                 agent.run();
+                drop(agent);
+                handle.retire();
             }
         });
         self.others.push((handle, thread));
