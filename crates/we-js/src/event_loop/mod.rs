@@ -52,19 +52,20 @@ use std::time::{Duration, Instant};
 use boa_engine::context::ContextBuilder;
 use boa_engine::{Context, JsResult};
 
+pub(crate) use self::async_jobs::JobId;
 pub(crate) use self::clean_call::{TRAMPOLINE_SOURCE, call};
 pub(crate) use self::cluster::Cluster;
 pub use self::handle::LoopHandle;
 pub(crate) use self::host::{EventResult, LoopHost};
 pub(crate) use self::mailbox::Mailbox;
-pub use self::options::{Options, WorkerSetup};
+pub use self::options::{FileAccess, Options, WorkerSetup};
 pub(crate) use self::scripts::syntax_error;
 pub use self::scripts::{Evaluation, ScriptError, ScriptKind};
 pub use self::state::{KeepAlive, LoopState};
 pub use self::tasks::TaskSource;
 pub use self::timers::TimerKey;
 
-use self::async_jobs::{JobId, RunningJobs};
+use self::async_jobs::RunningJobs;
 use self::cluster::Last;
 
 /// How many events of sockets, and how many messages of ports, are delivered before the loop looks at its timers and other
@@ -176,7 +177,7 @@ impl EventLoop {
 
         let mut grace = None;
         let context = RefCell::new(context);
-        let mut jobs = RunningJobs::new(&context, state.mailbox(), &state.job_ids);
+        let mut jobs = RunningJobs::new(&context, state.mailbox());
         loop {
             let mail = state.mailbox().take();
             state.arrivals.borrow_mut().extend(mail.arrivals);
@@ -348,13 +349,16 @@ impl EventLoop {
             }
             self.state.begin_task(TaskSource::JavaScriptEngine);
             // The job borrows the context as it pleases, so it must not be borrowed here.
+            self.state.running_job.set(Some(id));
             let result = jobs.poll(id);
+            self.state.running_job.set(None);
             let context = &mut context.borrow_mut();
             if let Some(Err(error)) = result {
                 self.state.report_exception(error, context);
             }
             self.state.end_task(context);
         }
+        self.state.forget_revoked();
     }
 }
 

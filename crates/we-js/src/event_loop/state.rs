@@ -13,17 +13,17 @@ use boa_engine::context::intrinsics::Intrinsics;
 use boa_engine::{Context, JsError, JsNativeError, JsObject, JsResult, JsValue};
 use url::{Host, Origin, Url};
 
-use super::async_jobs::{AsyncJob, JobIds};
+use super::async_jobs::{AsyncJob, JobId, JobIds};
 use super::clean_call::CleanCalls;
 use super::handle::LoopHandle;
 use super::host::LoopHost;
 use super::jobs::MicrotaskQueue;
 use super::mailbox::Mailbox;
-use super::options::Options;
+use super::options::{FileAccess, Options};
 use super::rejections::Rejections;
 use super::tasks::{TaskQueue, TaskSource};
 use super::timers::{TimerKey, Timers};
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetcher, Target, is_remote};
 use crate::file::BlobUrls;
 use crate::messaging::{Broadcasts, Notice, Ports};
 use crate::network::{Arrival, Network};
@@ -41,6 +41,8 @@ pub struct LoopState {
     pub(super) rejections: Rejections,
     pub(super) new_async_jobs: RefCell<Vec<AsyncJob>>,
     pub(super) job_ids: JobIds,
+    /// The asynchronous job that is being polled.
+    pub(super) running_job: Cell<Option<JobId>>,
     pub(super) handle: LoopHandle,
     /// Events of sockets that have been taken from the mailbox and wait for their turn.
     pub(super) arrivals: RefCell<VecDeque<Arrival>>,
@@ -52,7 +54,8 @@ pub struct LoopState {
     blob_urls: BlobUrls,
     /// The URL of the script that the agent began with.
     entry_url: OnceCell<Url>,
-    reads_files: Cell<bool>,
+    /// The origin of a worker that has inherited none: that of the server that its script came from.
+    servers_origin: OnceCell<Origin>,
     outside_origin: RefCell<Option<Origin>>,
     closing: Cell<bool>,
     pub(super) clean_calls: CleanCalls,
@@ -76,13 +79,14 @@ impl LoopState {
             rejections: Rejections::default(),
             new_async_jobs: RefCell::default(),
             job_ids: JobIds::default(),
+            running_job: Cell::new(None),
             ports: Ports::new(handle.mailbox().clone()),
             broadcasts: Broadcasts::new(handle.mailbox().clone(), &options),
             network: Network::new(handle.network().clone())?,
             handle,
             blob_urls: BlobUrls::new(),
             entry_url: OnceCell::new(),
-            reads_files: Cell::new(true),
+            servers_origin: OnceCell::new(),
             outside_origin: RefCell::default(),
             closing: Cell::new(false),
             clean_calls: CleanCalls::default(),
@@ -155,23 +159,50 @@ impl LoopState {
 
     /// Whether the agent may load scripts from `file:` URLs.
     pub(crate) fn reads_files(&self) -> bool {
-        self.reads_files.get()
-    }
-
-    pub(crate) fn set_reads_files(&self, may: bool) {
-        self.reads_files.set(may);
+        let is_local = |url: Option<&Url>| !url.is_some_and(|url| is_remote(url.scheme()));
+        match self.options.file_access {
+            FileAccess::Refused => false,
+            // A worker's script may come from elsewhere than what the embedder allowed it to.
+            FileAccess::Allowed => self.is_main() || is_local(self.entry_url.get()),
+            FileAccess::OfLocalPrograms => {
+                is_local(self.options.base_url.as_ref())
+                    && is_local(self.entry_url.get())
+                    && !matches!(self.origin(), Some(Origin::Tuple(scheme, ..)) if is_remote(&scheme))
+            }
+        }
     }
 
     /// How the agent fetches scripts.
     pub(crate) fn fetcher(&self) -> Fetcher {
+        let outside = self.outside_origin.borrow().clone();
         Fetcher {
             client: self.options.client.clone(),
-            origin: self
-                .outside_origin
-                .borrow()
-                .clone()
-                .or_else(|| self.options.origin.clone()),
+            origin: outside.or_else(|| self.origin()),
             reads_files: self.reads_files(),
+        }
+    }
+
+    /// What is to be fetched for an import, which is a job: a `blob:` URL stands for what it stood for when the script
+    /// asked.
+    pub(crate) fn import_target(&self, url: Url) -> Target {
+        match self.running_job.get() {
+            Some(job) => {
+                let entry = self.blob_urls.resolve_for(job, &url);
+                Target::with_entry(url, entry)
+            }
+            None => Target::new(url),
+        }
+    }
+
+    /// The job that will be queued next, if there are jobs that have not begun.
+    pub(crate) fn next_job(&self) -> Option<JobId> {
+        (!self.new_async_jobs.borrow().is_empty()).then(|| self.job_ids.peek())
+    }
+
+    /// Jobs have begun: if none is left that has not, it no longer matters what was revoked since it was queued.
+    pub(super) fn forget_revoked(&self) {
+        if self.new_async_jobs.borrow().is_empty() {
+            self.blob_urls.forget_revoked();
         }
     }
 
@@ -199,11 +230,33 @@ impl LoopState {
         self.closing.get()
     }
 
+    /// The origin that requests carry: [`Options::origin`], or that of the server that a worker's script came from.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        let own = self.options.origin.as_ref();
+        own.or_else(|| self.servers_origin.get()).cloned()
+    }
+
+    /// Gives a worker that has inherited no origin that of the server that its script came from.
+    pub(crate) fn adopt_origin(&self, origin: Origin) {
+        if self.options.origin.is_none() {
+            self.broadcasts.set_origin(origin.clone());
+            self.servers_origin.get_or_init(|| origin);
+        }
+    }
+
+    /// The [origin](https://html.spec.whatwg.org/multipage/webappapis.html#concept-settings-object-origin) that scripts run
+    /// in: the one that requests carry, or else the base URL's. `None` is that of a program without one.
+    pub(crate) fn script_origin(&self) -> Option<Origin> {
+        self.origin().or_else(|| {
+            let base = self.base_url().map(Url::origin);
+            base.filter(Origin::is_tuple)
+        })
+    }
+
     /// The [serialization](https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin) of the
-    /// origin that scripts run in: the one that requests carry, or else the base URL's.
+    /// origin that scripts run in.
     pub(crate) fn serialized_origin(&self) -> String {
-        let own = self.options.origin.clone();
-        own.or_else(|| self.base_url().map(Url::origin))
+        self.script_origin()
             .map_or_else(|| "null".to_owned(), |origin| origin.ascii_serialization())
     }
 
@@ -212,11 +265,7 @@ impl LoopState {
     ///
     /// [spec]: https://w3c.github.io/webappsec-secure-contexts/#is-origin-trustworthy
     pub(crate) fn is_secure_context(&self) -> bool {
-        let own = self.options.origin.clone();
-        let Some(origin) = own.or_else(|| self.base_url().map(Url::origin)) else {
-            return true;
-        };
-        let Origin::Tuple(scheme, host, _) = origin else {
+        let Some(Origin::Tuple(scheme, host, _)) = self.script_origin() else {
             return true;
         };
         match host {

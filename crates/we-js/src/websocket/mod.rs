@@ -182,7 +182,12 @@ fn construct(
     };
     let connection = event_loop
         .network()
-        .open(&url, protocols, event_loop.options())
+        .open(
+            &url,
+            protocols,
+            &event_loop.options().client,
+            event_loop.origin().as_ref(),
+        )
         .map_err(|error| {
             DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context)
         })?;

@@ -2,6 +2,9 @@
 //! `tests/workers.rs`.
 #![allow(clippy::unwrap_used)]
 
+mod failures;
+mod origins;
+
 use crate::testing::Agent;
 
 /// What the scripts of these tests use: `worker(f)` runs the body of a function in a worker, `next(target, type)` waits for

@@ -35,7 +35,7 @@ fn talk(url: &str, subprotocols: &[&str], options: Options) -> Vec<String> {
     let network_state = bench.state();
     let socket = network_state
         .network()
-        .open(&url, subprotocols, &options)
+        .open(&url, subprotocols, &options.client, options.origin.as_ref())
         .unwrap();
     let log = bench.log.clone();
     bench.on_socket_event(move |_, event, _| {
