@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boa_engine::{Context, JsResult};
 use url::{Origin, Url};
-use we_net::Client;
+use we_net::{Client, protocol::DeflateConfig};
 
 use crate::{console::ConsolePrinter, uncaught::ErrorReporter};
 
@@ -32,7 +32,8 @@ pub struct Options {
     /// Whether scripts may load scripts and JSON modules from `file:` URLs.
     pub file_access: FileAccess,
 
-    /// How connections are made: time limits, whom to trust for `wss:`, limits of messages.
+    /// How connections are made: time limits, whom to trust for `wss:`, limits of messages, compression. The default
+    /// offers servers `permessage-deflate; client_max_window_bits`, as browsers do.
     pub client: Client,
 
     /// Called with each error that no script caught and no listener canceled. The default writes it to `tracing`
@@ -63,7 +64,9 @@ impl Default for Options {
             base_url: None,
             origin: None,
             file_access: FileAccess::default(),
-            client: Client::default(),
+            client: Client::builder()
+                .compression([DeflateConfig::default()])
+                .build(),
             error_reporter: ErrorReporter::default(),
             console: ConsolePrinter::default(),
             worker_setup: WorkerSetup::default(),

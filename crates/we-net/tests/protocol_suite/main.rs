@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod closing;
+mod deflate;
 mod extension;
 mod frames;
 mod properties;
