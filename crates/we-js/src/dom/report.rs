@@ -36,9 +36,13 @@ pub(crate) fn report_exception(error: JsError, context: &mut Context) {
         };
         return tell_embedder(&error, context);
     }
-    // A thrown value that is no object has no stack of its own, but the engine knows where it was thrown.
+    // Where the engine has seen it thrown. A value that is no object has no other stack.
+    let thrown = engine_stack(&error);
+    if is_muted(&thrown, context) {
+        return report(muted(), JsValue::null(), context);
+    }
     let stack = match error.as_opaque() {
-        Some(value) if !value.is_object() => engine_stack(&error),
+        Some(value) if !value.is_object() => thrown,
         _ => String::new(),
     };
     match error.into_opaque(context) {
@@ -46,6 +50,24 @@ pub(crate) fn report_exception(error: JsError, context: &mut Context) {
         Err(error) => {
             tracing::error!(target: "we::js", %error, "an uncaught error that has no value")
         }
+    }
+}
+
+/// Whether it was a script of another origin that has thrown: steps 3 and 4. "This should usually be the running script".
+fn is_muted(thrown: &str, context: &Context) -> bool {
+    let source = thrown.lines().find_map(position_in).map(|it| it.source);
+    source.is_some_and(|source| {
+        LoopState::of(context).is_ok_and(|state| state.mutes_errors_of(&source))
+    })
+}
+
+/// All that is told of an error whose script is of another origin.
+fn muted() -> UncaughtError {
+    UncaughtError {
+        kind: UncaughtErrorKind::Exception,
+        message: "Script error.".to_owned(),
+        stack: String::new(),
+        position: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`LoopState`]: what natives see of the event loop that runs them.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub struct LoopState {
     /// The origin of a worker that has inherited none: that of the server that its script came from.
     servers_origin: OnceCell<Origin>,
     outside_origin: RefCell<Option<Origin>>,
+    /// The classic scripts whose errors are muted, as stacks show them.
+    muted_sources: RefCell<HashSet<String>>,
     closing: Cell<bool>,
     pub(super) clean_calls: CleanCalls,
     turn: Cell<u64>,
@@ -88,6 +90,7 @@ impl LoopState {
             entry_url: OnceCell::new(),
             servers_origin: OnceCell::new(),
             outside_origin: RefCell::default(),
+            muted_sources: RefCell::default(),
             closing: Cell::new(false),
             clean_calls: CleanCalls::default(),
             arrivals: RefCell::default(),
@@ -212,6 +215,16 @@ impl LoopState {
     /// [spec]: https://html.spec.whatwg.org/multipage/workers.html#run-a-worker
     pub(crate) fn set_outside_origin(&self, origin: Option<Origin>) {
         *self.outside_origin.borrow_mut() = origin;
+    }
+
+    /// [Mutes the errors](https://html.spec.whatwg.org/multipage/webappapis.html#muted-errors) of a script, as stacks name
+    /// it: it is of another origin.
+    pub(crate) fn mute_errors_of(&self, source: &str) {
+        self.muted_sources.borrow_mut().insert(source.to_owned());
+    }
+
+    pub(crate) fn mutes_errors_of(&self, source: &str) -> bool {
+        self.muted_sources.borrow().contains(source)
     }
 
     /// Waits for a future, driving the network meanwhile, without going back to the event loop. `None` if the agent is

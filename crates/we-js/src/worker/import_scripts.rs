@@ -56,6 +56,9 @@ pub(super) fn import_scripts(args: &[JsValue], context: &mut Context) -> JsResul
             None => return Ok(JsValue::undefined()),
         };
         // 5.2
+        if fetched.is_cross_origin {
+            state.mute_errors_of(fetched.url.as_str());
+        }
         let path = Path::new(fetched.url.as_str());
         let source = Source::from_bytes(&fetched.text).with_path(path);
         let result = match Script::parse(source, None, context) {

@@ -213,3 +213,29 @@ fn what_came_from_a_server_reads_no_files() {
     let message = outcome(&mut agent, &server.url("/w.js"), "classic");
     assert!(message.contains("may not read local files"), "{message}");
 }
+
+#[test]
+fn what_a_script_of_another_origin_throws_later_is_not_told() {
+    let own = HttpServer::start();
+    let other = HttpServer::start();
+    let later = "setTimeout(() => { throw new RangeError('secret') })";
+    other.script("/later.js", later);
+    own.script("/later.js", later);
+    let worker = |url: String| {
+        format!(
+            "onerror = (message, file, line, column, error) => {{ postMessage([message, file, line, column, error].join()); return true }}; importScripts('{url}')"
+        )
+    };
+    own.script("/foreign.js", &worker(other.url("/later.js")));
+    own.script("/own.js", &worker(own.url("/later.js")));
+    let mut agent = page(&own.origin);
+    assert_eq!(
+        outcome(&mut agent, &own.url("/foreign.js"), "classic"),
+        "Script error.,,0,0,"
+    );
+    let told = outcome(&mut agent, &own.url("/own.js"), "classic");
+    assert!(
+        told.starts_with(&format!("RangeError: secret,{},1,", own.url("/later.js"))),
+        "{told}"
+    );
+}
