@@ -35,6 +35,7 @@ mod jobs;
 mod mailbox;
 mod modules;
 mod options;
+mod provenance;
 mod rejections;
 mod scripts;
 mod state;

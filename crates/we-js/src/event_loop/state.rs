@@ -1,7 +1,7 @@
 //! [`LoopState`]: what natives see of the event loop that runs them.
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{HashSet, VecDeque};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +11,6 @@ use boa_engine::builtins::promise::{OperationType, Promise};
 use boa_engine::context::HostHooks;
 use boa_engine::context::intrinsics::Intrinsics;
 use boa_engine::{Context, JsError, JsNativeError, JsObject, JsResult, JsValue};
-use url::{Host, Origin, Url};
 
 use super::async_jobs::{AsyncJob, JobId, JobIds};
 use super::clean_call::CleanCalls;
@@ -19,11 +18,11 @@ use super::handle::LoopHandle;
 use super::host::LoopHost;
 use super::jobs::MicrotaskQueue;
 use super::mailbox::Mailbox;
-use super::options::{FileAccess, Options};
+use super::options::Options;
+use super::provenance::Provenance;
 use super::rejections::Rejections;
 use super::tasks::{TaskQueue, TaskSource};
 use super::timers::{TimerKey, Timers};
-use crate::fetch::{Fetcher, Target, is_remote};
 use crate::file::BlobUrls;
 use crate::messaging::{Broadcasts, Notice, Ports};
 use crate::network::{Arrival, Network};
@@ -49,16 +48,10 @@ pub struct LoopState {
     /// What ports have been sent, taken from the mailbox and waiting for its turn.
     pub(super) notices: RefCell<VecDeque<Notice>>,
     ports: Rc<Ports>,
-    broadcasts: Rc<Broadcasts>,
+    pub(super) broadcasts: Rc<Broadcasts>,
     network: Network,
-    blob_urls: BlobUrls,
-    /// The URL of the script that the agent began with.
-    entry_url: OnceCell<Url>,
-    /// The origin of a worker that has inherited none: that of the server that its script came from.
-    servers_origin: OnceCell<Origin>,
-    outside_origin: RefCell<Option<Origin>>,
-    /// The classic scripts whose errors are muted, as stacks show them.
-    muted_sources: RefCell<HashSet<String>>,
+    pub(super) blob_urls: BlobUrls,
+    pub(super) provenance: Provenance,
     closing: Cell<bool>,
     pub(super) clean_calls: CleanCalls,
     turn: Cell<u64>,
@@ -87,10 +80,7 @@ impl LoopState {
             network: Network::new(handle.network().clone())?,
             handle,
             blob_urls: BlobUrls::new(),
-            entry_url: OnceCell::new(),
-            servers_origin: OnceCell::new(),
-            outside_origin: RefCell::default(),
-            muted_sources: RefCell::default(),
+            provenance: Provenance::default(),
             closing: Cell::new(false),
             clean_calls: CleanCalls::default(),
             arrivals: RefCell::default(),
@@ -146,57 +136,6 @@ impl LoopState {
         Instant::now()
     }
 
-    /// The URL that scripts believe in: [`Options::base_url`], or else the URL of the script that the agent began with.
-    #[must_use]
-    pub fn base_url(&self) -> Option<&Url> {
-        self.options
-            .base_url
-            .as_ref()
-            .or_else(|| self.entry_url.get())
-    }
-
-    /// Tells the URL of the agent's script. Only the first counts.
-    pub(crate) fn set_entry_url(&self, url: Url) {
-        self.entry_url.get_or_init(|| url);
-    }
-
-    /// Whether the agent may load scripts from `file:` URLs.
-    pub(crate) fn reads_files(&self) -> bool {
-        let is_local = |url: Option<&Url>| !url.is_some_and(|url| is_remote(url.scheme()));
-        match self.options.file_access {
-            FileAccess::Refused => false,
-            // A worker's script may come from elsewhere than what the embedder allowed it to.
-            FileAccess::Allowed => self.is_main() || is_local(self.entry_url.get()),
-            FileAccess::OfLocalPrograms => {
-                is_local(self.options.base_url.as_ref())
-                    && is_local(self.entry_url.get())
-                    && !matches!(self.origin(), Some(Origin::Tuple(scheme, ..)) if is_remote(&scheme))
-            }
-        }
-    }
-
-    /// How the agent fetches scripts.
-    pub(crate) fn fetcher(&self) -> Fetcher {
-        let outside = self.outside_origin.borrow().clone();
-        Fetcher {
-            client: self.options.client.clone(),
-            origin: outside.or_else(|| self.origin()),
-            reads_files: self.reads_files(),
-        }
-    }
-
-    /// What is to be fetched for an import, which is a job: a `blob:` URL stands for what it stood for when the script
-    /// asked.
-    pub(crate) fn import_target(&self, url: Url) -> Target {
-        match self.running_job.get() {
-            Some(job) => {
-                let entry = self.blob_urls.resolve_for(job, &url);
-                Target::with_entry(url, entry)
-            }
-            None => Target::new(url),
-        }
-    }
-
     /// The job that will be queued next, if there are jobs that have not begun.
     pub(crate) fn next_job(&self) -> Option<JobId> {
         (!self.new_async_jobs.borrow().is_empty()).then(|| self.job_ids.peek())
@@ -207,24 +146,6 @@ impl LoopState {
         if self.new_async_jobs.borrow().is_empty() {
             self.blob_urls.forget_revoked();
         }
-    }
-
-    /// Has scripts fetched for another origin than the agent's, until that is taken back: the [outside settings][spec] of a
-    /// worker, for what its module imports statically.
-    ///
-    /// [spec]: https://html.spec.whatwg.org/multipage/workers.html#run-a-worker
-    pub(crate) fn set_outside_origin(&self, origin: Option<Origin>) {
-        *self.outside_origin.borrow_mut() = origin;
-    }
-
-    /// [Mutes the errors](https://html.spec.whatwg.org/multipage/webappapis.html#muted-errors) of a script, as stacks name
-    /// it: it is of another origin.
-    pub(crate) fn mute_errors_of(&self, source: &str) {
-        self.muted_sources.borrow_mut().insert(source.to_owned());
-    }
-
-    pub(crate) fn mutes_errors_of(&self, source: &str) -> bool {
-        self.muted_sources.borrow().contains(source)
     }
 
     /// Waits for a future, driving the network meanwhile, without going back to the event loop. `None` if the agent is
@@ -241,52 +162,6 @@ impl LoopState {
 
     pub(super) fn is_closing(&self) -> bool {
         self.closing.get()
-    }
-
-    /// The origin that requests carry: [`Options::origin`], or that of the server that a worker's script came from.
-    pub(crate) fn origin(&self) -> Option<Origin> {
-        let own = self.options.origin.as_ref();
-        own.or_else(|| self.servers_origin.get()).cloned()
-    }
-
-    /// Gives a worker that has inherited no origin that of the server that its script came from.
-    pub(crate) fn adopt_origin(&self, origin: Origin) {
-        if self.options.origin.is_none() {
-            self.broadcasts.set_origin(origin.clone());
-            self.servers_origin.get_or_init(|| origin);
-        }
-    }
-
-    /// The [origin](https://html.spec.whatwg.org/multipage/webappapis.html#concept-settings-object-origin) that scripts run
-    /// in: the one that requests carry, or else the base URL's. `None` is that of a program without one.
-    pub(crate) fn script_origin(&self) -> Option<Origin> {
-        self.origin().or_else(|| {
-            let base = self.base_url().map(Url::origin);
-            base.filter(Origin::is_tuple)
-        })
-    }
-
-    /// The [serialization](https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin) of the
-    /// origin that scripts run in.
-    pub(crate) fn serialized_origin(&self) -> String {
-        self.script_origin()
-            .map_or_else(|| "null".to_owned(), |origin| origin.ascii_serialization())
-    }
-
-    /// [Secure context](https://html.spec.whatwg.org/multipage/webappapis.html#secure-context): not one whose script comes
-    /// from a server that [anybody could stand for][spec].
-    ///
-    /// [spec]: https://w3c.github.io/webappsec-secure-contexts/#is-origin-trustworthy
-    pub(crate) fn is_secure_context(&self) -> bool {
-        let Some(Origin::Tuple(scheme, host, _)) = self.script_origin() else {
-            return true;
-        };
-        match host {
-            _ if matches!(scheme.as_str(), "https" | "wss") => true,
-            Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => address.is_loopback(),
-        }
     }
 
     /// The blob URLs that the agent's scripts have made.
