@@ -92,6 +92,11 @@ impl LoopState {
             .insert(source.to_owned());
     }
 
+    /// Whether there are any such scripts.
+    pub(crate) fn mutes_errors(&self) -> bool {
+        !self.provenance.muted_sources.borrow().is_empty()
+    }
+
     pub(crate) fn mutes_errors_of(&self, source: &str) -> bool {
         self.provenance.muted_sources.borrow().contains(source)
     }

@@ -220,6 +220,7 @@ fn what_a_script_of_another_origin_throws_later_is_not_told() {
     let other = HttpServer::start();
     let later = "setTimeout(() => { throw new RangeError('secret') })";
     other.script("/later.js", later);
+    other.script("/number.js", "setTimeout(() => { throw 5 })");
     own.script("/later.js", later);
     let worker = |url: String| {
         format!(
@@ -228,11 +229,23 @@ fn what_a_script_of_another_origin_throws_later_is_not_told() {
     };
     own.script("/foreign.js", &worker(other.url("/later.js")));
     own.script("/own.js", &worker(own.url("/later.js")));
-    let mut agent = page(&own.origin);
-    assert_eq!(
-        outcome(&mut agent, &own.url("/foreign.js"), "classic"),
-        "Script error.,,0,0,"
+    own.script("/number.js", &worker(other.url("/number.js")));
+    // Nor does it help to have errors tell another stack.
+    own.script(
+        "/forged.js",
+        &format!(
+            "Object.defineProperty(Error.prototype, 'stack', {{ value: '' }}); {}",
+            worker(other.url("/later.js"))
+        ),
     );
+    let mut agent = page(&own.origin);
+    for path in ["/foreign.js", "/number.js", "/forged.js"] {
+        assert_eq!(
+            outcome(&mut agent, &own.url(path), "classic"),
+            "Script error.,,0,0,",
+            "{path}"
+        );
+    }
     let told = outcome(&mut agent, &own.url("/own.js"), "classic");
     assert!(
         told.starts_with(&format!("RangeError: secret,{},1,", own.url("/later.js"))),
