@@ -425,13 +425,30 @@ pub(crate) fn define_function<R: Into<JsValue> + 'static>(
     steps: impl Fn(&[JsValue], &mut Context) -> JsResult<R> + Copy + 'static,
     context: &mut Context,
 ) -> JsResult<()> {
-    let function = namespace_operation("the global object", name, required, steps, context);
+    let native = NativeFunction::from_copy_closure(move |this, args, context| {
+        require_global(this, context)?;
+        require("the global object", name, required, args)?;
+        steps(args, context).map(Into::into)
+    });
+    let function = function(name, required, native, context);
     let target = mixin_target(context);
     target.define_property_or_throw(key(name), property(function, OPERATION), context)?;
     Ok(())
 }
 
-/// A function that has no receiver: an operation of the global object or of the namespace `namespace`.
+/// An operation of the global object may be called without a `this` value, but not on another object.
+/// <https://webidl.spec.whatwg.org/#dfn-create-operation-function>
+pub(crate) fn require_global(this: &JsValue, context: &Context) -> JsResult<()> {
+    match this.as_object() {
+        None if this.is_null_or_undefined() => Ok(()),
+        Some(object) if object == context.global_object() => Ok(()),
+        _ => Err(JsNativeError::typ()
+            .with_message("Illegal invocation")
+            .into()),
+    }
+}
+
+/// A function that has no receiver: an operation of the namespace `namespace`.
 pub(crate) fn namespace_operation<R: Into<JsValue> + 'static>(
     namespace: &'static str,
     name: &'static str,

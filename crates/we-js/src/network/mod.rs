@@ -30,6 +30,8 @@ use std::time::Instant;
 
 use tokio::runtime::{Builder, EnterGuard, Runtime};
 use tracing::Instrument as _;
+use url::Origin;
+use we_net::Client;
 use we_net::handshake::WebSocketUrl;
 use we_net::protocol::{CloseFrame, Message};
 use we_net::transport::ConnectError;
@@ -40,7 +42,6 @@ pub(crate) use self::shared::Shared;
 
 use self::channel::{Channel, Command, ReadOn};
 use self::standby::Standby;
-use crate::event_loop::Options;
 
 /// The connections of a loop, and the loop's wait.
 pub(crate) struct Network {
@@ -102,14 +103,12 @@ impl Network {
         url: &WebSocketUrl,
         subprotocols: impl IntoIterator<Item = String>,
         delivery: Delivery,
-        options: &Options,
+        client: &Client,
+        origin: Option<&Origin>,
     ) -> Result<SocketHandle, ConnectError> {
         let span = tracing::info_span!(target: "we::net", "socket", url = dial::shown_url(url));
-        let mut request = options
-            .client
-            .request(url.clone())?
-            .subprotocols(subprotocols)?;
-        if let Some(origin) = &options.origin {
+        let mut request = client.request(url.clone())?.subprotocols(subprotocols)?;
+        if let Some(origin) = origin {
             request = request.origin(origin.ascii_serialization())?;
         }
         Ok(span.in_scope(|| self.connect(request, delivery)))
