@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 FUZZ ?= frame connection response request extensions url differential
 FUZZ_TIME ?= 600
-.PHONY: help build test test-wpt-runner wpt wpt-report fuzz check fmt run echo doc
+.PHONY: help build test test-runners wpt wpt-report autobahn autobahn-full fuzz check fmt run echo doc
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -19,8 +19,15 @@ wpt: ## Run web-platform-tests: make wpt WPT_DIR=path/to/wpt [WPT='--filter Clos
 wpt-report: ## Run them, and write the tables of docs/conformance.md anew
 	@python3 tests/wpt $(WPT_DIR) --report $(WPT)
 
-test-wpt-runner: ## Test the program that `make wpt` runs
+autobahn: ## Run the Autobahn TestSuite: server, Rust client, JavaScript client (AUTOBAHN=--help tells more)
+	@python3 tests/autobahn $(AUTOBAHN)
+
+autobahn-full: ## Run all 517 cases of it, compression too (minutes)
+	@python3 tests/autobahn --full $(AUTOBAHN)
+
+test-runners: ## Test the programs that `make wpt` and `make autobahn` run
 	python3 -m unittest discover --quiet --start-directory tests/wpt --pattern '*_test.py'
+	python3 -m unittest discover --quiet --start-directory tests/autobahn --pattern '*_test.py'
 
 fuzz: ## Fuzz each target for FUZZ_TIME seconds (600): make fuzz [FUZZ="url frame"]. fuzz/README.md tells what it needs
 	@for target in $(FUZZ); do mkdir -p fuzz/corpus/$$target && cargo +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_TIME) || exit 1; done

@@ -53,31 +53,30 @@ impl Compressor {
         self.deflate.reset();
     }
 
-    /// Forgets a message that was given up, and the window with it. What the compressor holds back
-    /// of the message is taken out first: `zlib-rs` (0.6.8) forgets on a reset how much it holds, but
-    /// not where, and panics when it comes to the end of its buffer in a later message.
-    fn discard(&mut self) {
-        with_scratch(|scratch| {
-            loop {
-                let written = self.deflate.total_out();
-                let flushed = self.deflate.compress(&[], scratch, DeflateFlush::SyncFlush);
-                let written = (self.deflate.total_out() - written) as usize;
-                if flushed.is_err() || written < scratch.len() {
-                    return;
-                }
-            }
-        });
-        self.reset();
-    }
-
     /// Compresses a message. `None` if that makes it no shorter; then the window is forgotten,
     /// since the peer will not see what went into it.
     pub(super) fn compress(&mut self, message: &[u8]) -> Option<Payload> {
         let compressed = self.try_compress(message);
         if compressed.is_none() {
-            self.discard();
+            self.discard_output();
+            self.reset();
         }
         compressed
+    }
+
+    /// Takes out what is left of a message that was given up: reset with output inside, the library (zlib-rs 0.6.8) forgets
+    /// the output but not where in its buffer it was, and panics when the rest of the buffer is too small.
+    fn discard_output(&mut self) {
+        with_scratch(|scratch| {
+            loop {
+                let before = self.deflate.total_out();
+                let result = self.deflate.compress(&[], scratch, DeflateFlush::SyncFlush);
+                let written = (self.deflate.total_out() - before) as usize;
+                if result.is_err() || written < scratch.len() {
+                    return;
+                }
+            }
+        });
     }
 
     fn try_compress(&mut self, message: &[u8]) -> Option<Payload> {
