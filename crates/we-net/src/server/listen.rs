@@ -1,4 +1,4 @@
-//! A listener: accepts TCP connections, speaks TLS if told to, upgrades, and hands each WebSocket
+//! A listener: accepts connections by TCP or at a Unix socket, speaks TLS if told to, upgrades, and hands each WebSocket
 //! to a handler.
 //!
 //! It keeps its head above water: the number of connections is bounded (more wait in the operating
@@ -10,19 +10,22 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::net::ToSocketAddrs;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
+use super::bound::Listener;
 use super::{Acceptor, UpgradeError};
 use crate::protocol::{CloseCode, CloseFrame};
 use crate::socket::{Shared, WebSocket};
-use crate::transport::{MaybeTls, TlsServerConfig};
+use crate::transport::{MaybeTls, Socket, TlsServerConfig};
 
 /// How long to wait after an error of `accept` that does not go away by itself.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -48,8 +51,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// ```
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
-    local_addr: SocketAddr,
+    listener: Listener,
     settings: ServerBuilder,
     shutdown: watch::Sender<Phase>,
 }
@@ -113,14 +115,26 @@ impl ServerBuilder {
 
     /// Starts to listen. Port 0 lets the operating system choose one.
     pub async fn bind(self, address: impl ToSocketAddrs) -> io::Result<Server> {
-        let listener = TcpListener::bind(address).await?;
-        let local_addr = listener.local_addr()?;
-        Ok(Server {
+        Ok(self.on(Listener::tcp(address).await?))
+    }
+
+    /// Starts to listen at a Unix socket. Whoever may write to `path` may connect: its directory's
+    /// permissions say who that is. The file is removed when the server ends.
+    ///
+    /// # Errors
+    /// Also if there is a file at `path` already; it is left alone, as another server may be
+    /// listening there.
+    #[cfg(unix)]
+    pub async fn bind_unix(self, path: impl Into<PathBuf>) -> io::Result<Server> {
+        Ok(self.on(Listener::unix(path.into())?))
+    }
+
+    fn on(self, listener: Listener) -> Server {
+        Server {
             listener,
-            local_addr,
             settings: self,
             shutdown: watch::Sender::new(Phase::Serving),
-        })
+        }
     }
 }
 
@@ -145,21 +159,23 @@ impl Server {
         ServerBuilder::default()
     }
 
-    /// The address that the server listens at.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    /// The address that the server listens at; `None` at a Unix socket.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.listener.local_addr()
     }
 
-    /// A URL for connecting from this machine.
+    /// A URL for connecting from this machine. At a Unix socket its host is `localhost`, and the
+    /// client has to be [told](crate::client::ClientBuilder::unix_socket) where the socket is.
     pub fn url(&self) -> String {
         let scheme = if self.settings.tls.is_some() {
             "wss"
         } else {
             "ws"
         };
-        let host = match self.local_addr {
-            address if !address.ip().is_unspecified() => address.to_string(),
-            address => format!("localhost:{}", address.port()),
+        let host = match self.local_addr() {
+            Some(address) if !address.ip().is_unspecified() => address.to_string(),
+            Some(address) => format!("localhost:{}", address.port()),
+            None => "localhost".to_owned(),
         };
         format!("{scheme}://{host}/")
     }
@@ -192,11 +208,10 @@ impl Server {
                 _ = phase.changed() => {}
                 Some(ended) = tasks.join_next() => report(ended),
                 accepted = self.listener.accept(), if tasks.len() < self.settings.max_connections => match accepted {
-                    Ok((tcp, peer)) => {
+                    Ok(socket) => {
                         next_id += 1;
                         let connection = Pending {
-                            tcp,
-                            peer,
+                            socket,
                             id: next_id,
                             settings: self.settings.clone(),
                             open: Arc::clone(&open),
@@ -224,8 +239,7 @@ impl Server {
 
 /// A connection that has been accepted and not been upgraded.
 struct Pending {
-    tcp: TcpStream,
-    peer: SocketAddr,
+    socket: Socket,
     id: u64,
     settings: ServerBuilder,
     open: Arc<OpenSockets>,
@@ -238,14 +252,14 @@ impl Pending {
         F: Future<Output = ()> + Send + 'static,
     {
         let Self {
-            tcp,
-            peer,
+            socket,
             id,
             settings,
             open,
         } = self;
+        let peer = socket.peer_addr();
         let upgraded = tokio::select! {
-            upgraded = upgrade(tcp, peer, &settings) => upgraded,
+            upgraded = upgrade(socket, &settings) => upgraded,
             // Draining: nobody has been promised anything yet.
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
         };
@@ -260,23 +274,19 @@ impl Pending {
                 let _registered = Registered { open, id };
                 handler(socket).await;
             }
-            Err(error) => tracing::debug!(%peer, %error, "no WebSocket"),
+            Err(error) => tracing::debug!(target: "we::net", ?peer, %error, "no WebSocket"),
         }
     }
 }
 
 /// TLS and the opening handshake.
-async fn upgrade(
-    tcp: TcpStream,
-    peer: SocketAddr,
-    settings: &ServerBuilder,
-) -> Result<WebSocket, UpgradeError> {
-    tcp.set_nodelay(true)?;
+async fn upgrade(socket: Socket, settings: &ServerBuilder) -> Result<WebSocket, UpgradeError> {
+    let peer = socket.peer_addr();
     let limit = settings.acceptor.handshake_timeout;
     let stream = match &settings.tls {
-        None => MaybeTls::Plain(tcp),
+        None => MaybeTls::Plain(socket),
         Some(tls) => {
-            let accept = TlsAcceptor::from(tls.rustls()).accept(tcp);
+            let accept = TlsAcceptor::from(tls.rustls()).accept(socket);
             let stream = timeout(limit, accept)
                 .await
                 .map_err(|_| UpgradeError::Timeout(limit))??;
@@ -284,7 +294,7 @@ async fn upgrade(
         }
     };
     let mut established = settings.acceptor.establish(stream).await?;
-    established.negotiated.peer_addr = Some(peer);
+    established.negotiated.peer_addr = peer;
     Ok(established.into())
 }
 

@@ -6,6 +6,7 @@
 //! checked, and a client that does not read or does not close is dropped after a while (see
 //! [`Config::server`]).
 
+mod bound;
 mod listen;
 
 pub use listen::{Server, ServerBuilder, ServerHandle, echo};

@@ -1,0 +1,11 @@
+//! Ways to a server: proxies, Unix sockets, client certificates; and what the operator sends along.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod certificates;
+mod proxies;
+mod requests;
+#[cfg(unix)]
+mod unix;
