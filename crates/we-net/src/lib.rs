@@ -81,6 +81,7 @@
 //! | [`http`] | GET requests, redirects, and bodies as they arrive |
 //! | [`proxy`] | which proxy leads to a server, and the negotiations with it, without I/O |
 //! | [`cookies`] | a trait for the embedder's jar, and one in memory |
+//! | [`observe`] | counters, events, a log of frames |
 //! | [`client`], [`server`] | from a URL, or a listening socket, to an open connection |
 //! | [`socket`] | the open connection |
 //!
@@ -98,6 +99,7 @@ pub mod client;
 pub mod cookies;
 pub mod handshake;
 pub mod http;
+pub mod observe;
 pub mod protocol;
 pub mod proxy;
 pub mod server;

@@ -143,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         }
         // Writing and time go on while reading is paused.
         let _ = self.driver.poll_flush(cx);
-        while let Some(event) = self.driver.connection_mut().poll_event() {
+        while let Some(event) = self.driver.take_event() {
             self.take_event(event);
         }
         if self.driver.connection().is_terminated() {

@@ -18,12 +18,14 @@ use self::headers::OperatorHeaders;
 use crate::cookies::CookieJar;
 use crate::handshake::deflate;
 use crate::handshake::{ClientHandshake, HeadLimits, HeaderError, WebSocketUrl};
+use crate::observe::{Counters, FrameLog, FrameLogs, Stats};
 use crate::protocol::{Config, DeflateConfig};
 use crate::proxy::Proxies;
 use crate::socket::WebSocket;
 use crate::transport::gate::Gate;
 use crate::transport::reach::Reach;
-use crate::transport::{ConnectError, Resolver, TlsConfig};
+use crate::transport::throttle::Failures;
+use crate::transport::{ConnectError, Resolver, Throttle, TlsConfig};
 
 /// Connects to `url` with the default settings.
 ///
@@ -86,6 +88,9 @@ pub struct Client {
     pub(crate) reach: Reach,
     pub(crate) headers: OperatorHeaders,
     cookies: Option<Jar>,
+    failures: Option<Failures>,
+    frame_log: FrameLogs,
+    counters: Arc<Counters>,
     gate: Gate,
 }
 
@@ -107,6 +112,11 @@ impl Client {
     /// Starts from the default settings.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
+    }
+
+    /// What its connections, and those of its clones, have come to so far. HTTP requests do not count.
+    pub fn stats(&self) -> Stats {
+        self.counters.stats()
     }
 
     /// Prepares a connection to `url`.
@@ -220,6 +230,20 @@ impl ClientBuilder {
     /// are put in. HTTP requests have no part in it. Default: no cookies.
     pub fn cookies(mut self, jar: impl CookieJar) -> Self {
         self.0.cookies = Some(Jar(Arc::new(jar)));
+        self
+    }
+
+    /// Waits before it connects again to a URL to which a connection has failed or broken, as browsers
+    /// do for scripts that reconnect in a loop. The time is not part of the time limits. Clones of the
+    /// client share what they know. Default `None`: a program is held to know when it tries again.
+    pub fn throttle(mut self, throttle: impl Into<Option<Throttle>>) -> Self {
+        self.0.failures = throttle.into().map(Failures::new);
+        self
+    }
+
+    /// Has `log` take down the frames of all connections.
+    pub fn frame_log(mut self, log: impl FrameLog) -> Self {
+        self.0.frame_log = FrameLogs(Some(Arc::new(log)));
         self
     }
 

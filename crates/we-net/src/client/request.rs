@@ -1,6 +1,8 @@
 //! One connection about to be made.
 
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
@@ -11,8 +13,11 @@ use crate::handshake::deflate::{self, DeflateError};
 use crate::handshake::{
     Accepted, ClientHandshake, ExtensionHeader, HandshakeError, ResponseReader, WebSocketUrl,
 };
+use crate::observe::{ConnectionInfo, Monitor};
 use crate::protocol::{Connection, DeflateConfig, PerMessageDeflate, Role};
 use crate::socket::{Established, Negotiated, WebSocket};
+use crate::transport::reach::Found;
+use crate::transport::throttle::{Failures, Place};
 use crate::transport::{ConnectError, Driver, MaybeTls};
 
 /// One connection about to be made.
@@ -84,33 +89,66 @@ impl Request {
     /// Makes the connection and returns its [`Driver`] instead of a [`WebSocket`]: for an owner
     /// with an event loop of its own.
     pub async fn establish(self) -> Result<Established<MaybeTls>, ConnectError> {
+        let counters = Arc::clone(&self.client.counters);
+        let url = self.url.clone();
+        tracing::debug!(target: "we::net", %url, "connecting");
+        let result = self.establish_uncounted().await;
+        if let Err(error) = &result {
+            tracing::debug!(target: "we::net", %url, %error, "not connected");
+            counters.failed();
+        }
+        result
+    }
+
+    async fn establish_uncounted(self) -> Result<Established<MaybeTls>, ConnectError> {
         let reach = &self.client.reach;
-        let limit = reach.timeouts.handshake;
-        let host = self.url.host_header();
-        tracing::debug!(url = %self.url, "connecting");
         // https://fetch.spec.whatwg.org/#block-bad-port
         if self.url.is_bad_port() {
             return Err(ConnectError::BadPort(self.url.port()));
         }
         let found = reach.look_up(self.url.as_url()).await?;
+        let place = Place {
+            door: found.door.clone(),
+            resource: self.url.resource_name(),
+        };
+        let failures = self.client.failures.clone();
+        if let Some(failures) = &failures {
+            failures.wait(&place).await;
+        }
         // RFC 6455 section 4.1: while another connection to this address is being opened, wait.
         // That one has its time limits, so this ends.
-        let _turn = self.client.gate.enter(found.door.clone()).await;
-        let socket = reach
-            .dial(self.url.as_url(), found, self.client.head_limits)
-            .await?;
+        let turn = self.client.gate.enter(found.door.clone()).await;
+        let remembered = failures.clone().map(|failures| (failures, place.clone()));
+        let opened = self.open(found, remembered).await;
+        match (&opened, failures) {
+            (Ok(_), Some(failures)) => failures.succeeded(&place),
+            (Err(_), Some(failures)) => failures.failed(place),
+            (_, None) => {}
+        }
+        drop(turn);
+        opened
+    }
+
+    /// Dials, and opens the WebSocket.
+    async fn open(
+        self,
+        found: Found,
+        failures: Option<(Failures, Place)>,
+    ) -> Result<Established<MaybeTls>, ConnectError> {
+        let reach = self.client.reach.clone();
+        let limit = reach.timeouts.handshake;
+        let host = self.url.host_header();
+        let url = self.url.as_url().clone();
+        let socket = reach.dial(&url, found, self.client.head_limits).await?;
         let peer_addr = socket.peer_addr();
         let open = async {
-            let stream = self.client.reach.secure(self.url.as_url(), socket).await?;
-            self.on_stream(stream).await
+            let stream = reach.secure(&url, socket).await?;
+            self.open_on(stream, peer_addr, failures).await
         };
-        let mut established = match timeout(limit, open).await {
-            Ok(result) => result?,
-            Err(_) => return Err(ConnectError::HandshakeTimeout { host, after: limit }),
-        };
-        established.negotiated.peer_addr = peer_addr;
-        tracing::debug!(%host, subprotocol = ?established.negotiated.subprotocol, "connected");
-        Ok(established)
+        match timeout(limit, open).await {
+            Ok(result) => result,
+            Err(_) => Err(ConnectError::HandshakeTimeout { host, after: limit }),
+        }
     }
 
     /// Opens the WebSocket on a stream that is there already (a tunnel, a pipe), without time
@@ -119,7 +157,21 @@ impl Request {
     /// TLS is the stream's affair: what the URL's scheme says makes no difference here.
     pub async fn on_stream<S: AsyncRead + AsyncWrite + Unpin>(
         self,
+        stream: S,
+    ) -> Result<Established<S>, ConnectError> {
+        let counters = Arc::clone(&self.client.counters);
+        let result = self.open_on(stream, None, None).await;
+        if result.is_err() {
+            counters.failed();
+        }
+        result
+    }
+
+    async fn open_on<S: AsyncRead + AsyncWrite + Unpin>(
+        self,
         mut stream: S,
+        peer_addr: Option<SocketAddr>,
+        failures: Option<(Failures, Place)>,
     ) -> Result<Established<S>, ConnectError> {
         let host = self.url.host_header();
         let origin = self.handshake.origin().map(str::to_owned);
@@ -139,18 +191,31 @@ impl Request {
                 return Err(ConnectError::Handshake { host, source });
             }
         };
-        let mut connection = Connection::new(Role::Client, self.client.config);
+        let mut connection = Connection::new(Role::Client, Arc::clone(&self.client.config));
         if let Some(deflate) = deflate {
             connection = connection.with_extension(Box::new(deflate));
         }
+        let extensions = ExtensionHeader::format_list(&accepted.extensions);
+        let info = ConnectionInfo {
+            id: Monitor::next_id(),
+            role: Role::Client,
+            target: &self.url.to_string(),
+            peer_addr,
+            subprotocol: accepted.subprotocol.as_deref(),
+            extensions: &extensions,
+        };
+        let monitor = Monitor::opened(&info, &self.client.counters, &self.client.frame_log)
+            .with_failures(failures);
         Ok(Established {
-            driver: Driver::new(stream, connection).with_leftover(&accepted.leftover),
+            driver: Driver::new(stream, connection)
+                .with_monitor(monitor)
+                .with_leftover(&accepted.leftover),
             negotiated: Negotiated {
                 resource: self.url.resource_name(),
                 subprotocol: accepted.subprotocol,
-                extensions: ExtensionHeader::format_list(&accepted.extensions),
+                extensions,
                 headers: accepted.headers,
-                peer_addr: None,
+                peer_addr,
             },
         })
     }

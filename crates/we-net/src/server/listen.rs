@@ -23,6 +23,7 @@ use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use super::bound::Listener;
 use super::{Acceptor, UpgradeError};
+use crate::observe::Stats;
 use crate::protocol::{CloseCode, CloseFrame};
 use crate::socket::{Shared, WebSocket};
 use crate::transport::{MaybeTls, Socket, TlsServerConfig};
@@ -68,6 +69,7 @@ pub struct ServerBuilder {
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
     shutdown: watch::Sender<Phase>,
+    acceptor: Acceptor,
 }
 
 /// How far a server has come.
@@ -139,6 +141,11 @@ impl ServerBuilder {
 }
 
 impl ServerHandle {
+    /// What the server's connections have come to so far.
+    pub fn stats(&self) -> Stats {
+        self.acceptor.stats()
+    }
+
     /// Tells the server to end: it stops accepting, closes all connections with 1001 and returns
     /// from [`Server::serve`] when their handlers have returned, or after `drain` at the latest.
     /// Handlers that run then are dropped with their connections. Further calls change nothing.
@@ -184,6 +191,7 @@ impl Server {
     pub fn handle(&self) -> ServerHandle {
         ServerHandle {
             shutdown: self.shutdown.clone(),
+            acceptor: self.settings.acceptor.clone(),
         }
     }
 
@@ -257,7 +265,6 @@ impl Pending {
             settings,
             open,
         } = self;
-        let peer = socket.peer_addr();
         let upgraded = tokio::select! {
             upgraded = upgrade(socket, &settings) => upgraded,
             // Draining: nobody has been promised anything yet.
@@ -274,7 +281,8 @@ impl Pending {
                 let _registered = Registered { open, id };
                 handler(socket).await;
             }
-            Err(error) => tracing::debug!(target: "we::net", ?peer, %error, "no WebSocket"),
+            // It has been told to whoever listens.
+            Err(_) => {}
         }
     }
 }
@@ -287,15 +295,21 @@ async fn upgrade(socket: Socket, settings: &ServerBuilder) -> Result<WebSocket, 
         None => MaybeTls::Plain(socket),
         Some(tls) => {
             let accept = TlsAcceptor::from(tls.rustls()).accept(socket);
-            let stream = timeout(limit, accept)
-                .await
-                .map_err(|_| UpgradeError::Timeout(limit))??;
+            let stream = match timeout(limit, accept).await {
+                Ok(Ok(stream)) => stream,
+                failed => {
+                    tracing::debug!(target: "we::net", ?peer, "no TLS");
+                    settings.acceptor.counters.failed();
+                    return match failed {
+                        Ok(Err(error)) => Err(error.into()),
+                        _ => Err(UpgradeError::Timeout(limit)),
+                    };
+                }
+            };
             MaybeTls::Tls(Box::new(TlsStream::Server(stream)))
         }
     };
-    let mut established = settings.acceptor.establish(stream).await?;
-    established.negotiated.peer_addr = peer;
-    Ok(established.into())
+    Ok(settings.acceptor.establish_from(stream, peer).await?.into())
 }
 
 /// Sends every message back: the handler of an echo server.
@@ -340,7 +354,7 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        tracing::error!(%error, "a connection's handler panicked");
+        tracing::error!(target: "we::net", %error, "a connection's handler panicked");
     }
 }
 
@@ -354,7 +368,7 @@ async fn pause_after(error: &io::Error) {
     ) {
         return;
     }
-    tracing::warn!(%error, "cannot accept a connection; trying again in a moment");
+    tracing::warn!(target: "we::net", %error, "cannot accept a connection; trying again in a moment");
     sleep(ACCEPT_PAUSE).await;
 }
 

@@ -11,3 +11,4 @@ mod sending;
 mod simulation;
 mod support;
 mod vectors;
+mod vigil;

@@ -5,7 +5,9 @@
 mod common;
 
 mod certificates;
+mod observed;
 mod proxies;
 mod requests;
+mod throttled;
 #[cfg(unix)]
 mod unix;
