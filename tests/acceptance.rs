@@ -281,6 +281,28 @@ fn a_closed_socket_is_collected() {
 }
 
 #[test]
+fn an_unreferenced_stream_lives_until_it_is_closed() {
+    for scheme in [Scheme::Ws, Scheme::Wss] {
+        expect(
+            &Server::start(scheme),
+            "stream_unreferenced.js",
+            "/echo",
+            &["read 20", "collected true"],
+        );
+    }
+}
+
+#[test]
+fn a_worker_with_a_stream_that_waits_can_be_terminated() {
+    expect(
+        &Server::start(Scheme::Ws),
+        "stream_worker.js",
+        "/echo",
+        &["terminated while it waits"],
+    );
+}
+
+#[test]
 fn ten_thousand_sockets_are_all_collected() {
     expect(
         &Server::start(Scheme::Ws),

@@ -322,6 +322,11 @@ fn messages_are_compressed_unless_the_operator_says_otherwise() {
     assert_eq!(output.stdout, "true \"\"\n", "{output:?}");
     let output = we(&["eval", code, &plain_echo.url]);
     assert_eq!(output.stdout, "true \"\"\n", "{output:?}");
+
+    let code = "const wss = new WebSocketStream(scriptArgs[0]); \
+                wss.opened.then(o => { console.log(JSON.stringify(o.extensions)); wss.close() })";
+    let output = we(&["eval", code, &echo.url]);
+    assert_eq!(output.stdout, "\"permessage-deflate\"\n", "{output:?}");
 }
 
 #[test]

@@ -222,3 +222,41 @@ fn errors_of_workers_are_the_programs() {
         "{output:?}"
     );
 }
+
+#[test]
+fn streams_go_to_workers_and_come_back() {
+    let code = "
+        const run = code => new Worker(URL.createObjectURL(new Blob([code])));
+        const worker = run(`onmessage = ({ data }) => {
+            const add = new TransformStream({ transform(chunk, c) { c.enqueue(chunk + 1) } });
+            const out = data.pipeThrough(add);
+            postMessage(out, [out]);
+        }`);
+        let next = 0;
+        const source = new ReadableStream({ pull(c) { next < 1000 ? c.enqueue(next++) : c.close() } });
+        worker.postMessage(source, [source]);
+        worker.onmessage = async ({ data }) => {
+            let sum = 0;
+            for await (const chunk of data) sum += chunk;
+            console.log(sum);
+            worker.terminate();
+            const endless = run(`const s = new ReadableStream({ start(c) { c.enqueue('first') } }); postMessage(s, [s])`);
+            endless.onmessage = async ({ data }) => {
+                const reader = data.getReader();
+                console.log((await reader.read()).value);
+                endless.terminate();
+                await reader.read().catch(e => console.log(e.name, e.message));
+            };
+        };";
+    let output = we(&["eval", code]);
+    assert_eq!(
+        output.lines(),
+        [
+            "500500",
+            "first",
+            "AbortError the other half of the transferred stream has gone"
+        ],
+        "{output:?}"
+    );
+    assert_eq!(output.code, Some(0), "{output:?}");
+}

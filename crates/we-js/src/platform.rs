@@ -26,7 +26,7 @@ use crate::{
     performance::Performance,
     streams, structured_clone,
     url::{Url, UrlSearchParams},
-    websocket::{self, WebSocket},
+    websocket::{self, WebSocket, WebSocketError, WebSocketStream},
     worker::{DedicatedWorkerGlobalScope, Worker, WorkerAgent, WorkerGlobalScope, WorkerLocation},
 };
 
@@ -133,6 +133,8 @@ fn install(context: &mut Context) -> JsResult<()> {
         register::<Navigator<false>>(context)?;
     }
     register::<WebSocket>(context)?;
+    register::<WebSocketStream>(context)?;
+    register::<WebSocketError>(context)?;
     register::<Worker>(context)?;
     register::<TextEncoder>(context)?;
     register::<TextDecoder>(context)?;

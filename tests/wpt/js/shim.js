@@ -18,6 +18,18 @@
     g.__setBaseURL?.(url);
   }
 
+  // Without WebAssembly: a shared memory's buffer is all that these tests use it for, to get at SharedArrayBuffer where
+  // pages do not have it. Any other use throws, as it would without this.
+  if (typeof WebAssembly === "undefined" && typeof SharedArrayBuffer === "function") {
+    class Memory {
+      constructor({ initial, shared }) {
+        if (!shared) throw new ReferenceError("WebAssembly is not defined");
+        this.buffer = new SharedArrayBuffer(initial << 16);
+      }
+    }
+    define("WebAssembly", { Memory });
+  }
+
   const { fetch } = g;
   if (fetch) {      // a runtime without a base URL gets absolute ones
     define("fetch", (input, init) => fetch(typeof input === "string" ? new URL(input, url).href : input, init));

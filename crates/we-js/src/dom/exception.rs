@@ -14,6 +14,7 @@ use boa_gc::{Finalize, Trace};
 use crate::{
     binding::{self, Definition, Interface, NewTarget, PlatformObject, Primordials, This},
     structured_clone::{Serializable, Serialized, Text, define_stack, own_string},
+    websocket::WebSocketError,
 };
 
 /// The state of a `DOMException`.
@@ -21,6 +22,8 @@ use crate::{
 pub(crate) struct DomException {
     name: JsString,
     message: JsString,
+    /// What the exception is beside that, if it is one of the interface that inherits from this one.
+    websocket_error: Option<WebSocketError>,
 }
 
 /// The names that this platform throws, of <https://webidl.spec.whatwg.org/#dfn-error-names-table>.
@@ -98,11 +101,30 @@ impl DomException {
         message: &str,
         context: &mut Context,
     ) -> JsResult<JsObject> {
-        let root = Self {
-            name: js_string!(name.as_str()),
-            message: js_string!(message),
-        };
+        let root = Self::new(js_string!(name.as_str()), js_string!(message));
         Ok(binding::create::<Self>(root, context)?.object().clone())
+    }
+
+    fn new(name: JsString, message: JsString) -> Self {
+        Self {
+            name,
+            message,
+            websocket_error: None,
+        }
+    }
+
+    /// The state of a `WebSocketError`.
+    pub(crate) fn of_websocket(message: JsString, error: WebSocketError) -> Self {
+        Self {
+            name: js_string!(WebSocketError::NAME),
+            message,
+            websocket_error: Some(error),
+        }
+    }
+
+    /// The state of the derived interface `WebSocketError`.
+    pub(crate) fn websocket_error(&self) -> Option<&WebSocketError> {
+        self.websocket_error.as_ref()
     }
 
     pub(crate) fn name(&self) -> &JsString {
@@ -210,7 +232,7 @@ fn construct(
         value if value.is_undefined() => js_string!("Error"),
         value => value.to_string(context)?,
     };
-    new_target.create(DomException { name, message }, context)
+    new_target.create(DomException::new(name, message), context)
 }
 
 /// An exception in structured clone, with the stack that the standard leaves to the implementation.
@@ -219,6 +241,8 @@ struct SerializedException {
     name: Text,
     message: Text,
     stack: Option<Text>,
+    /// The close code and the reason of a `WebSocketError`.
+    websocket_error: Option<(Option<u16>, Text)>,
 }
 
 impl Serializable for DomException {
@@ -229,19 +253,28 @@ impl Serializable for DomException {
             name: (&exception.name).into(),
             message: (&exception.message).into(),
             stack,
+            websocket_error: exception
+                .websocket_error()
+                .map(|error| (error.close_code(), error.reason().into())),
         }))
     }
 }
 
 impl Serialized for SerializedException {
     fn deserialize(&self, context: &mut Context) -> JsResult<JsObject> {
-        let exception = DomException {
-            name: JsString::from(&self.name),
-            message: JsString::from(&self.message),
+        let message = JsString::from(&self.message);
+        let object = match &self.websocket_error {
+            None => {
+                let exception = DomException::new(JsString::from(&self.name), message);
+                binding::create::<DomException>(exception, context)?
+                    .object()
+                    .clone()
+            }
+            Some((close_code, reason)) => {
+                let error = WebSocketError::new(*close_code, JsString::from(reason));
+                error.object(message, context)?
+            }
         };
-        let object = binding::create::<DomException>(exception, context)?
-            .object()
-            .clone();
         define_stack(&object, self.stack.as_ref());
         Ok(object)
     }

@@ -60,7 +60,7 @@ pub(crate) use self::{
     end::PortEnd,
     implicit::{Behavior, ImplicitPort, post_message},
     message_channel::MessageChannel,
-    message_port::MessagePort,
+    message_port::{MessagePort, PortListener},
     ports::Ports,
 };
 

@@ -18,6 +18,10 @@ use we_net::protocol::{CloseFrame, Closure, Message};
 /// longer than this on its own is still delivered.
 pub(crate) const RECEIVE_HIGH_WATER: usize = 4 << 20;
 
+/// The same for a connection whose messages a script [pulls](Delivery::Pulled): it needs no more than keeps it busy until
+/// the next have come.
+pub(crate) const PULLED_HIGH_WATER: usize = 1 << 20;
+
 /// What an event costs beside its payload, roughly, so that a flood of empty messages is bounded too.
 const EVENT_OVERHEAD: usize = 64;
 
@@ -32,6 +36,26 @@ impl SocketId {
     }
 }
 
+/// When a message counts as delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// With the task that tells the script of it.
+    Pushed,
+    /// When [`SocketHandle::taken`](super::SocketHandle::taken) says so: the script asks for messages one by one, and those
+    /// that it has not asked for yet hold up the peer.
+    Pulled,
+}
+
+impl Delivery {
+    /// Reading pauses when this many bytes have not been delivered.
+    fn high_water(self) -> usize {
+        match self {
+            Self::Pushed => RECEIVE_HIGH_WATER,
+            Self::Pulled => PULLED_HIGH_WATER,
+        }
+    }
+}
+
 /// What JavaScript asks of a connection.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -40,6 +64,8 @@ pub(super) enum Command {
     Close(Option<CloseFrame>),
     /// Fail the connection: nothing more is sent, and it ends at once. While connecting, give up.
     Fail,
+    /// Tell with [`SocketEvent::Flushed`] when this many payload bytes have reached the network.
+    TellWhenFlushed(u64),
 }
 
 /// What a connection tells JavaScript. [`Closed`](Self::Closed) comes exactly once, last.
@@ -54,6 +80,8 @@ pub(crate) enum SocketEvent {
     },
     /// A message arrived.
     Message(Message),
+    /// As many bytes have reached the network as JavaScript wanted to be told of.
+    Flushed,
     /// The closing handshake was started by the peer.
     Closing,
     /// The connection is closed, or could not be established.
@@ -97,13 +125,18 @@ impl From<Closure> for Closed {
 }
 
 impl SocketEvent {
-    /// What the event counts towards [`RECEIVE_HIGH_WATER`].
+    /// What the event counts towards the high-water mark.
     fn cost(&self) -> usize {
         match self {
-            Self::Message(message) => message.len() + EVENT_OVERHEAD,
-            Self::Open { .. } | Self::Closing | Self::Closed(_) => 0,
+            Self::Message(message) => cost(message),
+            Self::Open { .. } | Self::Flushed | Self::Closing | Self::Closed(_) => 0,
         }
     }
+}
+
+/// What a message counts towards the high-water mark.
+fn cost(message: &Message) -> usize {
+    message.len() + EVENT_OVERHEAD
 }
 
 /// An event and the socket that it belongs to, on the way to the loop.
@@ -131,12 +164,10 @@ impl Arrival {
             event,
             cost,
         } = self;
-        let undelivered = channel.undelivered.fetch_sub(cost, Ordering::SeqCst) - cost;
-        // Half-way down, so that reading does not stop and go with each message.
-        let read_on = undelivered <= RECEIVE_HIGH_WATER / 2
-            && channel.paused.load(Ordering::SeqCst)
-            && channel.paused.swap(false, Ordering::SeqCst);
-        let read_on = if read_on { ReadOn::Yes } else { ReadOn::No };
+        let read_on = match channel.delivery {
+            Delivery::Pushed => channel.delivered(cost),
+            Delivery::Pulled => ReadOn::No,
+        };
         (channel, event, read_on)
     }
 }
@@ -151,6 +182,7 @@ pub(super) enum ReadOn {
 /// The shared half of a socket.
 pub(crate) struct Channel {
     id: SocketId,
+    delivery: Delivery,
     commands: Mutex<Commands>,
     /// Whether this socket is in the list of those whose tasks have to be woken.
     dirty: AtomicBool,
@@ -169,9 +201,10 @@ struct Commands {
 }
 
 impl Channel {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(delivery: Delivery) -> Arc<Self> {
         Arc::new(Self {
             id: SocketId::next(),
+            delivery,
             commands: Mutex::default(),
             dirty: AtomicBool::new(false),
             undelivered: AtomicUsize::new(0),
@@ -219,13 +252,28 @@ impl Channel {
 
     /// Whether the task may read: true unless too much waits for delivery. If not, the task will be woken when it may.
     pub(super) fn may_read(&self) -> bool {
-        if self.undelivered.load(Ordering::SeqCst) < RECEIVE_HIGH_WATER {
+        let high_water = self.delivery.high_water();
+        if self.undelivered.load(Ordering::SeqCst) < high_water {
             return true;
         }
         self.paused.store(true, Ordering::SeqCst);
         // The loop may have delivered everything between the two lines above, and seen no pause.
-        self.undelivered.load(Ordering::SeqCst) < RECEIVE_HIGH_WATER / 2
+        self.undelivered.load(Ordering::SeqCst) < high_water / 2
             && self.paused.swap(false, Ordering::SeqCst)
+    }
+
+    /// The script has been given a message whose delivery it asked for. Returns whether the connection waits to read on.
+    pub(super) fn taken(&self, message: &Message) -> ReadOn {
+        self.delivered(cost(message))
+    }
+
+    fn delivered(&self, cost: usize) -> ReadOn {
+        let undelivered = self.undelivered.fetch_sub(cost, Ordering::SeqCst) - cost;
+        // Half-way down, so that reading does not stop and go with each message.
+        let read_on = undelivered <= self.delivery.high_water() / 2
+            && self.paused.load(Ordering::SeqCst)
+            && self.paused.swap(false, Ordering::SeqCst);
+        if read_on { ReadOn::Yes } else { ReadOn::No }
     }
 
     pub(super) fn set_flushed(&self, bytes: u64) {

@@ -34,7 +34,7 @@ use we_net::handshake::WebSocketUrl;
 use we_net::protocol::{CloseFrame, Message};
 use we_net::transport::ConnectError;
 
-pub(crate) use self::channel::{Arrival, Closed, SocketEvent, SocketId};
+pub(crate) use self::channel::{Arrival, Closed, Delivery, SocketEvent, SocketId};
 pub(crate) use self::dial::Dial;
 pub(crate) use self::shared::Shared;
 
@@ -73,8 +73,8 @@ impl Network {
 
     /// Opens a socket. Its events come to the loop, the last of them [`SocketEvent::Closed`]; until that has been
     /// delivered, the socket keeps the loop running.
-    pub(crate) fn connect(&self, dial: impl Dial) -> SocketHandle {
-        let channel = Channel::new();
+    pub(crate) fn connect(&self, dial: impl Dial, delivery: Delivery) -> SocketHandle {
+        let channel = Channel::new(delivery);
         self.live.set(self.live.get() + 1);
         self.start_standby();
         if !self.shared.add(&channel) {
@@ -101,6 +101,7 @@ impl Network {
         &self,
         url: &WebSocketUrl,
         subprotocols: impl IntoIterator<Item = String>,
+        delivery: Delivery,
         options: &Options,
     ) -> Result<SocketHandle, ConnectError> {
         let span = tracing::info_span!(target: "we::net", "socket", url = dial::shown_url(url));
@@ -111,7 +112,7 @@ impl Network {
         if let Some(origin) = &options.origin {
             request = request.origin(origin.ascii_serialization())?;
         }
-        Ok(span.in_scope(|| self.connect(request)))
+        Ok(span.in_scope(|| self.connect(request, delivery)))
     }
 
     /// The standby thread is started with the first socket: most scripts of a shell have none.
@@ -290,6 +291,21 @@ impl SocketHandle {
     /// While connecting, gives up the attempt.
     pub(crate) fn fail(&self) {
         self.shared.push(&self.channel, Command::Fail);
+    }
+
+    /// Says that the script has taken a message of a connection whose messages are [pulled](Delivery::Pulled). To be called
+    /// once for each of them.
+    pub(crate) fn taken(&self, message: &Message) {
+        if self.channel.taken(message) == ReadOn::Yes {
+            self.shared.nudge(&self.channel);
+        }
+    }
+
+    /// Asks for [`SocketEvent::Flushed`] when so many payload bytes of all that was sent have reached the network, which may
+    /// be the case already. It does not come if the connection ends before.
+    pub(crate) fn tell_when_flushed(&self, bytes: u64) {
+        self.shared
+            .push(&self.channel, Command::TellWhenFlushed(bytes));
     }
 
     /// How many payload bytes of the messages that were sent have reached the network. It only grows, but not past what

@@ -85,6 +85,8 @@ struct Pump<S> {
     arrivals: Vec<Arrival>,
     /// Payload bytes that the connection has accepted for sending.
     accepted: u64,
+    /// How many of them have to be written for JavaScript to be told.
+    awaited: Option<u64>,
     closure: Option<Closure>,
 }
 
@@ -100,6 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             channel,
             shared,
             accepted: 0,
+            awaited: None,
             closure: None,
         }
     }
@@ -127,6 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
                     }
                     Command::Close(frame) => self.driver.close(frame),
                     Command::Fail => self.driver.connection_mut().abort(),
+                    Command::TellWhenFlushed(bytes) => self.awaited = Some(bytes),
                 }
             }
         }
@@ -170,8 +174,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     /// Tells the loop what has happened, all at once.
     fn post(&mut self) {
         let unwritten = self.driver.connection().buffered_amount();
-        self.channel
-            .set_flushed(self.accepted.saturating_sub(unwritten));
+        let flushed = self.accepted.saturating_sub(unwritten);
+        self.channel.set_flushed(flushed);
+        if self.awaited.is_some_and(|bytes| flushed >= bytes) {
+            self.awaited = None;
+            self.arrivals
+                .push(Arrival::new(self.channel.clone(), SocketEvent::Flushed));
+        }
         if !self.arrivals.is_empty() {
             let arrivals = mem::take(&mut self.arrivals);
             self.shared

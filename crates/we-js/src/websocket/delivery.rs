@@ -6,7 +6,7 @@
 use boa_engine::{Context, JsResult, JsValue, js_string, object::builtins::JsArrayBuffer};
 use we_net::protocol::{Message, Payload};
 
-use super::{BinaryType, ReadyState, Sockets, WebSocket};
+use super::{BinaryType, ReadyState, Sockets, WebSocket, registry::Owner};
 use crate::{
     binding::{This, from_utf8},
     dom::{
@@ -24,38 +24,52 @@ use crate::{
 /// Delivers one event of the connection `id`.
 pub(crate) fn deliver(id: SocketId, event: SocketEvent, context: &mut Context) {
     let sockets = Sockets::of(context);
-    let Some(socket) = sockets.get(id) else {
+    let Some(owner) = sockets.get(id) else {
         return;
     };
+    let is_last = matches!(event, SocketEvent::Closed(_));
+    let result = match owner {
+        Owner::Socket(socket) => deliver_to_socket(&socket, event, context),
+        Owner::Stream(session) => session.deliver(event, context),
+    };
+    if is_last {
+        sockets.remove(id);
+    }
+    if let Err(error) = result {
+        report_exception(error, context);
+    }
+}
+
+/// Dispatches what the event means to a `WebSocket`.
+fn deliver_to_socket(
+    socket: &This<WebSocket>,
+    event: SocketEvent,
+    context: &mut Context,
+) -> JsResult<()> {
     let Some(target) = This::<EventTarget>::from_object(socket.object().clone()) else {
-        return;
+        return Ok(());
     };
-    let result = match event {
+    match event {
         SocketEvent::Open {
             protocol,
             extensions,
-        } => opened(&socket, &target, &protocol, &extensions, context),
+        } => opened(socket, &target, &protocol, &extensions, context),
         SocketEvent::Message(message) => {
-            let result = received(&socket, &target, message, context);
+            let result = received(socket, &target, message, context);
             if result.is_err() {
                 // The message cannot be given to the script (it is larger than the embedder's limit for buffers). What
                 // follows must not look as if nothing were missing.
-                fail(&socket);
+                fail(socket);
             }
             result
         }
+        // `bufferedAmount` is read when a script asks.
+        SocketEvent::Flushed => Ok(()),
         SocketEvent::Closing => {
-            closing_started(&socket);
+            closing_started(socket);
             Ok(())
         }
-        SocketEvent::Closed(closure) => {
-            let result = closed(&socket, &target, &closure, context);
-            sockets.remove(id);
-            result
-        }
-    };
-    if let Err(error) = result {
-        report_exception(error, context);
+        SocketEvent::Closed(closure) => closed(socket, &target, &closure, context),
     }
 }
 

@@ -2,11 +2,16 @@
 //!
 //! Three things live here: the interface as a script sees it (this file), what happens on the event loop when
 //! the network has something to say ([`delivery`]), and the registry that keeps a socket alive ([`registry`]).
-//! The connection itself is the network's; a [`SocketHandle`] is all that this module knows of it.
+//! The connection itself is the network's; a [`SocketHandle`] is all that this module knows of it. Beside it is the
+//! interface [`WebSocketStream`] ([`stream`]), with which it shares how a connection is [established](establish) and
+//! [closed](close).
 
 mod buffered_amount;
+mod close;
 mod delivery;
+mod establish;
 mod registry;
+mod stream;
 
 use std::cell::{Cell, RefCell};
 
@@ -15,13 +20,14 @@ use boa_engine::{
     object::JsObject,
 };
 use boa_gc::{Finalize, GcRefCell, Trace};
-use we_net::{
-    handshake::{WebSocketUrl, check_subprotocols},
-    protocol::{CloseCode, CloseFrame, CloseReason, Message, Payload},
-};
+use we_net::protocol::{Message, Payload};
 
-use self::buffered_amount::BufferedAmount;
-pub(crate) use self::{delivery::deliver, registry::Sockets};
+use self::{buffered_amount::BufferedAmount, establish::Target, registry::Owner};
+pub(crate) use self::{
+    delivery::deliver,
+    registry::Sockets,
+    stream::{WebSocketError, WebSocketStream},
+};
 use crate::{
     binding::{
         BufferSource, Definition, IntegerConversion, Interface, NewTarget, This, from_utf8,
@@ -30,7 +36,7 @@ use crate::{
     dom::{DomException, ErrorName, EventTarget, EventTargetObject, event_handler},
     event_loop::LoopState,
     file::Blob,
-    network::SocketHandle,
+    network::{Delivery, SocketHandle},
 };
 
 /// The state of a `WebSocket`.
@@ -76,10 +82,6 @@ impl BinaryType {
         }
     }
 }
-
-/// The longest close reason, in bytes of UTF-8: what a control frame has room for after the code.
-/// <https://www.rfc-editor.org/rfc/rfc6455#section-5.5>
-const MAX_REASON: usize = 123;
 
 impl Interface for WebSocket {
     const NAME: &'static str = "WebSocket";
@@ -155,20 +157,13 @@ fn construct(
 ) -> JsResult<JsObject> {
     let url = usv_string(args.get_or_undefined(0), context)?;
     let protocols = protocols(args.get_or_undefined(1), context)?;
-    let event_loop = LoopState::of(context)?;
     let new_object = new_target.prepare(context)?;
-    // 1., 2. Get a URL record, given the API base URL.
-    let url = WebSocketUrl::parse(&url, event_loop.base_url()).map_err(|error| {
-        DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context)
-    })?;
-    // 3., 4.
-    check_subprotocols(&protocols).map_err(|error| {
-        DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context)
-    })?;
+    // 1. to 4.
+    let target = Target::new(WebSocket::NAME, &url, protocols, context)?;
     // 5. to 7. The handshake runs in parallel; it begins when this task has ended.
     let socket = WebSocket {
-        url: from_utf8(url.as_str()),
-        origin: from_utf8(&url.origin()),
+        url: from_utf8(target.url().as_str()),
+        origin: from_utf8(&target.url().origin()),
         ready_state: Cell::new(ReadyState::Connecting),
         binary_type: Cell::new(BinaryType::Blob),
         protocol: GcRefCell::new(js_string!()),
@@ -180,13 +175,8 @@ fn construct(
     let Some(this) = This::<WebSocket>::from_object(object.clone()) else {
         return Ok(object);
     };
-    let connection = event_loop
-        .network()
-        .open(&url, protocols, event_loop.options())
-        .map_err(|error| {
-            DomException::error(ErrorName::Syntax, &format!("WebSocket: {error}"), context)
-        })?;
-    Sockets::of(context).insert(connection.id(), this.clone());
+    let connection = target.connect(Delivery::Pushed, context)?;
+    Sockets::of(context).insert(connection.id(), Owner::Socket(this.clone()));
     *this.state().connection.borrow_mut() = Some(connection);
     Ok(object)
 }
@@ -224,63 +214,15 @@ fn close(this: &This<WebSocket>, args: &[JsValue], context: &mut Context) -> JsR
         value if value.is_undefined() => None,
         value => Some(usv_string(value, context)?),
     };
-    // 2. of "validate close code and reason": https://websockets.spec.whatwg.org/#validate-close-code-and-reason
-    if let Some(code) = code
-        && code != 1000
-        && !(3000..=4999).contains(&code)
-    {
-        let message =
-            format!("WebSocket.close: the code must be 1000 or between 3000 and 4999, not {code}");
-        return Err(DomException::error(
-            ErrorName::InvalidAccess,
-            &message,
-            context,
-        ));
-    }
-    // 3.
     let reason = reason.unwrap_or_default();
-    if reason.len() > MAX_REASON {
-        let message = format!(
-            "WebSocket.close: the reason takes {} bytes in UTF-8, at most {MAX_REASON} are allowed",
-            reason.len()
-        );
-        return Err(DomException::error(ErrorName::Syntax, &message, context));
-    }
-    // A code that was validated is a close code, and a reason of at most 123 bytes a close reason. A reason cannot stand
-    // in a Close frame without a code: `close(undefined, reason)` sends an empty one, as browsers do.
-    let frame = code
-        .and_then(|code| CloseCode::try_from(code).ok())
-        .and_then(|code| {
-            CloseReason::new(reason)
-                .ok()
-                .map(|reason| CloseFrame { code, reason })
-        });
-    start_closing(this, frame);
-    Ok(JsValue::undefined())
-}
-
-/// [Close the WebSocket](https://websockets.spec.whatwg.org/#close-the-websocket)
-fn start_closing(this: &This<WebSocket>, frame: Option<CloseFrame>) {
+    close::validate("WebSocket.close", code, &reason, context)?;
     let state = this.state();
-    let connection = state.connection.borrow();
-    let Some(connection) = &*connection else {
-        return;
-    };
-    match state.ready_state.get() {
-        // 1. Do nothing.
-        ReadyState::Closing | ReadyState::Closed => {}
-        // 2. Fail the connection: what follows comes from the event loop. To a script the connection is established when
-        // `open` is dispatched, so one that has been accepted by the server and not been announced yet fails as well.
-        ReadyState::Connecting => {
-            connection.fail();
-            state.ready_state.set(ReadyState::Closing);
-        }
-        // 3., 4. Start the closing handshake; messages that were sent before go out first.
-        ReadyState::Open => {
-            connection.close(frame);
-            state.ready_state.set(ReadyState::Closing);
-        }
-    }
+    close::start(
+        &state.ready_state,
+        &state.connection,
+        close::frame(code, reason),
+    );
+    Ok(JsValue::undefined())
 }
 
 /// <https://websockets.spec.whatwg.org/#dom-websocket-send>

@@ -1,21 +1,28 @@
-//! Which `WebSocket` object belongs to which connection, and what keeps it alive.
+//! Which `WebSocket` or `WebSocketStream` belongs to which connection, and what keeps it alive.
 //!
 //! The standard lets an object be collected only when no event could reach a listener any more
 //! (<https://websockets.spec.whatwg.org/#garbage-collection>). This platform is stricter: from its construction
 //! until its close event has been dispatched, a socket is in this registry, and an object in here is a root of
 //! the collector. So an object with a live connection is never collected, and
-//! after its close event it is an object like any other.
+//! after its close event it is an object like any other. The same holds for a stream until its connection is closed.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use boa_engine::Context;
 
-use super::WebSocket;
+use super::{WebSocket, stream::Session};
 use crate::{binding::This, network::SocketId};
+
+/// Whom the events of a connection are for.
+#[derive(Clone)]
+pub(super) enum Owner {
+    Socket(This<WebSocket>),
+    Stream(Session),
+}
 
 /// The sockets of a context that are not closed yet.
 #[derive(Clone, Default)]
-pub(crate) struct Sockets(Rc<RefCell<HashMap<SocketId, This<WebSocket>>>>);
+pub(crate) struct Sockets(Rc<RefCell<HashMap<SocketId, Owner>>>);
 
 impl Sockets {
     /// The registry of a context.
@@ -28,11 +35,11 @@ impl Sockets {
         sockets
     }
 
-    pub(super) fn insert(&self, id: SocketId, socket: This<WebSocket>) {
-        self.0.borrow_mut().insert(id, socket);
+    pub(super) fn insert(&self, id: SocketId, owner: Owner) {
+        self.0.borrow_mut().insert(id, owner);
     }
 
-    pub(super) fn get(&self, id: SocketId) -> Option<This<WebSocket>> {
+    pub(super) fn get(&self, id: SocketId) -> Option<Owner> {
         self.0.borrow().get(&id).cloned()
     }
 

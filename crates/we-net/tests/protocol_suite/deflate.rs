@@ -258,7 +258,10 @@ proptest! {
 
 /// DEFLATE of this many zeros, as a message's payload.
 fn compressed_zeros(len: usize) -> Vec<u8> {
-    let config = DeflateConfig::default();
+    let config = DeflateConfig {
+        level: CompressionLevel::BEST,
+        ..DeflateConfig::default()
+    };
     let frames = sent(Role::Server, &config, &[Message::binary(vec![0; len])]);
     assert_eq!(frames.len(), 1);
     frames[0].payload.clone()

@@ -129,7 +129,7 @@ fn the_loop_takes_the_network_back_from_the_standby() {
                     socket.send("ping".into());
                 }
             }
-            SocketEvent::Closing | SocketEvent::Closed(_) => {}
+            SocketEvent::Flushed | SocketEvent::Closing | SocketEvent::Closed(_) => {}
         }
     });
     assert_eq!(bench.run(), Finished::Idle);
@@ -200,7 +200,7 @@ fn timers_do_not_starve_the_network() {
                 let stop = boa_engine::Source::from_bytes("stop = true");
                 context.eval(stop).unwrap();
             }
-            SocketEvent::Closing => {}
+            SocketEvent::Flushed | SocketEvent::Closing => {}
         }
     });
     // Eight chains, so that some timer is always due.

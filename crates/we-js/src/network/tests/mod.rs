@@ -20,7 +20,7 @@ use we_net::protocol::{Config, Connection, Message, Role};
 use we_net::transport::Driver;
 
 use super::dial::Opened;
-use super::{Dial, SocketEvent, SocketHandle};
+use super::{Delivery, Dial, SocketEvent, SocketHandle};
 use crate::event_loop::tests::Bench;
 
 /// Connects without an opening handshake, which is not what is tested here.
@@ -51,7 +51,7 @@ pub(super) fn connect(
     listener: impl Fn(&Slot, SocketEvent, &mut Context) + 'static,
 ) -> Slot {
     let slot = Slot::default();
-    let socket = bench.state().network().connect(dial);
+    let socket = bench.state().network().connect(dial, Delivery::Pushed);
     let id = socket.id();
     *slot.borrow_mut() = Some(socket);
     bench.on_socket_event({
@@ -70,6 +70,7 @@ pub(super) fn describe(event: &SocketEvent) -> String {
         SocketEvent::Open { protocol, .. } => format!("open {protocol}"),
         SocketEvent::Message(Message::Text(text)) => format!("text {}", &**text),
         SocketEvent::Message(Message::Binary(bytes)) => format!("{} bytes", bytes.len()),
+        SocketEvent::Flushed => "flushed".to_owned(),
         SocketEvent::Closing => "closing".to_owned(),
         SocketEvent::Closed(closed) => format!(
             "closed {} {} {:?}",

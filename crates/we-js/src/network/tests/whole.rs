@@ -6,7 +6,7 @@ use std::thread;
 use we_net::handshake::WebSocketUrl;
 use we_net::server::{Server, echo};
 
-use super::{SocketEvent, describe};
+use super::{Delivery, SocketEvent, describe};
 use crate::event_loop::Options;
 use crate::event_loop::tests::Bench;
 
@@ -35,7 +35,7 @@ fn talk(url: &str, subprotocols: &[&str], options: Options) -> Vec<String> {
     let network_state = bench.state();
     let socket = network_state
         .network()
-        .open(&url, subprotocols, &options)
+        .open(&url, subprotocols, Delivery::Pushed, &options)
         .unwrap();
     let log = bench.log.clone();
     bench.on_socket_event(move |_, event, _| {
@@ -48,7 +48,7 @@ fn talk(url: &str, subprotocols: &[&str], options: Options) -> Vec<String> {
                     log.push(error.to_string());
                 }
             }
-            SocketEvent::Closing => {}
+            SocketEvent::Flushed | SocketEvent::Closing => {}
         }
     });
     bench.log_of("")

@@ -22,6 +22,7 @@ use boa_gc::{Finalize, Gc, GcRefCell, Trace};
 
 pub(crate) use byte_controller::ByteController;
 pub(crate) use default_controller::DefaultController;
+pub(super) use pipe::{PipeOptions, pipe_to};
 use reader::{Reader, Request};
 use source::Source;
 pub(crate) use source::UnderlyingSource;
@@ -59,6 +60,8 @@ struct State {
     status: Status,
     stored_error: JsValue,
     disturbed: bool,
+    /// `[[Detached]]`: it was transferred.
+    detached: bool,
     reader: Option<Reader>,
     controller: Option<Controller>,
     /// The object that scripts see.
@@ -80,6 +83,7 @@ impl ReadableStream {
             status: Status::Readable,
             stored_error: JsValue::undefined(),
             disturbed: false,
+            detached: false,
             reader: None,
             controller: None,
             object: None,
@@ -159,6 +163,15 @@ impl ReadableStream {
     /// <https://streams.spec.whatwg.org/#is-readable-stream-locked>
     pub(crate) fn is_locked(&self) -> bool {
         self.0.borrow().reader.is_some()
+    }
+
+    /// Whether it was transferred, which cannot be done twice.
+    pub(super) fn is_detached(&self) -> bool {
+        self.0.borrow().detached
+    }
+
+    pub(super) fn set_detached(&self) {
+        self.0.borrow_mut().detached = true;
     }
 
     fn set_disturbed(&self) {

@@ -73,13 +73,16 @@ impl WritableStream {
 
     /// "Signal abort on controller.[[abortController]] with reason."
     pub(super) fn signal_abort(&self, reason: &JsValue, context: &mut Context) -> JsResult<()> {
-        let signal = {
+        let (signal, sink) = {
             let mut state = self.0.borrow_mut();
             if state.aborted_with.is_none() {
                 state.aborted_with = Some(reason.clone());
             }
-            state.signal.clone()
+            (state.signal.clone(), state.sink.clone())
         };
+        if let Some(sink) = sink {
+            sink.signal_abort(reason, context)?;
+        }
         match signal.and_then(This::<AbortSignal>::from_object) {
             Some(signal) => signal_abort(&signal, reason, context),
             None => Ok(()),
@@ -132,12 +135,10 @@ impl WritableStream {
         self.advance_queue_if_needed(context)
     }
 
+    /// Makes the stream fail, unless it is closed or has failed.
+    ///
     /// <https://streams.spec.whatwg.org/#writable-stream-default-controller-error-if-needed>
-    pub(in super::super) fn error_if_needed(
-        &self,
-        error: JsValue,
-        context: &mut Context,
-    ) -> JsResult<()> {
+    pub(crate) fn error_if_needed(&self, error: JsValue, context: &mut Context) -> JsResult<()> {
         if self.status() != Status::Writable {
             return Ok(());
         }

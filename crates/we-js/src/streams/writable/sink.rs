@@ -37,6 +37,12 @@ pub(crate) trait UnderlyingSink: Trace + 'static {
     ) -> JsResult<Promise> {
         Ok(Promise::fulfilled())
     }
+
+    /// The stream is about to be aborted: what the signal of a script's controller tells. A write that is under way may be
+    /// ended, which the abort algorithm waits for.
+    fn signal_abort(&self, _reason: &JsValue, _context: &mut Context) -> JsResult<()> {
+        Ok(())
+    }
 }
 
 /// A sink that the stream shares with the algorithms that are running.
@@ -75,6 +81,10 @@ impl Sink {
     ) -> JsResult<Promise> {
         let result = self.0.abort(reason, stream, context);
         settled(result, context)
+    }
+
+    pub(super) fn signal_abort(&self, reason: &JsValue, context: &mut Context) -> JsResult<()> {
+        self.0.signal_abort(reason, context)
     }
 }
 
