@@ -81,7 +81,7 @@ impl FrameLog for NetLog {
                 Direction::In => "in",
                 Direction::Out => "out",
             },
-            "opcode": frame.opcode.to_string(),
+            "opcode": frame.opcode.to_string().to_lowercase(),
             "fin": frame.fin,
             "compressed": compressed,
             "size": frame.payload_len,

@@ -116,7 +116,7 @@ fn trace_net_tells_of_connections_and_frames_but_not_of_payloads() {
         "[debug] opened",
         "[trace] frame",
         "direction=Out opcode=text fin=true size=5",
-        "direction=In opcode=close",
+        "direction=In opcode=Close",
         "[debug] closed",
     ] {
         assert!(trace.contains(expected), "{expected}: {trace}");

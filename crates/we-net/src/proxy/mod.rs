@@ -155,7 +155,8 @@ pub(crate) enum Step {
 impl Proxy {
     /// A proxy by its URL: `http://host:port` and `https://host:port` for `CONNECT`, `socks5://host:port`
     /// for SOCKS5 with names looked up here, `socks5h://host:port` for SOCKS5 with names looked up by
-    /// the proxy. `user:password@` before the host, percent-encoded, logs in. Without a scheme it is
+    /// the proxy. (Of a name that is looked up here the proxy is told the first address, and no
+    /// other one is tried.) `user:password@` before the host, percent-encoded, logs in. Without a scheme it is
     /// `http:`; without a port 80, 443 or 1080.
     pub fn parse(input: &str) -> Result<Self, ProxyUrlError> {
         let input = input.trim();

@@ -270,20 +270,18 @@ impl Pending {
             // Draining: nobody has been promised anything yet.
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
         };
-        match upgraded {
-            Ok(socket) => {
-                lock(&open).insert(id, Arc::downgrade(socket.shared()));
-                if *phase.borrow() != Phase::Serving {
-                    // Opened in the very moment of the shutdown.
-                    socket.shared().close(going_away());
-                }
-                // Removes the entry also if the handler panics or is dropped.
-                let _registered = Registered { open, id };
-                handler(socket).await;
-            }
-            // It has been told to whoever listens.
-            Err(_) => {}
+        // Why there is none has been told to whoever listens.
+        let Ok(socket) = upgraded else {
+            return;
+        };
+        lock(&open).insert(id, Arc::downgrade(socket.shared()));
+        if *phase.borrow() != Phase::Serving {
+            // Opened in the very moment of the shutdown.
+            socket.shared().close(going_away());
         }
+        // Removes the entry also if the handler panics or is dropped.
+        let _registered = Registered { open, id };
+        handler(socket).await;
     }
 }
 

@@ -223,22 +223,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Writes what is queued; ready when nothing is left, or the connection is over (then the
     /// events tell why). Minds the deadlines too.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let written = match self.poll_output(cx) {
-            Poll::Ready(Err(error)) => {
-                self.drain_input(cx);
-                self.connection.transport_failed(now(), error);
-                Poll::Ready(())
-            }
-            Poll::Ready(Ok(())) => Poll::Ready(()),
-            Poll::Pending => Poll::Pending,
-        };
+        let mut written = self.poll_write(cx);
         self.poll_timer(cx);
+        // A deadline may have something said: a Ping, a Close frame.
+        if written.is_ready() && self.stream.is_some() && self.connection.wants_write() {
+            written = self.poll_write(cx);
+        }
         self.drop_if_over();
         if self.stream.is_none() {
             Poll::Ready(())
         } else {
             written
         }
+    }
+
+    /// Writes what is queued, and tells the connection if that fails.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_output(cx).map(|result| {
+            if let Err(error) = result {
+                self.drain_input(cx);
+                self.connection.transport_failed(now(), error);
+            }
+        })
     }
 
     /// [`poll_event`](Self::poll_event) as a future. Cancel-safe.

@@ -201,7 +201,10 @@ impl Reach {
         step: impl Future<Output = Result<T, ConnectError>>,
     ) -> Result<T, ConnectError> {
         timeout(left, step).await.unwrap_or_else(|_| {
-            let proxy = self.proxies.choose(url);
+            let proxy = match self.unix_socket {
+                Some(_) => None,
+                None => self.proxies.choose(url),
+            };
             let through = proxy.map(|proxy| format!(" through the proxy {proxy}"));
             Err(ConnectError::ConnectTimeout {
                 host: authority(url) + &through.unwrap_or_default(),

@@ -69,8 +69,8 @@ async fn frames_of_both_ends_are_taken_down_unmasked() {
         "< text 5 hell",
         "> binary 70000 \\x07\\x07\\x07\\x07",
         "< binary 70000 \\x07\\x07\\x07\\x07",
-        "> close 2 \\x03\\xe8",
-        "< close 2 \\x03\\xe8",
+        "> Close 2 \\x03\\xe8",
+        "< Close 2 \\x03\\xe8",
         "closed Some(1000)",
     ];
     assert_eq!(near.taken(), expected);
