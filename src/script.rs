@@ -3,7 +3,7 @@
 use std::{cell::Cell, io::Read, path::Path, path::PathBuf, rc::Rc, thread};
 
 use we_js::{
-    ErrorReporter, EventLoop, Options, WorkerSetup,
+    ErrorReporter, EventLoop, FileAccess, Options, WorkerSetup,
     boa_engine::{
         Context, JsResult, JsString, JsValue, NativeFunction,
         object::{FunctionObjectBuilder, builtins::JsArray},
@@ -153,6 +153,8 @@ fn options(chosen: &ScriptOptions, failed: &Rc<Cell<bool>>) -> Result<Options, S
     let mut options = Options::default();
     options.base_url = chosen.location.clone();
     options.origin = chosen.location.as_ref().map(url::Url::origin);
+    // The program is a local one, whatever page it plays.
+    options.file_access = FileAccess::Allowed;
     options.client = chosen.network.client()?;
     let failed = failed.clone();
     if chosen.expose_gc {

@@ -6,6 +6,8 @@ use boa_engine::{
     object::builtins::JsPromise,
 };
 
+pub(crate) mod http;
+
 use std::rc::Rc;
 
 use crate::{

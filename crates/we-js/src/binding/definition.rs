@@ -18,6 +18,7 @@ use boa_engine::{
 use boa_gc::{Finalize, Trace};
 
 use super::{Interfaces, NewTarget, This};
+use crate::event_loop::call_cleanly;
 
 /// The native data of all objects of an inheritance tree: one Rust type, since the engine compares exact types.
 pub(crate) trait PlatformObject: NativeObject {
@@ -184,10 +185,18 @@ impl<T: Interface> Definition<'_, T> {
         let native = NativeFunction::from_copy_closure(move |this, args, context| {
             let promise = This::<T>::receiver(this, name, context).and_then(|this| {
                 require(T::NAME, name, required, args)?;
-                method(&this, args, context)
+                if !args.iter().any(JsValue::is_object) {
+                    return method(&this, args, context).map(Into::into);
+                }
+                // An object may have getters, and what one throws must leave nothing on the engine's stack.
+                let args = args.to_vec();
+                call_cleanly(
+                    move |context| method(&this, &args, context).map(Into::into),
+                    context,
+                )
             });
             match promise {
-                Ok(promise) => Ok(promise.into()),
+                Ok(promise) => Ok(promise),
                 Err(error) => Ok(JsPromise::reject(error, context)?.into()),
             }
         });
@@ -425,13 +434,30 @@ pub(crate) fn define_function<R: Into<JsValue> + 'static>(
     steps: impl Fn(&[JsValue], &mut Context) -> JsResult<R> + Copy + 'static,
     context: &mut Context,
 ) -> JsResult<()> {
-    let function = namespace_operation("the global object", name, required, steps, context);
+    let native = NativeFunction::from_copy_closure(move |this, args, context| {
+        require_global(this, context)?;
+        require("the global object", name, required, args)?;
+        steps(args, context).map(Into::into)
+    });
+    let function = function(name, required, native, context);
     let target = mixin_target(context);
     target.define_property_or_throw(key(name), property(function, OPERATION), context)?;
     Ok(())
 }
 
-/// A function that has no receiver: an operation of the global object or of the namespace `namespace`.
+/// An operation of the global object may be called without a `this` value, but not on another object.
+/// <https://webidl.spec.whatwg.org/#dfn-create-operation-function>
+pub(crate) fn require_global(this: &JsValue, context: &Context) -> JsResult<()> {
+    match this.as_object() {
+        None if this.is_null_or_undefined() => Ok(()),
+        Some(object) if object == context.global_object() => Ok(()),
+        _ => Err(JsNativeError::typ()
+            .with_message("Illegal invocation")
+            .into()),
+    }
+}
+
+/// A function that has no receiver: an operation of the namespace `namespace`.
 pub(crate) fn namespace_operation<R: Into<JsValue> + 'static>(
     namespace: &'static str,
     name: &'static str,

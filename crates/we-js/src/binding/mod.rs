@@ -40,7 +40,7 @@ pub(crate) use buffer_source::{BufferSource, ViewKind, not_a_buffer_source};
 pub(crate) use convert::*;
 pub(crate) use definition::{
     Definition, Interface, PlatformObject, define_function, define_global, mix_into, mixin_target,
-    namespace_operation, property, register, register_global,
+    namespace_operation, property, register, register_global, require_global,
 };
 pub(crate) use iterable::PairIterable;
 pub(crate) use primordials::Primordials;

@@ -19,12 +19,12 @@
 //!
 //! ```text
 //! let (outside, inside) = PortEnd::pair();       // both are Send
-//! outside.post(record);                          // queued until the other end is started
 //!
 //! // On the thread of each agent:
 //! let port = ImplicitPort::adopt(outside, &worker_object, behavior, context)?;
 //! port.start();
-//! post_message(Some(&port.sender()), args, context)?;    // the IDL's overloads, with transfer
+//! post_message(Some(&port.sender()), args, context)?;    // the IDL's overloads, with transfer; queued until the other
+//!                                                        // end is started
 //! port.close();                                  // as does dropping it, or the agent's end
 //! ```
 //!

@@ -6,6 +6,7 @@ mod closing;
 mod deflate;
 mod extension;
 mod frames;
+mod inflate;
 mod properties;
 mod sending;
 mod simulation;

@@ -128,6 +128,8 @@ pub struct Connection {
     reader: Reader,
     writer: Writer,
     phase: Phase,
+    /// See [`answer_later`](Self::answer_later).
+    answers_later: bool,
     /// The timer of the phase, which says what for.
     deadline: Option<Instant>,
     /// The timers that run while nothing happens, if there are any.
@@ -147,6 +149,7 @@ impl Connection {
             reader: Reader::new(),
             writer: Writer::new(role, config.fragment_size),
             phase: Phase::Open,
+            answers_later: false,
             deadline: None,
             vigil: None,
             events: VecDeque::new(),

@@ -58,9 +58,25 @@ impl Compressor {
     pub(super) fn compress(&mut self, message: &[u8]) -> Option<Payload> {
         let compressed = self.try_compress(message);
         if compressed.is_none() {
+            self.discard_output();
             self.reset();
         }
         compressed
+    }
+
+    /// Takes out what is left of a message that was given up: reset with output inside, the library (zlib-rs 0.6.8) forgets
+    /// the output but not where in its buffer it was, and panics when the rest of the buffer is too small.
+    fn discard_output(&mut self) {
+        with_scratch(|scratch| {
+            loop {
+                let before = self.deflate.total_out();
+                let result = self.deflate.compress(&[], scratch, DeflateFlush::SyncFlush);
+                let written = (self.deflate.total_out() - before) as usize;
+                if result.is_err() || written < scratch.len() {
+                    return;
+                }
+            }
+        });
     }
 
     fn try_compress(&mut self, message: &[u8]) -> Option<Payload> {
