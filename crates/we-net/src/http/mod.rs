@@ -1,7 +1,7 @@
 //! A small HTTP client for what stands beside WebSocket: loading scripts, following event streams.
 //!
 //! It sends GET requests over HTTP/1.1, one connection each, and hands the answer's body over as it
-//! arrives. The way to the server (name look-up, dialling, TLS, blocked ports, time limits) is that
+//! arrives. The way to the server (name look-up, dialling, proxies, TLS, blocked ports, time limits) is that
 //! of the [`Client`](crate::Client) which it is asked of; redirects follow [fetch][redirect].
 //!
 //! ```
@@ -35,7 +35,7 @@
 //!
 //! # What it does not do
 //!
-//! No other methods, no bodies of requests, no cookies, no cache, no proxies, no decompression
+//! No other methods, no bodies of requests, no cookies, no cache, no decompression
 //! (`Accept-Encoding: identity` is sent), no kept-alive connections. Of fetch there are the redirects
 //! and the blocked ports; what a page may read of which origin (CORS) is the caller's to check, for
 //! which it takes the redirects one by one ([`Request::send_once`]).

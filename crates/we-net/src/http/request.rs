@@ -102,10 +102,7 @@ impl Request {
     /// User name and password of the URL are sent as `Authorization: Basic` unless the caller sets
     /// that header.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HttpError> {
-        if RESERVED
-            .iter()
-            .any(|reserved| reserved.eq_ignore_ascii_case(name))
-        {
+        if is_reserved(name) {
             return Err(HeaderError::Reserved(name.to_owned()).into());
         }
         self.headers.append(name, value)?;
@@ -160,9 +157,11 @@ impl Request {
         }
         let head = self.head(&host)?;
         let found = reach.look_up(&self.url).await?;
-        let tcp = reach.dial(&self.url, found).await?;
+        let socket = reach
+            .dial(&self.url, found, self.client.head_limits)
+            .await?;
         let answer = async {
-            let stream = reach.secure(&self.url, tcp).await?;
+            let stream = reach.secure(&self.url, socket).await?;
             exchange(stream, head, self.client.head_limits, &host).await
         };
         let limit = reach.timeouts.handshake;
@@ -191,16 +190,24 @@ impl Request {
         let target: hyper::Uri = target.parse().map_err(|e| unsendable(Box::new(e)))?;
         let mut lines = Headers::new();
         lines.append("Host", host)?;
-        let default = [("User-Agent", USER_AGENT), ("Accept", "*/*")];
-        for (name, value) in default {
-            if self.headers.values(name).next().is_none() {
+        // The caller's headers come first, then the operator's, then ours.
+        let has = |lines: &Headers, name: &str| {
+            self.headers.values(name).next().is_some() || lines.values(name).next().is_some()
+        };
+        for header in self.client.headers.of(&self.url) {
+            if !is_reserved(header.name()) && !has(&lines, header.name()) {
+                lines.append(header.name(), header.value())?;
+            }
+        }
+        for (name, value) in [("User-Agent", USER_AGENT), ("Accept", "*/*")] {
+            if !has(&lines, name) {
                 lines.append(name, value)?;
             }
         }
         lines.append("Accept-Encoding", "identity")?;
         lines.append("Connection", "close")?;
         if let Some(credentials) = basic_authorization(&self.url)
-            && self.headers.values("Authorization").next().is_none()
+            && !has(&lines, "Authorization")
         {
             lines.append("Authorization", credentials)?;
         }
@@ -227,6 +234,12 @@ impl fmt::Debug for Request {
             .field("headers", &self.headers)
             .finish_non_exhaustive()
     }
+}
+
+fn is_reserved(name: &str) -> bool {
+    RESERVED
+        .iter()
+        .any(|reserved| reserved.eq_ignore_ascii_case(name))
 }
 
 /// <https://fetch.spec.whatwg.org/#http-scheme>

@@ -11,3 +11,4 @@ mod properties;
 mod sending;
 mod support;
 mod vectors;
+mod vigil;
