@@ -550,6 +550,7 @@ fn config(random: &mut Random) -> Config {
             tcp_close: brief(),
             failing: brief(),
             stalled_write: Some(brief()),
+            idle: None,
         };
     }
     config
