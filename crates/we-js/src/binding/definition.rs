@@ -431,6 +431,27 @@ pub(crate) fn define_function<R: Into<JsValue> + 'static>(
     Ok(())
 }
 
+/// The same for one that returns a promise: whatever it throws becomes a rejection.
+pub(crate) fn define_promise_function(
+    name: &'static str,
+    required: usize,
+    steps: impl Fn(&[JsValue], &mut Context) -> JsResult<JsPromise> + Copy + 'static,
+    context: &mut Context,
+) -> JsResult<()> {
+    let native = NativeFunction::from_copy_closure(move |_, args, context| {
+        let promise =
+            require("the global object", name, required, args).and_then(|()| steps(args, context));
+        match promise {
+            Ok(promise) => Ok(promise.into()),
+            Err(error) => Ok(JsPromise::reject(error, context)?.into()),
+        }
+    });
+    let function = function(name, required, native, context);
+    let target = mixin_target(context);
+    target.define_property_or_throw(key(name), property(function, OPERATION), context)?;
+    Ok(())
+}
+
 /// A function that has no receiver: an operation of the global object or of the namespace `namespace`.
 pub(crate) fn namespace_operation<R: Into<JsValue> + 'static>(
     namespace: &'static str,

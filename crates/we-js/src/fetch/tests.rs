@@ -1,77 +1,85 @@
-//! Scripts from URLs that need no server. Those of servers are in `tests/workers.rs`.
-#![allow(clippy::unwrap_used)]
+//! What needs no server; the rest is in `tests/fetch.rs`.
 
-use super::*;
+use crate::testing::cases;
 
-fn fetch(url: &str, destination: Destination, reads_files: bool) -> Result<String, String> {
-    let fetcher = Fetcher {
-        client: Client::default(),
-        origin: None,
-        reads_files,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let url = url.parse().unwrap();
-    let fetched = runtime.block_on(fetcher.fetch(&url, destination));
-    fetched
-        .map(|fetched| fetched.text)
-        .map_err(|error| error.to_string())
+#[test]
+fn headers_are_sorted_combined_and_checked() {
+    cases(&[
+        (
+            "const h = new Headers([['B', ' 2 '], ['a', '1'], ['b', '3'], ['Set-Cookie', 'x'], ['set-cookie', 'y']]);
+             [...h].map(p => p.join('=')).join(';') + h.getSetCookie().length + h.get('x') + h.has('A')",
+            "a=1;b=2, 3;set-cookie=x;set-cookie=y2nulltrue",
+        ),
+        ("error(() => new Headers({ 'a b': 'c' }))", "TypeError"),
+        ("error(() => new Headers({ a: 'b\\0' }))", "TypeError"),
+        ("error(() => new Headers({ a: '\\u0100' }))", "TypeError"),
+        ("error(() => new Headers([['a']]))", "TypeError"),
+        ("error(() => new Headers(null))", "TypeError"),
+        ("error(() => Response.error().headers.append('a', 'b'))", "TypeError"),
+    ]);
 }
 
 #[test]
-fn a_type_that_is_no_script_is_refused_where_the_standard_says_so() {
-    let javascript = "data:Text/JavaScript;charset=utf-8,%F0%9F%99%82";
-    let plain = "data:,1";
-    for destination in [
-        Destination::Worker,
-        Destination::ImportScripts,
-        Destination::Module,
-    ] {
-        assert_eq!(fetch(javascript, destination, false).as_deref(), Ok("🙂"));
-    }
-    assert_eq!(fetch(plain, Destination::Worker, false).as_deref(), Ok("1"));
-    for destination in [Destination::ImportScripts, Destination::Module] {
-        let error = fetch(plain, destination, false).unwrap_err();
-        assert!(error.contains("its type is \"text/plain"), "{error}");
-    }
-    assert!(fetch("data:a/b+json,1", Destination::JsonModule, false).is_ok());
-    assert!(fetch(javascript, Destination::JsonModule, false).is_err());
+fn a_body_is_read_once_and_in_many_forms() {
+    cases(&[
+        (
+            "(async () => {
+                const r = new Response('{\"a\":\"\\u00fc\"}');
+                const parts = [(await r.clone().json()).a, (await r.clone().arrayBuffer()).byteLength,
+                    (await r.clone().bytes()).length, (await r.clone().blob()).type, await r.text(), r.bodyUsed];
+                return parts.concat(await rejection(r.text()), error(() => r.clone())).join();
+            })()",
+            "\u{fc},10,10,text/plain;charset=UTF-8,{\"a\":\"\u{fc}\"},true,TypeError,TypeError",
+        ),
+        (
+            "(async () => {
+                const stream = new ReadableStream({ pull(c) { c.enqueue(new Uint8Array([104, 105])); c.close() } });
+                return new Response(stream).text();
+            })()",
+            "hi",
+        ),
+        (
+            "rejection(new Response(new ReadableStream({ pull(c) { c.enqueue('x') } })).text())",
+            "TypeError",
+        ),
+        ("rejection(new Response('{').json())", "SyntaxError"),
+        ("rejection(new Response('').formData())", "TypeError"),
+        ("new Response(new URLSearchParams('a=b c')).text()", "a=b+c"),
+        ("new Response().text()", ""),
+    ]);
+}
+
+/// A stream of many chunks that are there already is read in a loop, not by recursion.
+#[test]
+fn many_chunks_do_not_exhaust_the_stack() {
+    cases(&[(
+        "const stream = new ReadableStream({ start(c) {
+             for (let i = 0; i < 20000; i++) c.enqueue(new Uint8Array(1)); c.close() } });
+         new Response(stream).arrayBuffer().then(b => b.byteLength)",
+        "20000",
+    )]);
 }
 
 #[test]
-fn text_is_decoded_as_utf_8_without_its_mark() {
-    let url = "data:text/javascript;base64,77u/Yf8=";
-    assert_eq!(
-        fetch(url, Destination::Module, false).as_deref(),
-        Ok("a\u{fffd}")
-    );
-}
-
-#[test]
-fn files_are_not_open_to_scripts_from_elsewhere() {
-    let url = Url::from_file_path(std::env::current_exe().unwrap()).unwrap();
-    assert!(fetch(url.as_str(), Destination::Worker, true).is_ok());
-    let error = fetch(url.as_str(), Destination::Worker, false).unwrap_err();
-    assert!(error.ends_with("may not read local files"), "{error}");
-    let error = fetch("file:///no/such/file", Destination::Worker, true).unwrap_err();
-    assert!(error.starts_with("cannot read /no/such/file: "), "{error}");
-}
-
-#[test]
-fn other_urls_are_refused() {
-    for url in [
-        "ftp://x/y",
-        "javascript:1",
-        "blob:null/x",
-        "data:x",
-        "about:blank",
-    ] {
-        let error = fetch(url, Destination::Worker, true).unwrap_err();
-        assert!(
-            error.starts_with(&format!("cannot load {url}: ")),
-            "{error}"
-        );
-    }
+fn responses_are_constructed() {
+    cases(&[
+        (
+            "const r = new Response(null, { status: 201, statusText: 'ok', headers: { 'Set-Cookie': 'a', b: 'c' } });
+             [r.type, r.url, r.redirected, r.status, r.ok, r.statusText, [...r.headers], r.body].join()",
+            "default,,false,201,true,ok,b,c,",
+        ),
+        ("error(() => new Response('', { status: 204 }))", "TypeError"),
+        ("error(() => new Response('', { status: 199 }))", "RangeError"),
+        ("error(() => new Response('', { statusText: '\\n' }))", "TypeError"),
+        ("[Response.error().type, Response.error().status].join()", "error,0"),
+        (
+            "const r = Response.redirect('http://x/y', 303); [r.status, r.headers.get('location')].join()",
+            "303,http://x/y",
+        ),
+        ("error(() => Response.redirect('http://x', 200))", "RangeError"),
+        ("error(() => Response.redirect('x'))", "TypeError"),
+        ("Response.json({ a: 1 }).text()", "{\"a\":1}"),
+        ("Response.json(1).headers.get('content-type')", "application/json"),
+        ("error(() => Response.json(undefined))", "TypeError"),
+    ]);
 }

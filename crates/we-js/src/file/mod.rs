@@ -22,3 +22,4 @@ pub(crate) use object_url::{BlobUrls, create_object_url, revoke_object_url};
 pub(crate) use reader::FileReader;
 pub(crate) use reader_sync::install_file_reader_sync;
 pub(crate) use shared::SharedBlob;
+pub(crate) use stream::of_bytes;
