@@ -78,7 +78,7 @@
 //! | [`protocol`] | frames, messages, close codes, and the state machine of a connection, without I/O |
 //! | [`handshake`] | URLs, requests and responses of the opening handshake, without I/O |
 //! | [`transport`] | name look-up, dialling, TLS, and the driver that gives the state machine a socket |
-//! | [`http`] | GET requests, redirects, and bodies as they arrive |
+//! | [`http`] | requests over HTTP/1.1, redirects, and bodies as they come |
 //! | [`client`], [`server`] | from a URL, or a listening socket, to an open connection |
 //! | [`socket`] | the open connection |
 //!

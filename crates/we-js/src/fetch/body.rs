@@ -179,10 +179,8 @@ pub(super) fn define<T: HasBody>(idl: &mut Definition<'_, T>) {
     idl.promise_operation("bytes", 0, |this, _, context| {
         consume(this, Package::Bytes, context)
     });
-    idl.promise_operation("formData", 0, |_, _, _| {
-        Err(JsNativeError::typ()
-            .with_message("formData(): there is no FormData here; use text() and URLSearchParams")
-            .into())
+    idl.promise_operation("formData", 0, |this, _, context| {
+        consume(this, Package::FormData, context)
     });
     idl.promise_operation("json", 0, |this, _, context| {
         consume(this, Package::Json, context)
@@ -207,6 +205,8 @@ enum Package {
         #[unsafe_ignore_trace] fn(&JsObject) -> Option<Mime>,
     ),
     Bytes,
+    /// Which there is not.
+    FormData,
     Json,
     Text,
 }
@@ -268,6 +268,11 @@ impl Package {
                 let kind = mime_type(object).map_or_else(String::new, |mime| mime.to_string());
                 event_loop::account_external(bytes.len(), context);
                 Blob::object(bytes, from_utf8(&kind), context)?.into()
+            }
+            Self::FormData => {
+                return Err(JsNativeError::typ()
+                    .with_message("there is no FormData here; use text() and URLSearchParams")
+                    .into());
             }
             Self::Text => text(&bytes).into(),
             Self::Json => {

@@ -1,8 +1,8 @@
 //! The method `fetch()`: <https://fetch.spec.whatwg.org/#fetch-method>
 //!
 //! A fetch is an asynchronous job of the event loop: it keeps the loop running, and ends with it. The body of a response
-//! belongs to its stream: the network is read from while somebody reads the stream, and a response that nobody wants any
-//! more closes its connection when it is collected.
+//! belongs to its stream: the network is read from while somebody reads the stream, and a little ahead; only then does it
+//! keep the loop running. A response that nobody wants any more closes its connection when it is collected.
 
 use std::{
     cell::{Cell, RefCell},

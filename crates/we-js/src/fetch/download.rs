@@ -20,7 +20,7 @@ use crate::{
     streams::{ByteController, ReadableStream, UnderlyingSource},
 };
 
-/// A chunk holds no more than this if the network has more at once.
+/// About so many bytes are read ahead of who reads the stream, and in one chunk.
 const CHUNK: usize = 64 * 1024;
 
 /// What is left of a response.
@@ -55,7 +55,8 @@ pub(super) fn stream(
         body: Rc::new(Cell::new(Some(connection))),
         call,
     };
-    let (stream, _) = ReadableStream::new_bytes(source, &Promise::fulfilled(), 0.0, context)?;
+    let (stream, _) =
+        ReadableStream::new_bytes(source, &Promise::fulfilled(), CHUNK as f64, context)?;
     Ok(stream)
 }
 

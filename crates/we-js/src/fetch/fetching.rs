@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use data_url::DataUrl;
+use data_url::{DataUrl, mime::Mime};
 use url::{Origin, Url};
 use we_net::{
     Client, HttpError,
@@ -17,7 +17,7 @@ use super::{
     enums::{Cache, Credentials, Mode, Redirect, ReferrerPolicy},
     header_list::{HeaderList, cors_unsafe_names, is_forbidden_response_header, parse_range},
     integrity,
-    referrer::{Ask, is_same},
+    referrer::{Ask, Referrer, is_same},
     request::{self, is_cors_safelisted_method},
     response::{self, ResponseType, is_null_body_status},
 };
@@ -167,9 +167,14 @@ impl Fetching {
         self.finish(response).await
     }
 
-    /// [Main fetch](https://fetch.spec.whatwg.org/#concept-main-fetch) step 12
+    /// [Main fetch](https://fetch.spec.whatwg.org/#concept-main-fetch) steps 8 to 12
     async fn main_fetch(&mut self) -> Result<Hop, NetworkError> {
         let url = self.url().clone();
+        // Step 8: what the request says of where it comes from may only become less.
+        self.request.referrer = match self.ask(&url).referrer() {
+            Some(referrer) => Referrer::Url(referrer),
+            None => Referrer::None,
+        };
         let is_basic = self.is_own(&url) && self.tainting == Tainting::Basic;
         if is_basic || matches!(url.scheme(), "data") {
             self.tainting = Tainting::Basic;
@@ -237,7 +242,13 @@ impl Fetching {
             _ => return Err(NetworkError::Blob),
         };
         let size = blob.data.len();
-        let kind = ("Content-Type", blob.kind.clone());
+        let is_type = blob.kind.parse::<Mime>().is_ok();
+        let kind = if is_type {
+            blob.kind.clone()
+        } else {
+            String::new()
+        };
+        let kind = ("Content-Type", kind);
         let Some(range) = self.request.headers.borrow().get("range") else {
             let headers = [("Content-Length", size.to_string()), kind];
             return Ok(local(url, 200, "OK", &headers, blob.data.clone()));
@@ -437,8 +448,8 @@ impl Fetching {
     ) -> Result<NetResponse, NetworkError> {
         let mut request = self.asker.client.http(method, url.as_str())?;
         request = request.patient().idle_timeout(None);
-        if let Some(referrer) = self.ask(&url).referrer() {
-            request = request.header("Referer", referrer)?;
+        if let Referrer::Url(referrer) = &self.request.referrer {
+            request = request.header("Referer", referrer.as_str())?;
         }
         if !headers.contains("Accept-Language") {
             request = request.header("Accept-Language", "*")?;

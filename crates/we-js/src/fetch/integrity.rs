@@ -1,6 +1,9 @@
 //! Subresource integrity: <https://w3c.github.io/webappsec-subresource-integrity/>
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use ring::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 
 /// A hash that the bytes may have.
@@ -8,6 +11,12 @@ pub(super) struct Hash {
     algorithm: &'static Algorithm,
     value: Vec<u8>,
 }
+
+/// Padding may be left out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// [Parses metadata](https://w3c.github.io/webappsec-subresource-integrity/#parse-metadata) and
 /// [gets the strongest](https://w3c.github.io/webappsec-subresource-integrity/#get-the-strongest-metadata) of it. None
@@ -26,7 +35,7 @@ pub(super) fn parse(metadata: &str) -> Vec<Hash> {
             };
             // A value that is no base64 is none that any bytes have. Both alphabets are used.
             let value = value.replace('-', "+").replace('_', "/");
-            let value = STANDARD.decode(value).unwrap_or_default();
+            let value = BASE64.decode(value).unwrap_or_default();
             Some(Hash { algorithm, value })
         })
         .collect();
@@ -52,6 +61,8 @@ mod tests {
         let of_empty = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
         assert!(matches(b"", &parse(of_empty)));
         assert!(matches(b"", &parse(&format!("sha256-x {of_empty}?option"))));
+        let unpadded = "sha256-47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
+        assert!(matches(b"", &parse(unpadded)));
         assert!(!matches(b"x", &parse(of_empty)));
         assert!(!matches(b"", &parse(&format!("{of_empty} SHA512-eA=="))));
         assert!(parse("md5-x unknown").is_empty());

@@ -23,7 +23,7 @@ pub(super) struct Ask<'a> {
 
 impl Ask<'_> {
     /// [Determine request's Referrer](https://w3c.github.io/webappsec-referrer-policy/#determine-requests-referrer)
-    pub(super) fn referrer(&self) -> Option<String> {
+    pub(super) fn referrer(&self) -> Option<Url> {
         let source = match self.referrer {
             Referrer::None => return None,
             Referrer::Client => self.client?,
@@ -37,11 +37,13 @@ impl Ask<'_> {
         // Neither fails for a URL with a host.
         let _ = whole.set_username("");
         let _ = whole.set_password(None);
-        let origin = || format!("{}/", source.origin().ascii_serialization());
+        let mut origin = whole.clone();
+        origin.set_path("/");
+        origin.set_query(None);
         if whole.as_str().len() > 4096 {
-            whole = Url::parse(&origin()).ok()?;
+            whole = origin.clone();
         }
-        let whole = || whole.to_string();
+        let (whole, origin) = (|| whole, || origin);
         let same_origin = is_same(&source.origin(), &self.target.origin());
         let downgrade = is_trustworthy(source) && !is_trustworthy(self.target);
         match self.policy {
@@ -132,7 +134,11 @@ mod tests {
                     client: Some(&client),
                     target: &target.parse().unwrap(),
                 };
-                assert_eq!(ask.referrer().as_deref(), expected, "{policy:?} {target}");
+                assert_eq!(
+                    ask.referrer().as_ref().map(Url::as_str),
+                    expected,
+                    "{policy:?} {target}"
+                );
             }
         }
     }
