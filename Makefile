@@ -1,6 +1,6 @@
 # Every command of the project, one line each. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build test test-wpt-runner wpt wpt-report check fmt run echo doc
+.PHONY: help build test test-runners wpt wpt-report autobahn autobahn-full check fmt run echo doc
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -17,8 +17,15 @@ wpt: ## Run web-platform-tests: make wpt WPT_DIR=path/to/wpt [WPT='--filter Clos
 wpt-report: ## Run them, and write the tables of docs/conformance.md anew
 	@python3 tests/wpt $(WPT_DIR) --report $(WPT)
 
-test-wpt-runner: ## Test the program that `make wpt` runs
+autobahn: ## Run the Autobahn TestSuite: server, Rust client, JavaScript client (AUTOBAHN=--help tells more)
+	@python3 tests/autobahn $(AUTOBAHN)
+
+autobahn-full: ## Run all 517 cases of it, compression too (minutes)
+	@python3 tests/autobahn --full $(AUTOBAHN)
+
+test-runners: ## Test the programs that `make wpt` and `make autobahn` run
 	python3 -m unittest discover --quiet --start-directory tests/wpt --pattern '*_test.py'
+	python3 -m unittest discover --quiet --start-directory tests/autobahn --pattern '*_test.py'
 
 check: ## Formatting and lints, as CI has them
 	cargo fmt --all --check

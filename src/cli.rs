@@ -83,6 +83,10 @@ pub(crate) struct ScriptOptions {
     #[arg(long)]
     pub(crate) expose_gc: bool,
 
+    /// Do not offer servers to compress messages (permessage-deflate)
+    #[arg(long)]
+    pub(crate) no_compression: bool,
+
     /// Tell on stderr what the network does
     #[arg(long)]
     pub(crate) trace_net: bool,
@@ -117,4 +121,8 @@ pub(crate) struct Echo {
     /// Accept web pages of this origin only; may be given several times. Without it all are accepted
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) origin: Vec<String>,
+
+    /// Do not compress messages (permessage-deflate), whatever clients offer
+    #[arg(long)]
+    pub(crate) no_compression: bool,
 }

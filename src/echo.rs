@@ -2,7 +2,10 @@
 
 use std::{fs, io::Write, time::Duration};
 
-use we_net::{Acceptor, Server, handshake::OriginPolicy, server::echo, transport::TlsServerConfig};
+use we_net::{
+    Acceptor, Server, handshake::OriginPolicy, protocol::DeflateConfig, server::echo,
+    transport::TlsServerConfig,
+};
 
 use crate::{INTERRUPTED, SUCCESS, cli::Echo, complain};
 
@@ -33,6 +36,7 @@ async fn listen(options: &Echo) -> Result<(), String> {
     let acceptor = Acceptor::builder()
         .subprotocols(options.subprotocol.clone())
         .origins(origins)
+        .compression((!options.no_compression).then(DeflateConfig::default))
         .build();
     let mut builder = Server::builder().acceptor(acceptor);
     if options.tls {

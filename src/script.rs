@@ -3,7 +3,7 @@
 use std::{cell::Cell, fs, io::Read, path::Path, path::PathBuf, rc::Rc, thread};
 
 use we_js::{
-    ErrorReporter, EventLoop, Options, WorkerSetup,
+    ErrorReporter, EventLoop, FileAccess, Options, WorkerSetup,
     boa_engine::{
         Context, JsResult, JsString, JsValue, NativeFunction,
         object::{FunctionObjectBuilder, builtins::JsArray},
@@ -11,7 +11,7 @@ use we_js::{
     },
     event_loop::{Evaluation, Finished, ScriptError, ScriptKind},
 };
-use we_net::{Client, transport::TlsConfig};
+use we_net::{Client, protocol::DeflateConfig, transport::TlsConfig};
 
 use crate::{
     FAILURE, INTERRUPTED, SUCCESS,
@@ -154,6 +154,8 @@ fn options(chosen: &ScriptOptions, failed: &Rc<Cell<bool>>) -> Result<Options, S
     let mut options = Options::default();
     options.base_url = chosen.location.clone();
     options.origin = chosen.location.as_ref().map(url::Url::origin);
+    // The program is a local one, whatever page it plays.
+    options.file_access = FileAccess::Allowed;
     options.client = client(chosen)?;
     let failed = failed.clone();
     if chosen.expose_gc {
@@ -166,15 +168,27 @@ fn options(chosen: &ScriptOptions, failed: &Rc<Cell<bool>>) -> Result<Options, S
     Ok(options)
 }
 
-/// A client that trusts whom the operator trusts.
+/// A client that trusts whom the operator trusts, and offers compression as browsers do.
 fn client(chosen: &ScriptOptions) -> Result<Client, String> {
+    let mut builder = Client::builder();
+    if !chosen.no_compression {
+        builder = builder.compression([DeflateConfig::default()]);
+    }
+    if let Some(tls) = tls(chosen)? {
+        builder = builder.tls(tls);
+    }
+    Ok(builder.build())
+}
+
+/// Whom to trust, if the operator has chosen.
+fn tls(chosen: &ScriptOptions) -> Result<Option<TlsConfig>, String> {
     if chosen.insecure {
         let tls =
             TlsConfig::dangerous_accept_any_certificate().map_err(|error| error.to_string())?;
-        return Ok(Client::builder().tls(tls).build());
+        return Ok(Some(tls));
     }
     if chosen.ca.is_empty() {
-        return Ok(Client::default());
+        return Ok(None);
     }
     let mut roots = Vec::new();
     for path in &chosen.ca {
@@ -185,7 +199,7 @@ fn client(chosen: &ScriptOptions) -> Result<Client, String> {
     }
     let tls =
         TlsConfig::with_extra_roots(&roots).map_err(|error| format!("cannot use --ca: {error}"))?;
-    Ok(Client::builder().tls(tls).build())
+    Ok(Some(tls))
 }
 
 /// What the shell adds to the platform's globals: `scriptArgs`, and `gc` if the operator wants it.

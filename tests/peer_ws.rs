@@ -56,10 +56,10 @@ fn a_script_talks_to_a_ws_server() {
     assert_eq!(
         output.lines(),
         [
-            "/echo open:chat  text ü€😀 65536 [1,2,3]/3 [9,9,9,9]/16777216 [98,108,111,98]/4 true 3000 enough",
-            "/fragments open: one two three [1,2,3]/3 true 1005 ",
-            "/bye open: true 4002 server says bye",
-            "/terminate open: error false 1006 ",
+            "/echo open:chat:permessage-deflate  text ü€😀 65536 [1,2,3]/3 [9,9,9,9]/16777216 [98,108,111,98]/4 true 3000 enough",
+            "/fragments open::permessage-deflate one two three [1,2,3]/3 true 1005 ",
+            "/bye open::permessage-deflate true 4002 server says bye",
+            "/terminate open::permessage-deflate error false 1006 ",
         ],
         "{output:?}"
     );
@@ -88,7 +88,11 @@ fn a_ws_client_talks_to_our_server() {
     let lines: Vec<String> = lines.map(Result::unwrap).collect();
     assert_eq!(
         lines,
-        [r#"open chat """#, "pong ping", "close 14 3001 read all"]
+        [
+            r#"open chat "permessage-deflate""#,
+            "pong ping",
+            "close 14 3001 read all"
+        ]
     );
     assert!(wait(&mut client.0).unwrap().success());
 }

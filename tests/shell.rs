@@ -310,6 +310,26 @@ fn echo_serves_and_ends_open_connections_with_1001() {
 }
 
 #[test]
+fn messages_are_compressed_unless_the_operator_says_otherwise() {
+    let code = "const ws = new WebSocket(scriptArgs[0]); const text = 'over and '.repeat(10000); \
+                ws.onopen = () => ws.send(text); \
+                ws.onmessage = e => { console.log(e.data === text, JSON.stringify(ws.extensions)); ws.close() }";
+    let echo = Echo::start(&[]);
+    let plain_echo = Echo::start(&["--no-compression"]);
+    let output = we(&["eval", code, &echo.url]);
+    assert_eq!(output.stdout, "true \"permessage-deflate\"\n", "{output:?}");
+    let output = we(&["eval", "--no-compression", code, &echo.url]);
+    assert_eq!(output.stdout, "true \"\"\n", "{output:?}");
+    let output = we(&["eval", code, &plain_echo.url]);
+    assert_eq!(output.stdout, "true \"\"\n", "{output:?}");
+
+    let code = "const wss = new WebSocketStream(scriptArgs[0]); \
+                wss.opened.then(o => { console.log(JSON.stringify(o.extensions)); wss.close() })";
+    let output = we(&["eval", code, &echo.url]);
+    assert_eq!(output.stdout, "\"permessage-deflate\"\n", "{output:?}");
+}
+
+#[test]
 fn echo_makes_a_certificate_that_run_can_trust() {
     let cert = Scratch::new("echo.pem", "");
     let echo = Echo::start(&["--tls", "--save-cert", cert.path()]);

@@ -127,6 +127,70 @@ fn scripts_of_workers_come_from_servers() {
     );
 }
 
+/// A page must not learn from an error what a server shows to this user alone. A program that is no page has no such secrets
+/// to keep from itself.
+#[test]
+fn errors_of_scripts_of_other_origins_are_muted() {
+    const WORKER: &str = "onmessage = ({ data }) => { try { importScripts(data) } catch (e) { postMessage(e.name) } }";
+    let own = http(&[("/worker.js", "text/javascript", WORKER)]);
+    let other = http(&[
+        ("/throws.js", "text/javascript", "throw new RangeError('x')"),
+        ("/syntax.js", "text/javascript", "let ="),
+    ]);
+    let code = "
+        const [own, other] = scriptArgs;
+        for (const path of ['/throws.js', '/syntax.js']) {
+            const worker = new Worker(own + '/worker.js');
+            worker.postMessage(other + path);
+            const { data } = await new Promise(resolve => { worker.onmessage = resolve });
+            console.log(data);
+            worker.terminate();
+        }";
+    let output = we(&["eval", "--module", "--location", &own, code, &own, &other]);
+    assert_eq!(
+        output.lines(),
+        ["NetworkError", "NetworkError"],
+        "{output:?}"
+    );
+    // The worker of a program that has no origin is of its server's.
+    let output = we(&["eval", "--module", code, &own, &other]);
+    assert_eq!(
+        output.lines(),
+        ["NetworkError", "NetworkError"],
+        "{output:?}"
+    );
+    let of_data = format!("data:text/javascript,{WORKER}");
+    let code = code.replace("own + '/worker.js'", "own");
+    let output = we(&["eval", "--module", &code, &of_data, &other]);
+    assert_eq!(output.lines(), ["RangeError", "SyntaxError"], "{output:?}");
+}
+
+/// The parser's stack must not be smaller in a worker: what it cannot hold ends the process.
+#[test]
+fn code_may_be_nested_as_deeply_in_a_worker_as_outside() {
+    let code = "
+        const nested = '`(`.repeat(5000) + 1 + `)`.repeat(5000)';
+        console.log(eval(eval(nested)));
+        new Worker(`data:text/javascript,postMessage(eval(${nested}))`).onmessage = e => console.log(e.data);";
+    let output = we(&["eval", code]);
+    assert_eq!(output.lines(), ["1", "1"], "{output:?}");
+}
+
+#[test]
+fn no_message_of_a_socket_comes_after_close() {
+    let server = Server::start(Scheme::Ws);
+    // While the worker is busy all echoes arrive, to be delivered in one turn.
+    let code = "
+        const body = `
+            const ws = new WebSocket(${JSON.stringify(scriptArgs[0])});
+            const busy = () => { const end = Date.now() + 100; while (Date.now() < end); };
+            ws.onopen = () => { for (let i = 0; i < 20; i++) ws.send(i); busy() };
+            ws.onmessage = e => { postMessage(e.data); close(); };`;
+        new Worker('data:text/javascript,' + encodeURIComponent(body)).onmessage = e => console.log(e.data);";
+    let output = we(&["eval", code, &server.url("/echo")]);
+    assert_eq!(output.lines(), ["0"], "{output:?}");
+}
+
 #[test]
 fn sockets_work_in_workers() {
     for scheme in [Scheme::Ws, Scheme::Wss] {
@@ -221,4 +285,42 @@ fn errors_of_workers_are_the_programs() {
         (Some(0), ""),
         "{output:?}"
     );
+}
+
+#[test]
+fn streams_go_to_workers_and_come_back() {
+    let code = "
+        const run = code => new Worker(URL.createObjectURL(new Blob([code])));
+        const worker = run(`onmessage = ({ data }) => {
+            const add = new TransformStream({ transform(chunk, c) { c.enqueue(chunk + 1) } });
+            const out = data.pipeThrough(add);
+            postMessage(out, [out]);
+        }`);
+        let next = 0;
+        const source = new ReadableStream({ pull(c) { next < 1000 ? c.enqueue(next++) : c.close() } });
+        worker.postMessage(source, [source]);
+        worker.onmessage = async ({ data }) => {
+            let sum = 0;
+            for await (const chunk of data) sum += chunk;
+            console.log(sum);
+            worker.terminate();
+            const endless = run(`const s = new ReadableStream({ start(c) { c.enqueue('first') } }); postMessage(s, [s])`);
+            endless.onmessage = async ({ data }) => {
+                const reader = data.getReader();
+                console.log((await reader.read()).value);
+                endless.terminate();
+                await reader.read().catch(e => console.log(e.name, e.message));
+            };
+        };";
+    let output = we(&["eval", code]);
+    assert_eq!(
+        output.lines(),
+        [
+            "500500",
+            "first",
+            "AbortError the other half of the transferred stream has gone"
+        ],
+        "{output:?}"
+    );
+    assert_eq!(output.code, Some(0), "{output:?}");
 }

@@ -2,7 +2,7 @@
 
     python server.py WPT_DIR HOST FOLDER
 
-The folder takes the certificates; scripts in it that are called *.bundle.js are served in every directory.
+The folder takes the certificates, and the bundles that are served in the place of the workers they are made from.
 
 Prints one line of JSON, {"host", "ports", "ca"}, when it is ready, and runs until its standard input ends.
 Needs wptserve, pywebsocket3, and the command `openssl`.
@@ -16,11 +16,11 @@ import ssl
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Iterator
 
-from bundle import BUNDLE
+from bundle import bundle_name
 from environment import SUBDOMAINS, hosts
 
 DAYS = "7"
@@ -76,9 +76,24 @@ def serve(wpt: Path, host: str, folder: Path) -> None:
     from wptserve import handlers, routes, server, stash
     from wptserve.config import ConfigBuilder
 
-    @handlers.handler
-    def bundle(request, response):
-        return [("Content-Type", "text/javascript")], (folder / Path(request.url_parts.path).name).read_text()
+    def worker(request, response):
+        file = folder / bundle_name(request.request_path)
+        if file.exists():
+            response.headers.set("Content-Type", "text/javascript")
+            response.content = file.read_text()
+        else:
+            handlers.file_handler(request, response)
+
+    class Server(server.WebTestServer):
+        """Ends a TLS connection as the standard says. WPT's own drops it, which by RFC 9112, section 9.8, leaves an answer
+        without a length incomplete."""
+
+        def shutdown_request(self, request):
+            if isinstance(request, ssl.SSLSocket):
+                with suppress(OSError, ValueError):
+                    request.settimeout(1)
+                    request.unwrap()
+            super().shutdown_request(request)
 
     names = hosts(host)
     ca, cert, key = make_certificates(folder / "certificates", names)
@@ -97,8 +112,8 @@ def serve(wpt: Path, host: str, folder: Path) -> None:
             for port in ports[scheme]:
                 server.WebTestHttpd(
                     host="127.0.0.1", port=port, doc_root=str(wpt), ws_doc_root=str(wpt / "websockets" / "handlers"),
-                    routes=[("GET", f"*{BUNDLE}", bundle), *routes.routes], rewrites=REWRITES, config=config,
-                    use_ssl=scheme == "https", key_file=str(key),
+                    routes=[("GET", "*.worker.js", worker), *routes.routes], rewrites=REWRITES, config=config,
+                    server_cls=Server, use_ssl=scheme == "https", key_file=str(key),
                     certificate=str(cert), handler_cls=server.Http1WebTestRequestHandler).start()
         serve_websockets(wpt, ports["ws"][0], None)
         serve_websockets(wpt, ports["wss"][0], tls)

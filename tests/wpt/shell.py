@@ -12,9 +12,9 @@ import threading
 import time
 from pathlib import Path
 from typing import Iterable
-from urllib.parse import urljoin
+from urllib.parse import urlsplit
 
-from bundle import BUNDLE, Bundler
+from bundle import BUNDLE, Bundler, bundle_name
 from results import Result, printable
 from suite import Test
 
@@ -94,8 +94,14 @@ class Shell:
         if test.scope == "window":
             script.write_text(self.bundler.bundle(test, seconds))
             return script
-        address = script.as_uri() if self.file_workers else urljoin(self.bundler.url(test), script.name + test.variant)
-        script.write_text(self.bundler.bundle(test, seconds, None if self.file_workers else address))
+        address = self.bundler.url(test)
+        if self.file_workers:
+            script.write_text(self.bundler.bundle(test, seconds))
+            address = script.as_uri()
+        else:
+            at = urlsplit(address)
+            name_there = bundle_name(f"{at.path}?{at.query}")
+            (self.folder / name_there).write_text(self.bundler.bundle(test, seconds))
         starter = self.folder / f"{name}.starter.js"
         starter.write_text(self.bundler.starter(address))
         return starter

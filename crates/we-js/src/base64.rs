@@ -104,6 +104,10 @@ mod tests {
             ("error(() => btoa('\\u0100'))", "InvalidCharacterError 5"),
             ("error(() => btoa('😀'))", "InvalidCharacterError 5"),
             ("error(() => btoa())", "TypeError"),
+            (
+                "btoa.call(globalThis, 'a') + btoa.call(null, 'a') + error(() => btoa.call({}, 'a'))",
+                "YQ==YQ==TypeError",
+            ),
             ("error(() => btoa(Symbol()))", "TypeError"),
         ]);
     }

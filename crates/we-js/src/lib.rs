@@ -108,5 +108,5 @@ mod worker;
 /// The engine, as this crate uses it: contexts and values of another version do not fit.
 pub use boa_engine;
 pub use console::{ConsoleLevel, ConsolePrinter};
-pub use event_loop::{EventLoop, LoopHandle, Options, WorkerSetup};
+pub use event_loop::{EventLoop, FileAccess, LoopHandle, Options, WorkerSetup};
 pub use uncaught::{ErrorReporter, Position, UncaughtError, UncaughtErrorKind};

@@ -70,6 +70,19 @@ impl LoopHost for Host {
         report::report_handled_rejection(promise.clone(), reason.clone(), context);
     }
 
+    fn program_started(&self, context: &mut Context) {
+        if let Some(worker) = WorkerAgent::of(context) {
+            worker.script_has_run(context);
+        }
+    }
+
+    fn program_failed(&self, error: JsError, context: &mut Context) {
+        match WorkerAgent::of(context) {
+            Some(worker) => worker.script_failed(error, context),
+            None => self.report_exception(error, context),
+        }
+    }
+
     fn deliver_notice(&self, notice: Notice, context: &mut Context) {
         messaging::deliver(notice, context);
     }

@@ -6,6 +6,8 @@ use boa_engine::{
     object::builtins::JsPromise,
 };
 
+pub(crate) mod http;
+
 use std::rc::Rc;
 
 use crate::{
@@ -26,6 +28,14 @@ const PRELUDE: &str = r#"
         return 'fulfilled';
     };
 "#;
+
+/// Two collections: the first may find objects that the last job has looked at.
+pub(crate) fn collect(context: &mut Context) {
+    for _ in 0..2 {
+        context.clear_kept_objects();
+        boa_gc::force_collect();
+    }
+}
 
 /// An event loop and a context in which the platform is installed.
 pub(crate) struct Agent {

@@ -28,6 +28,8 @@ pub enum UncaughtErrorKind {
     Rejection,
     /// The engine stopped the script: too much recursion, or another limit of the engine.
     Limit,
+    /// A worker could not run its script, or has ended by a bug of this program, and no script listens for that.
+    Worker,
 }
 
 /// A place in a source text.
@@ -52,7 +54,7 @@ impl fmt::Display for UncaughtError {
         f.write_str(match self.kind {
             UncaughtErrorKind::Rejection => "Uncaught (in promise) ",
             UncaughtErrorKind::Exception => "Uncaught ",
-            UncaughtErrorKind::Limit => "",
+            UncaughtErrorKind::Limit | UncaughtErrorKind::Worker => "",
         })?;
         f.write_str(&self.message)?;
         for line in self.stack.lines() {

@@ -11,10 +11,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
+use crate::handshake::deflate::{self, DeflateError};
 use crate::handshake::{
     Accepted, ClientHandshake, ExtensionHeader, HandshakeError, HeadLimits, WebSocketUrl,
 };
-use crate::protocol::{Config, Connection, Role};
+use crate::protocol::{Config, Connection, DeflateConfig, PerMessageDeflate, Role};
 use crate::socket::{Established, Negotiated, WebSocket};
 use crate::transport::gate::Gate;
 use crate::transport::reach::Reach;
@@ -75,6 +76,7 @@ impl Default for ConnectTimeouts {
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     config: Arc<Config>,
+    compression: Arc<[DeflateConfig]>,
     pub(crate) head_limits: HeadLimits,
     pub(crate) reach: Reach,
     gate: Gate,
@@ -97,7 +99,10 @@ impl Client {
         ConnectError: From<U::Error>,
     {
         let url = url.try_into()?;
-        let handshake = ClientHandshake::new(&url).with_limits(self.head_limits);
+        let mut handshake = ClientHandshake::new(&url).with_limits(self.head_limits);
+        for offer in deflate::offers(&self.compression) {
+            handshake = handshake.with_extension(offer);
+        }
         Ok(Request {
             client: self.clone(),
             url,
@@ -119,6 +124,17 @@ impl ClientBuilder {
     /// Sets limits and timeouts of open connections.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.0.config = config.into();
+        self
+    }
+
+    /// Offers `permessage-deflate` in these ways, the preferred one first; the server accepts one of
+    /// them, or the connection goes without. What to weigh: [`protocol::deflate`].
+    ///
+    /// Default: none. Browsers offer `[DeflateConfig::default()]`.
+    ///
+    /// [`protocol::deflate`]: crate::protocol::deflate
+    pub fn compression(mut self, offers: impl IntoIterator<Item = DeflateConfig>) -> Self {
+        self.0.compression = offers.into_iter().collect();
         self
     }
 
@@ -254,7 +270,17 @@ impl Request {
             Ok(Err(source)) => return Err(ConnectError::Handshake { host, source }),
             Err(source) => return Err(ConnectError::Broken { host, source }),
         };
-        let connection = Connection::new(Role::Client, self.client.config);
+        let deflate = match agreed_compression(&self.client.compression, &accepted.extensions) {
+            Ok(deflate) => deflate,
+            Err(error) => {
+                let source = error.into();
+                return Err(ConnectError::Handshake { host, source });
+            }
+        };
+        let mut connection = Connection::new(Role::Client, self.client.config);
+        if let Some(deflate) = deflate {
+            connection = connection.with_extension(Box::new(deflate));
+        }
         Ok(Established {
             driver: Driver::new(stream, connection).with_leftover(&accepted.leftover),
             negotiated: Negotiated {
@@ -266,6 +292,21 @@ impl Request {
             },
         })
     }
+}
+
+/// The compression that the server has agreed to.
+fn agreed_compression(
+    offered: &[DeflateConfig],
+    accepted: &[ExtensionHeader],
+) -> Result<Option<PerMessageDeflate>, DeflateError> {
+    let Some(answer) = accepted
+        .iter()
+        .find(|extension| extension.name() == deflate::NAME)
+    else {
+        return Ok(None);
+    };
+    let (config, params) = deflate::check_answer(offered, answer)?;
+    Ok(Some(PerMessageDeflate::new(Role::Client, &config, &params)))
 }
 
 /// Sends the request and reads the answer.

@@ -24,7 +24,7 @@
 //! ```
 //!
 //! Origin, subprotocols, headers: [`Client::request`]. Time limits, trusted authorities, name
-//! look-up: [`Client::builder`]. Sending and receiving in different tasks: [`WebSocket::split`].
+//! look-up, compression: [`Client::builder`]. Sending and receiving in different tasks: [`WebSocket::split`].
 //!
 //! # A server
 //!

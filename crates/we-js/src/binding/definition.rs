@@ -425,7 +425,12 @@ pub(crate) fn define_function<R: Into<JsValue> + 'static>(
     steps: impl Fn(&[JsValue], &mut Context) -> JsResult<R> + Copy + 'static,
     context: &mut Context,
 ) -> JsResult<()> {
-    let function = namespace_operation("the global object", name, required, steps, context);
+    let native = NativeFunction::from_copy_closure(move |this, args, context| {
+        require_global(this, context)?;
+        require("the global object", name, required, args)?;
+        steps(args, context).map(Into::into)
+    });
+    let function = function(name, required, native, context);
     let target = mixin_target(context);
     target.define_property_or_throw(key(name), property(function, OPERATION), context)?;
     Ok(())
@@ -438,9 +443,10 @@ pub(crate) fn define_promise_function(
     steps: impl Fn(&[JsValue], &mut Context) -> JsResult<JsPromise> + Copy + 'static,
     context: &mut Context,
 ) -> JsResult<()> {
-    let native = NativeFunction::from_copy_closure(move |_, args, context| {
-        let promise =
-            require("the global object", name, required, args).and_then(|()| steps(args, context));
+    let native = NativeFunction::from_copy_closure(move |this, args, context| {
+        let promise = require_global(this, context)
+            .and_then(|()| require("the global object", name, required, args))
+            .and_then(|()| steps(args, context));
         match promise {
             Ok(promise) => Ok(promise.into()),
             Err(error) => Ok(JsPromise::reject(error, context)?.into()),
@@ -452,7 +458,19 @@ pub(crate) fn define_promise_function(
     Ok(())
 }
 
-/// A function that has no receiver: an operation of the global object or of the namespace `namespace`.
+/// An operation of the global object may be called without a `this` value, but not on another object.
+/// <https://webidl.spec.whatwg.org/#dfn-create-operation-function>
+pub(crate) fn require_global(this: &JsValue, context: &Context) -> JsResult<()> {
+    match this.as_object() {
+        None if this.is_null_or_undefined() => Ok(()),
+        Some(object) if object == context.global_object() => Ok(()),
+        _ => Err(JsNativeError::typ()
+            .with_message("Illegal invocation")
+            .into()),
+    }
+}
+
+/// A function that has no receiver: an operation of the namespace `namespace`.
 pub(crate) fn namespace_operation<R: Into<JsValue> + 'static>(
     namespace: &'static str,
     name: &'static str,

@@ -41,6 +41,7 @@ pub(crate) use convert::*;
 pub(crate) use definition::{
     Definition, Interface, PlatformObject, define_function, define_global, define_promise_function,
     mix_into, mixin_target, namespace_operation, property, register, register_global,
+    require_global,
 };
 pub(crate) use iterable::PairIterable;
 pub(crate) use primordials::Primordials;

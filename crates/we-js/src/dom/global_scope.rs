@@ -71,6 +71,12 @@ pub(crate) fn define_mixin<T: Interface>(idl: &mut Definition<'_, T>) {
         let origin = LoopState::of(context)?.serialized_origin();
         Ok(from_utf8(&origin))
     });
+    // https://html.spec.whatwg.org/multipage/webappapis.html#dom-issecurecontext
+    idl.readonly("isSecureContext", |_, context| {
+        Ok(LoopState::of(context)?.is_secure_context())
+    });
+    // https://html.spec.whatwg.org/multipage/webappapis.html#dom-crossoriginisolated: no headers ask for it here.
+    idl.readonly("crossOriginIsolated", |_, _| Ok(false));
     // <https://html.spec.whatwg.org/multipage/webappapis.html#dom-reporterror>
     idl.operation("reportError", 1, |_, args, context| {
         report_exception_value(args.get_or_undefined(0).clone(), context);
@@ -105,5 +111,33 @@ mod tests {
             ..Options::default()
         });
         assert_eq!(agent.eval("origin"), Ok("https://example.com:8443".into()));
+    }
+
+    #[test]
+    fn a_context_is_secure_unless_it_comes_from_a_server_that_is_not() {
+        for (base_url, is_secure) in [
+            (None, "true"),
+            (Some("file:///x"), "true"),
+            (Some("https://example.com"), "true"),
+            (Some("wss://example.com"), "true"),
+            (Some("http://example.com"), "false"),
+            (Some("http://localhost.example.com"), "false"),
+            (Some("http://localhost:1"), "true"),
+            (Some("http://a.localhost"), "true"),
+            (Some("http://127.1.2.3"), "true"),
+            (Some("http://[::1]:2"), "true"),
+            (Some("http://128.0.0.1"), "false"),
+        ] {
+            let mut agent = Agent::with(Options {
+                base_url: base_url.map(|url| url.parse().unwrap()),
+                ..Options::default()
+            });
+            let expected = format!("{is_secure},false");
+            assert_eq!(
+                agent.eval("[isSecureContext, crossOriginIsolated].join()"),
+                Ok(expected),
+                "{base_url:?}"
+            );
+        }
     }
 }

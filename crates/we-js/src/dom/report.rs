@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     agent::Agent,
-    binding::{This, from_utf8},
+    binding::{Primordials, This, from_utf8},
     event_loop::{EventResult, LoopState, TRAMPOLINE_SOURCE},
     uncaught::{Position, UncaughtError, UncaughtErrorKind},
 };
@@ -42,10 +42,40 @@ pub(crate) fn report_exception(error: JsError, context: &mut Context) {
         _ => String::new(),
     };
     match error.into_opaque(context) {
+        Ok(value) if is_muted(&value, &stack, context) => {
+            report(muted(), JsValue::null(), context);
+        }
         Ok(value) => report_value(value, stack, context),
         Err(error) => {
             tracing::error!(target: "we::js", %error, "an uncaught error that has no value")
         }
+    }
+}
+
+/// Whether it was a script of another origin that has thrown: steps 3 and 4, "found in an implementation-defined way". The
+/// engine tells it of errors and of what is no object.
+fn is_muted(value: &JsValue, stack: &str, context: &mut Context) -> bool {
+    let state = LoopState::of(context).ok();
+    let Some(state) = state.filter(|state| state.mutes_errors()) else {
+        return false;
+    };
+    let own_stack = Primordials::get(context, |it| &it.error_stack)
+        .and_then(|get| get.call(value, &[], context))
+        .ok()
+        .and_then(|text| text.as_string())
+        .map(|text| without_trampoline(&text.to_std_string_lossy()));
+    let stack = own_stack.as_deref().unwrap_or(stack);
+    let thrown_at = stack.lines().find_map(position_in);
+    thrown_at.is_some_and(|place| state.mutes_errors_of(&place.source))
+}
+
+/// All that is told of an error whose script is of another origin.
+fn muted() -> UncaughtError {
+    UncaughtError {
+        kind: UncaughtErrorKind::Exception,
+        message: "Script error.".to_owned(),
+        stack: String::new(),
+        position: None,
     }
 }
 

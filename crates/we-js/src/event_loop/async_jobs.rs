@@ -27,12 +27,14 @@ pub(super) enum Lifetime {
 
 /// A job that has been queued but not begun.
 pub(super) struct AsyncJob {
+    pub(super) id: JobId,
     pub(super) job: NativeAsyncJob,
     pub(super) lifetime: Lifetime,
 }
 
-/// Names a begun job; never used twice in one loop, so that a waker that outlives its job wakes no other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Names a job; never used twice in one loop, so that a waker that outlives its job wakes no other. It grows in the order
+/// in which jobs are queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct JobId(u64);
 
 /// Source of [`JobId`]s.
@@ -40,10 +42,15 @@ pub(crate) struct JobId(u64);
 pub(super) struct JobIds(Cell<u64>);
 
 impl JobIds {
-    fn next(&self) -> JobId {
-        let id = self.0.get();
-        self.0.set(id + 1);
-        JobId(id)
+    pub(super) fn next(&self) -> JobId {
+        let id = self.peek();
+        self.0.set(id.0 + 1);
+        id
+    }
+
+    /// The id of the job that will be queued next.
+    pub(super) fn peek(&self) -> JobId {
+        JobId(self.0.get())
     }
 }
 
@@ -57,27 +64,20 @@ struct RunningJob<'a> {
 pub(super) struct RunningJobs<'a> {
     cell: &'a RefCell<&'a mut Context>,
     mailbox: &'a Arc<Mailbox>,
-    ids: &'a JobIds,
     jobs: HashMap<JobId, RunningJob<'a>>,
 }
 
 impl<'a> RunningJobs<'a> {
-    pub(super) fn new(
-        cell: &'a RefCell<&'a mut Context>,
-        mailbox: &'a Arc<Mailbox>,
-        ids: &'a JobIds,
-    ) -> Self {
+    pub(super) fn new(cell: &'a RefCell<&'a mut Context>, mailbox: &'a Arc<Mailbox>) -> Self {
         Self {
             cell,
             mailbox,
-            ids,
             jobs: HashMap::new(),
         }
     }
 
     /// Makes a job's future. It does nothing until it is [polled](Self::poll).
-    pub(super) fn begin(&mut self, AsyncJob { job, lifetime }: AsyncJob) -> JobId {
-        let id = self.ids.next();
+    pub(super) fn begin(&mut self, AsyncJob { id, job, lifetime }: AsyncJob) -> JobId {
         let waker = Waker::from(Arc::new(JobWaker {
             id,
             mailbox: self.mailbox.clone(),

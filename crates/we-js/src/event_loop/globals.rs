@@ -11,7 +11,7 @@ use boa_engine::{
 
 use super::LoopState;
 use super::timers::{Handler, Repeat, ScriptTimer};
-use crate::binding::{mixin_target, property};
+use crate::binding::{mixin_target, property, require_global};
 
 /// Defines the operations as WebIDL defines operations: writable, enumerable, configurable.
 pub(super) fn install(context: &mut Context) -> JsResult<()> {
@@ -103,15 +103,6 @@ fn queue_microtask(this: &JsValue, args: &[JsValue], context: &mut Context) -> J
             .map(|_| ())
     });
     Ok(JsValue::undefined())
-}
-
-/// WebIDL: an operation of the global object may be called without a this value, but not on another object.
-fn require_global(this: &JsValue, context: &Context) -> JsResult<()> {
-    match this.as_object() {
-        None if this.is_null_or_undefined() => Ok(()),
-        Some(object) if object == context.global_object() => Ok(()),
-        _ => Err(type_error("Illegal invocation".to_owned())),
-    }
 }
 
 fn type_error(message: String) -> JsError {

@@ -33,6 +33,15 @@ pub(crate) trait LoopHost {
     /// no JavaScript value.
     fn report_exception(&self, error: JsError, context: &mut Context);
 
+    /// The program that the agent began with has run for the first time: to its end, or to the first `await` at the top
+    /// level of a module. What it threw has been reported.
+    fn program_started(&self, _context: &mut Context) {}
+
+    /// The program does not run, since what it imports cannot be loaded, parsed or linked.
+    fn program_failed(&self, error: JsError, context: &mut Context) {
+        self.report_exception(error, context);
+    }
+
     /// Fires `unhandledrejection` for a rejected promise that has no handler, and does what an event that was
     /// not canceled asks for: telling the developer.
     fn fire_unhandled_rejection(

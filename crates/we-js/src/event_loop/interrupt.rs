@@ -20,6 +20,9 @@
 //! - The engine sees the write. It reads the limit in the handler of each loop instruction, a function called through a
 //!   table once per instruction; no compiler can keep it in a register from one to the next.
 //! - A stale read does no harm: the next instruction reads again. Nothing else is ordered by these stores.
+//! - Nothing puts other limits in their place. No native of this crate swaps the `Context` behind its reference or sets its
+//!   limits while script runs; an embedder's natives must not do so either, since what they set would undo a termination
+//!   that had come just before.
 #![allow(unsafe_code)]
 
 use std::mem::{align_of, size_of};

@@ -139,11 +139,13 @@ impl JobExecutor for LoopState {
             Job::TimeoutJob(job) => self.enqueue_timeout_job(job),
             Job::IntervalJob(job) => self.enqueue_interval_job(job),
             Job::AsyncJob(job) => self.new_async_jobs.borrow_mut().push(AsyncJob {
+                id: self.job_ids.next(),
                 job,
                 lifetime: Lifetime::KeepsLoopAlive,
             }),
             Job::FinalizationRegistryCleanupJob(job) => {
                 self.new_async_jobs.borrow_mut().push(AsyncJob {
+                    id: self.job_ids.next(),
                     job,
                     lifetime: Lifetime::Background,
                 });

@@ -35,6 +35,7 @@ mod jobs;
 mod mailbox;
 mod modules;
 mod options;
+mod provenance;
 mod rejections;
 mod scripts;
 mod state;
@@ -52,19 +53,20 @@ use std::time::{Duration, Instant};
 use boa_engine::context::ContextBuilder;
 use boa_engine::{Context, JsResult};
 
+pub(crate) use self::async_jobs::JobId;
 pub(crate) use self::clean_call::{TRAMPOLINE_SOURCE, call};
 pub(crate) use self::cluster::Cluster;
 pub use self::handle::LoopHandle;
 pub(crate) use self::host::{EventResult, LoopHost};
 pub(crate) use self::mailbox::Mailbox;
-pub use self::options::{Options, WorkerSetup};
+pub use self::options::{FileAccess, Options, WorkerSetup};
 pub(crate) use self::scripts::syntax_error;
 pub use self::scripts::{Evaluation, ScriptError, ScriptKind};
 pub use self::state::{KeepAlive, LoopState};
 pub use self::tasks::TaskSource;
 pub use self::timers::TimerKey;
 
-use self::async_jobs::{JobId, RunningJobs};
+use self::async_jobs::RunningJobs;
 use self::cluster::Last;
 
 /// How many events of sockets, and how many messages of ports, are delivered before the loop looks at its timers and other
@@ -176,7 +178,7 @@ impl EventLoop {
 
         let mut grace = None;
         let context = RefCell::new(context);
-        let mut jobs = RunningJobs::new(&context, state.mailbox(), &state.job_ids);
+        let mut jobs = RunningJobs::new(&context, state.mailbox());
         loop {
             let mail = state.mailbox().take();
             state.arrivals.borrow_mut().extend(mail.arrivals);
@@ -244,17 +246,22 @@ impl EventLoop {
         self.state.handle.terminate_workers();
         let deadline = Instant::now() + SHUTDOWN_TIME;
         for arrival in self.state.arrivals.take() {
-            network.open_arrival(arrival);
+            network.drop_arrival(arrival);
         }
         while network.has_open_sockets() && Instant::now() < deadline {
             network.wait(Some(deadline));
             // No script is told, but a connection that had paused has to read on, to the peer's Close frame.
             for arrival in self.state.mailbox().take().arrivals {
-                network.open_arrival(arrival);
+                network.drop_arrival(arrival);
             }
         }
         self.state.handle.wait_for_workers(deadline);
         self.state.clear();
+    }
+
+    /// Whether no further task runs: this was found out since the turn began.
+    fn is_over(&self) -> bool {
+        self.state.is_terminated() || self.state.is_closing()
     }
 
     /// Runs the tasks that are queued now; those that they queue have to wait for the next turn.
@@ -263,7 +270,7 @@ impl EventLoop {
             let Some(task) = self.state.tasks.pop() else {
                 return;
             };
-            if self.state.is_terminated() || self.state.is_closing() {
+            if self.is_over() {
                 return;
             }
             self.state
@@ -276,12 +283,17 @@ impl EventLoop {
     fn deliver_arrivals(&self, context: &RefCell<&mut Context>) {
         let state = &self.state;
         for _ in 0..ARRIVALS_PER_TURN {
+            if self.is_over() {
+                return;
+            }
             let Some(arrival) = state.arrivals.borrow_mut().pop_front() else {
                 return;
             };
-            let (id, event) = state.network().open_arrival(arrival);
+            let (delivering, event) = state.network().open_arrival(arrival);
+            let id = delivering.id();
             let steps = |context: &mut Context| state.host.deliver_socket_event(id, event, context);
             state.run_task(TaskSource::WebSocket, steps, &mut context.borrow_mut());
+            state.network().has_told(delivering);
             if state.timers.any_due() {
                 return;
             }
@@ -292,6 +304,9 @@ impl EventLoop {
     fn deliver_notices(&self, context: &RefCell<&mut Context>) {
         let state = &self.state;
         for _ in 0..ARRIVALS_PER_TURN {
+            if self.is_over() {
+                return;
+            }
             let Some(notice) = state.notices.borrow_mut().pop_front() else {
                 return;
             };
@@ -309,7 +324,9 @@ impl EventLoop {
             return;
         }
         let batch = self.state.timers.due_batch(Instant::now());
-        while let Some(steps) = self.state.timers.pop_due(batch) {
+        while !self.is_over()
+            && let Some(steps) = self.state.timers.pop_due(batch)
+        {
             self.state
                 .run_task(TaskSource::Timer, steps, &mut context.borrow_mut());
         }
@@ -330,15 +347,21 @@ impl EventLoop {
         // A native's future may use tokio's sockets and timers.
         let _runtime = self.state.network().enter();
         for id in ready {
+            if self.is_over() {
+                return;
+            }
             self.state.begin_task(TaskSource::JavaScriptEngine);
             // The job borrows the context as it pleases, so it must not be borrowed here.
+            self.state.running_job.set(Some(id));
             let result = jobs.poll(id);
+            self.state.running_job.set(None);
             let context = &mut context.borrow_mut();
             if let Some(Err(error)) = result {
                 self.state.report_exception(error, context);
             }
             self.state.end_task(context);
         }
+        self.state.forget_revoked();
     }
 }
 

@@ -16,6 +16,7 @@ use boa_engine::{
     Context, JsArgs, JsError, JsNativeError, JsObject, JsResult, JsString, JsValue, NativeFunction,
     Source, js_string,
 };
+use tokio::sync::Notify;
 use url::Url;
 
 use super::LoopState;
@@ -32,13 +33,40 @@ enum ModuleType {
 /// The loader of a context: its [module map](https://html.spec.whatwg.org/#module-map).
 #[derive(Default)]
 pub(super) struct Loader {
-    map: RefCell<HashMap<(Url, ModuleType), Loaded>>,
+    map: RefCell<HashMap<Key, Loaded>>,
+    /// The modules that are being fetched: the map's entries "fetching".
+    flights: RefCell<HashMap<Key, Rc<Flight>>>,
 }
+
+/// What a module is asked for by.
+type Key = (Url, ModuleType);
 
 /// A module and the URL that it came from at last, redirects followed.
 struct Loaded {
     module: Module,
     url: Url,
+}
+
+/// A fetch that several imports wait for.
+#[derive(Default)]
+struct Flight {
+    landed: Notify,
+    /// `None` if the import that was to fetch has been given up.
+    outcome: RefCell<Option<JsResult<Module>>>,
+}
+
+/// Ends a flight for all who wait for it, also when the import that fetches is given up.
+struct Landing<'a> {
+    loader: &'a Loader,
+    key: &'a Key,
+    flight: Rc<Flight>,
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        self.loader.flights.borrow_mut().remove(self.key);
+        self.flight.landed.notify_waiters();
+    }
 }
 
 impl Loader {
@@ -48,7 +76,7 @@ impl Loader {
         self.map.borrow_mut().insert(key, Loaded { module, url });
     }
 
-    fn get(&self, key: &(Url, ModuleType)) -> Option<Module> {
+    fn get(&self, key: &Key) -> Option<Module> {
         let map = self.map.borrow();
         map.get(key).map(|loaded| loaded.module.clone())
     }
@@ -78,30 +106,66 @@ impl Loader {
     ) -> JsResult<Module> {
         let url = resolve(request.specifier(), self.base_url(referrer).as_ref())?;
         let key = (url, module_type(request)?);
-        if let Some(module) = self.get(&key) {
-            return Ok(module);
+        refuse_json_by_name(&key.0, key.1)?;
+        loop {
+            if let Some(module) = self.get(&key) {
+                return Ok(module);
+            }
+            let flight = self.flights.borrow().get(&key).cloned();
+            let Some(flight) = flight else {
+                return self.fetch(&key, referrer, context).await;
+            };
+            flight.landed.notified().await;
+            if let Some(outcome) = flight.outcome.borrow().clone() {
+                return outcome;
+            }
         }
-        let (url, module_type) = &key;
-        refuse_json_by_name(url, *module_type)?;
+    }
+
+    /// Fetches what nobody else fetches.
+    async fn fetch(
+        &self,
+        key: &Key,
+        referrer: &Referrer,
+        context: &RefCell<&mut Context>,
+    ) -> JsResult<Module> {
+        let flight = Rc::<Flight>::default();
+        self.flights
+            .borrow_mut()
+            .insert(key.clone(), flight.clone());
+        let landing = Landing {
+            loader: self,
+            key,
+            flight,
+        };
+        let outcome = self.fetch_and_parse(key, referrer, context).await;
+        *landing.flight.outcome.borrow_mut() = Some(outcome.clone());
+        outcome
+    }
+
+    async fn fetch_and_parse(
+        &self,
+        key: &Key,
+        referrer: &Referrer,
+        context: &RefCell<&mut Context>,
+    ) -> JsResult<Module> {
+        let (url, module_type) = key;
         let destination = match module_type {
             ModuleType::JavaScript => Destination::Module,
             ModuleType::Json => Destination::JsonModule,
         };
-        let fetcher = LoopState::of(&context.borrow())?.fetcher();
+        let state = LoopState::of(&context.borrow())?;
+        let (fetcher, target) = (state.fetcher(), state.import_target(url.clone()));
         let fetched = fetcher
-            .fetch(url, destination)
+            .fetch(&target, destination)
             .await
             .map_err(|error| cannot_load(&error, referrer))?;
-        // Another import of the same module may have been faster.
-        if let Some(module) = self.get(&key) {
-            return Ok(module);
-        }
         let module = parse(&fetched, *module_type, &mut context.borrow_mut())?;
         let loaded = Loaded {
             module: module.clone(),
             url: fetched.url,
         };
-        self.map.borrow_mut().insert(key, loaded);
+        self.map.borrow_mut().insert(key.clone(), loaded);
         Ok(module)
     }
 }
@@ -232,7 +296,7 @@ fn cannot_load(error: &FetchError, referrer: &Referrer) -> JsError {
 }
 
 fn parse(fetched: &Fetched, module_type: ModuleType, context: &mut Context) -> JsResult<Module> {
-    let Fetched { url, text } = fetched;
+    let Fetched { url, text, .. } = fetched;
     let shown = shown_url(url);
     let parsed = match module_type {
         ModuleType::JavaScript => {
@@ -241,7 +305,7 @@ fn parse(fetched: &Fetched, module_type: ModuleType, context: &mut Context) -> J
         }
         ModuleType::Json => Module::parse_json(JsString::from(text.as_str()), context),
     };
-    parsed.map_err(|error| syntax_error(&error, &shown, text))
+    parsed.map_err(|error| syntax_error(&error, &shown, text, context))
 }
 
 /// The URL of a source that stacks and messages show as `path`: a URL, or the path of a file.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boa_engine::{Context, JsResult};
 use url::{Origin, Url};
-use we_net::Client;
+use we_net::{Client, protocol::DeflateConfig};
 
 use crate::{console::ConsolePrinter, uncaught::ErrorReporter};
 
@@ -17,15 +17,23 @@ use crate::{console::ConsolePrinter, uncaught::ErrorReporter};
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// The URL that scripts believe in: relative URLs (of a `WebSocket`, of an import in an inline script) are
-    /// resolved against it. Without one, a relative URL is an error.
+    /// The URL that scripts believe in: relative URLs of `WebSocket`, `Worker` and the like are resolved against it.
+    /// Without one, they are resolved against the URL of the program, and where that has none either (a program that was
+    /// not run by [`EventLoop::evaluate`](super::EventLoop::evaluate)), a relative URL is an error.
+    ///
+    /// Imports are relative to the script or module that imports, whatever this says, and those of code that has no URL to
+    /// the current directory.
     pub base_url: Option<Url>,
 
     /// The origin that requests carry. Without one, requests carry no `Origin`, as those of a program that is no
     /// browser.
     pub origin: Option<Origin>,
 
-    /// How connections are made: time limits, whom to trust for `wss:`, limits of messages.
+    /// Whether scripts may load scripts and JSON modules from `file:` URLs.
+    pub file_access: FileAccess,
+
+    /// How connections are made: time limits, whom to trust for `wss:`, limits of messages, compression. The default
+    /// offers servers `permessage-deflate; client_max_window_bits`, as browsers do.
     pub client: Client,
 
     /// Called with each error that no script caught and no listener canceled. The default writes it to `tracing`
@@ -55,7 +63,10 @@ impl Default for Options {
         Self {
             base_url: None,
             origin: None,
-            client: Client::default(),
+            file_access: FileAccess::default(),
+            client: Client::builder()
+                .compression([DeflateConfig::default()])
+                .build(),
             error_reporter: ErrorReporter::default(),
             console: ConsolePrinter::default(),
             worker_setup: WorkerSetup::default(),
@@ -63,6 +74,25 @@ impl Default for Options {
             max_buffer_size: 1536 << 20,
         }
     }
+}
+
+/// Whether the agents of a program may load scripts and JSON modules from `file:` URLs: as modules, by `importScripts()`,
+/// as workers.
+///
+/// A worker may not do what the agent that started it may not, nor, if its own script came from a server, load files at
+/// all. The program that [`EventLoop::evaluate_file`](super::EventLoop::evaluate_file) starts is the embedder's choice
+/// and always read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum FileAccess {
+    /// Local programs may: if [`Options::base_url`], [`Options::origin`] or the URL that the program is run under is one of
+    /// a server (`http:`, `https:`, `ws:`, `wss:`), then not.
+    #[default]
+    OfLocalPrograms,
+    /// They may, whatever the URLs say.
+    Allowed,
+    /// They may not.
+    Refused,
 }
 
 /// A function that an embedder gives the event loop to prepare the contexts of workers.

@@ -6,8 +6,10 @@ use std::rc::Rc;
 
 use boa_engine::builtins::promise::PromiseState;
 use boa_engine::object::builtins::JsPromise;
+use boa_engine::property::PropertyDescriptor;
 use boa_engine::{
-    Context, JsError, JsNativeError, JsResult, JsValue, Module, NativeFunction, Script, Source,
+    Context, JsError, JsNativeError, JsResult, JsString, JsValue, Module, NativeFunction, Script,
+    Source, js_string,
 };
 
 use super::modules::{Loader, read_source, shown_path, source_url};
@@ -153,9 +155,12 @@ impl EventLoop {
         match kind {
             ScriptKind::Classic => {
                 let script = Script::parse(source, None, context).map_err(syntax_error)?;
-                let steps = |context: &mut Context| match script.evaluate(context) {
-                    Ok(value) => outcome = Outcome::Value(value),
-                    Err(error) => self.state.report_exception(error, context),
+                let steps = |context: &mut Context| {
+                    match script.evaluate(context) {
+                        Ok(value) => outcome = Outcome::Value(value),
+                        Err(error) => self.state.report_exception(error, context),
+                    }
+                    self.state.host.program_started(context);
                 };
                 self.state.run_task(TaskSource::Embedder, steps, context);
             }
@@ -182,17 +187,48 @@ impl EventLoop {
 }
 
 /// [Runs a module script](https://html.spec.whatwg.org/#run-a-module-script): loads what it imports, links and evaluates
-/// it. If that fails, the exception is reported.
+/// it. If that fails, the exception is reported. The promise is one for the whole.
 fn run_module(module: &Module, context: &mut Context) -> JsResult<JsPromise> {
-    let promise = module.load_link_evaluate(context);
-    let report = NativeFunction::from_fn_ptr(|_, args, context| {
-        let reason = args.first().cloned().unwrap_or_default();
-        LoopState::of(context)?.report_exception(JsError::from_opaque(reason), context);
-        Ok(JsValue::undefined())
+    let loaded = NativeFunction::from_copy_closure_with_captures(
+        |_, _, module: &Module, context| {
+            let state = LoopState::of(context)?;
+            if let Err(error) = module.link(context) {
+                state.host.program_failed(error.clone(), context);
+                return Err(error);
+            }
+            let evaluation = module.evaluate(context)?;
+            let report = NativeFunction::from_fn_ptr(|_, args, context| {
+                LoopState::of(context)?.report_exception(first_as_error(args), context);
+                Ok(JsValue::undefined())
+            });
+            let report = report.to_js_function(context.realm());
+            evaluation.catch(report, context)?;
+            state.host.program_started(context);
+            Ok(evaluation.into())
+        },
+        module.clone(),
+    );
+    let not_loaded = NativeFunction::from_fn_ptr(|_, args, context| {
+        let error = first_as_error(args);
+        let state = LoopState::of(context)?;
+        if !state.is_terminated() {
+            state.host.program_failed(error.clone(), context);
+        }
+        Err(error)
     });
-    let report = report.to_js_function(context.realm());
-    promise.catch(report, context)?;
+    let loaded = loaded.to_js_function(context.realm());
+    let not_loaded = not_loaded.to_js_function(context.realm());
+    let promise = module
+        .load(context)
+        .then(Some(loaded), Some(not_loaded), context)?;
+    // The above has reported what there was to report.
+    let handled = NativeFunction::from_fn_ptr(|_, _, _| Ok(JsValue::undefined()));
+    promise.catch(handled.to_js_function(context.realm()), context)?;
     Ok(promise)
+}
+
+fn first_as_error(args: &[JsValue]) -> JsError {
+    JsError::from_opaque(args.first().cloned().unwrap_or_default())
 }
 
 /// An error of the parser as a line for the terminal: `file:line:column: SyntaxError: text`.
@@ -201,12 +237,27 @@ fn format_syntax_error(error: &JsError, file: &Path, text: &str) -> String {
     format!("{}{position}: SyntaxError: {message}", file.display())
 }
 
-/// An error of the parser as what a script is thrown: a `SyntaxError` with `file:line:column: text`.
-pub(crate) fn syntax_error(error: &JsError, file: &Path, text: &str) -> JsError {
+/// An error of the parser as what a script is thrown: a `SyntaxError` whose stack begins where the parser stopped.
+pub(crate) fn syntax_error(
+    error: &JsError,
+    file: &Path,
+    text: &str,
+    context: &mut Context,
+) -> JsError {
     let (position, message) = position_and_message(error, text);
-    JsNativeError::syntax()
-        .with_message(format!("{}{position}: {message}", file.display()))
-        .into()
+    let error = JsNativeError::syntax().with_message(message);
+    let object = error.into_opaque(context);
+    let stack = format!("    at {}{position}", file.display());
+    let stack = PropertyDescriptor::builder()
+        .value(JsString::from(stack))
+        .writable(true)
+        .enumerable(false)
+        .configurable(true);
+    match object.define_property_or_throw(js_string!("stack"), stack, context) {
+        Ok(_) => JsError::from_opaque(object.into()),
+        // The object is new and ordinary: this cannot happen.
+        Err(error) => error,
+    }
 }
 
 /// Takes a parser's message apart, which ends in the position: `text at line 3, col 7`. Returns `:3:7` and the text.

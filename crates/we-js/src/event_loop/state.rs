@@ -1,6 +1,6 @@
 //! [`LoopState`]: what natives see of the event loop that runs them.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
@@ -11,19 +11,18 @@ use boa_engine::builtins::promise::{OperationType, Promise};
 use boa_engine::context::HostHooks;
 use boa_engine::context::intrinsics::Intrinsics;
 use boa_engine::{Context, JsError, JsNativeError, JsObject, JsResult, JsValue};
-use url::Url;
 
-use super::async_jobs::{AsyncJob, JobIds};
+use super::async_jobs::{AsyncJob, JobId, JobIds};
 use super::clean_call::CleanCalls;
 use super::handle::LoopHandle;
 use super::host::LoopHost;
 use super::jobs::MicrotaskQueue;
 use super::mailbox::Mailbox;
 use super::options::Options;
+use super::provenance::Provenance;
 use super::rejections::Rejections;
 use super::tasks::{TaskQueue, TaskSource};
 use super::timers::{TimerKey, Timers};
-use crate::fetch::Fetcher;
 use crate::file::BlobUrls;
 use crate::messaging::{Broadcasts, Notice, Ports};
 use crate::network::{Arrival, Network};
@@ -41,18 +40,18 @@ pub struct LoopState {
     pub(super) rejections: Rejections,
     pub(super) new_async_jobs: RefCell<Vec<AsyncJob>>,
     pub(super) job_ids: JobIds,
+    /// The asynchronous job that is being polled.
+    pub(super) running_job: Cell<Option<JobId>>,
     pub(super) handle: LoopHandle,
     /// Events of sockets that have been taken from the mailbox and wait for their turn.
     pub(super) arrivals: RefCell<VecDeque<Arrival>>,
     /// What ports have been sent, taken from the mailbox and waiting for its turn.
     pub(super) notices: RefCell<VecDeque<Notice>>,
     ports: Rc<Ports>,
-    broadcasts: Rc<Broadcasts>,
+    pub(super) broadcasts: Rc<Broadcasts>,
     network: Network,
-    blob_urls: BlobUrls,
-    /// The URL of the script that the agent began with.
-    entry_url: OnceCell<Url>,
-    reads_files: Cell<bool>,
+    pub(super) blob_urls: BlobUrls,
+    pub(super) provenance: Provenance,
     closing: Cell<bool>,
     pub(super) clean_calls: CleanCalls,
     turn: Cell<u64>,
@@ -75,13 +74,13 @@ impl LoopState {
             rejections: Rejections::default(),
             new_async_jobs: RefCell::default(),
             job_ids: JobIds::default(),
+            running_job: Cell::new(None),
             ports: Ports::new(handle.mailbox().clone()),
             broadcasts: Broadcasts::new(handle.mailbox().clone(), &options),
             network: Network::new(handle.network().clone())?,
             handle,
             blob_urls: BlobUrls::new(),
-            entry_url: OnceCell::new(),
-            reads_files: Cell::new(true),
+            provenance: Provenance::default(),
             closing: Cell::new(false),
             clean_calls: CleanCalls::default(),
             arrivals: RefCell::default(),
@@ -137,35 +136,15 @@ impl LoopState {
         Instant::now()
     }
 
-    /// The URL that scripts believe in: [`Options::base_url`], or else the URL of the script that the agent began with.
-    #[must_use]
-    pub fn base_url(&self) -> Option<&Url> {
-        self.options
-            .base_url
-            .as_ref()
-            .or_else(|| self.entry_url.get())
+    /// The job that will be queued next, if there are jobs that have not begun.
+    pub(crate) fn next_job(&self) -> Option<JobId> {
+        (!self.new_async_jobs.borrow().is_empty()).then(|| self.job_ids.peek())
     }
 
-    /// Tells the URL of the agent's script. Only the first counts.
-    pub(crate) fn set_entry_url(&self, url: Url) {
-        self.entry_url.get_or_init(|| url);
-    }
-
-    /// Whether the agent may load scripts from `file:` URLs.
-    pub(crate) fn reads_files(&self) -> bool {
-        self.reads_files.get()
-    }
-
-    pub(crate) fn set_reads_files(&self, may: bool) {
-        self.reads_files.set(may);
-    }
-
-    /// How the agent fetches scripts.
-    pub(crate) fn fetcher(&self) -> Fetcher {
-        Fetcher {
-            client: self.options.client.clone(),
-            origin: self.options.origin.clone(),
-            reads_files: self.reads_files(),
+    /// Jobs have begun: if none is left that has not, it no longer matters what was revoked since it was queued.
+    pub(super) fn forget_revoked(&self) {
+        if self.new_async_jobs.borrow().is_empty() {
+            self.blob_urls.forget_revoked();
         }
     }
 
@@ -183,14 +162,6 @@ impl LoopState {
 
     pub(super) fn is_closing(&self) -> bool {
         self.closing.get()
-    }
-
-    /// The [serialization](https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin) of the
-    /// origin that scripts run in: the one that requests carry, or else the base URL's.
-    pub(crate) fn serialized_origin(&self) -> String {
-        let own = self.options.origin.clone();
-        own.or_else(|| self.base_url().map(Url::origin))
-            .map_or_else(|| "null".to_owned(), |origin| origin.ascii_serialization())
     }
 
     /// The blob URLs that the agent's scripts have made.

@@ -115,7 +115,7 @@ pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromi
     let state = LoopState::of(context)?;
     let asker = Asker {
         client: state.options().client.clone(),
-        origin: state.options().origin.clone(),
+        origin: state.origin(),
         base: state.base_url().cloned(),
         reads_files: state.reads_files(),
         limit,

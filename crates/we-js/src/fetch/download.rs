@@ -35,14 +35,14 @@ struct Download {
 type Slot = Rc<Cell<Option<Connection>>>;
 
 struct Connection {
-    body: Body,
+    body: Box<Body>,
     /// Keeps the body of the request open, if the server did not wait for all of it.
     _sender: Option<BodySender>,
 }
 
 /// The stream of a body. Dropping it closes the connection.
 pub(super) fn stream(
-    body: Body,
+    body: Box<Body>,
     sender: Option<BodySender>,
     call: Call,
     context: &mut Context,

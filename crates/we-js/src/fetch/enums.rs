@@ -63,7 +63,7 @@ enumeration! {
 
 enumeration! {
     /// <https://fetch.spec.whatwg.org/#requestcache>
-    Cache {
+    CacheMode {
         Default = "default",
         NoStore = "no-store",
         Reload = "reload",

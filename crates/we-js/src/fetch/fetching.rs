@@ -14,12 +14,13 @@ use we_net::{
 
 use super::{
     cors,
-    enums::{Cache, Credentials, Mode, Redirect, ReferrerPolicy},
+    enums::{CacheMode, Credentials, Mode, Redirect, ReferrerPolicy},
     header_list::{HeaderList, cors_unsafe_names, is_forbidden_response_header, parse_range},
     integrity,
     referrer::{Ask, Referrer, is_same},
     request::{self, is_cors_safelisted_method},
     response::{self, ResponseType, is_null_body_status},
+    scripts::read_file,
 };
 use crate::file::BlobData;
 
@@ -38,7 +39,7 @@ pub(super) enum NetworkError {
     Range,
     #[error("the data: URL is malformed")]
     Data,
-    #[error("the file cannot be read: {0}")]
+    #[error("{0}")]
     File(String),
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -99,7 +100,7 @@ pub(super) struct Received {
 pub(super) enum ReceivedBody {
     None,
     Data(BlobData),
-    Network(NetBody),
+    Network(Box<NetBody>),
 }
 
 /// A fetch at work.
@@ -141,11 +142,12 @@ impl Fetching {
 
     /// Whether a URL is of the origin that asks.
     fn is_own(&self, url: &Url) -> bool {
-        match &self.asker.origin {
-            None => true,
-            // Its origin cannot be told from the URL.
-            Some(Origin::Opaque(_)) if url.as_str().starts_with("blob:null/") => true,
-            Some(origin) => is_same(origin, &url.origin()),
+        let Some(origin) = &self.asker.origin else {
+            return true;
+        };
+        match &self.request.blob {
+            Some(entry) if url.scheme() == "blob" => entry.origin.as_ref() == Some(origin),
+            _ => is_same(origin, &url.origin()),
         }
     }
 
@@ -226,8 +228,9 @@ impl Fetching {
                 let path = url
                     .to_file_path()
                     .map_err(|()| NetworkError::File("it names no local file".to_owned()))?;
-                let bytes =
-                    std::fs::read(path).map_err(|error| NetworkError::File(error.to_string()))?;
+                let bytes = read_file(path)
+                    .await
+                    .map_err(|error| NetworkError::File(error.to_string()))?;
                 let bytes = aligned_vec::AVec::from_slice(0, &bytes).into();
                 Ok(Hop::Response(local(url, 200, "OK", &[], bytes)))
             }
@@ -238,7 +241,7 @@ impl Fetching {
     /// The case "blob".
     fn blob(&self, url: Url) -> Result<Received, NetworkError> {
         let blob = match (&self.request.blob, &*self.request.method) {
-            (Some(blob), "GET") => blob,
+            (Some(entry), "GET") => &entry.blob,
             _ => return Err(NetworkError::Blob),
         };
         let size = blob.data.len();
@@ -310,7 +313,7 @@ impl Fetching {
             status_text: response.reason,
             headers: Rc::new(RefCell::new(headers)),
         };
-        let body = ReceivedBody::Network(response.body);
+        let body = ReceivedBody::Network(Box::new(response.body));
         Ok(Hop::Response(Received { head, body }))
     }
 
@@ -394,7 +397,7 @@ impl Fetching {
         };
         self.append_origin(&mut headers, url);
         append_cache_headers(&mut headers, self.request.cache);
-        if self.request.cache == Cache::OnlyIfCached {
+        if self.request.cache == CacheMode::OnlyIfCached {
             return Err(NetworkError::NoCache);
         }
         let body = match &mut self.upload {
@@ -582,7 +585,7 @@ fn local(
 
 /// The steps 13 to 16 of <https://fetch.spec.whatwg.org/#concept-http-network-or-cache-fetch>: what caches on the way are
 /// told.
-fn append_cache_headers(headers: &mut HeaderList, mut mode: Cache) {
+fn append_cache_headers(headers: &mut HeaderList, mut mode: CacheMode) {
     let conditions = [
         "Modified-Since",
         "None-Match",
@@ -593,13 +596,13 @@ fn append_cache_headers(headers: &mut HeaderList, mut mode: Cache) {
     let is_conditional = conditions
         .iter()
         .any(|condition| headers.contains(&format!("If-{condition}")));
-    if mode == Cache::Default && is_conditional {
-        mode = Cache::NoStore;
+    if mode == CacheMode::Default && is_conditional {
+        mode = CacheMode::NoStore;
     }
-    if mode == Cache::NoCache && !headers.contains("Cache-Control") {
+    if mode == CacheMode::NoCache && !headers.contains("Cache-Control") {
         headers.append("Cache-Control", "max-age=0");
     }
-    if matches!(mode, Cache::NoStore | Cache::Reload) {
+    if matches!(mode, CacheMode::NoStore | CacheMode::Reload) {
         for name in ["Pragma", "Cache-Control"] {
             if !headers.contains(name) {
                 headers.append(name, "no-cache");

@@ -36,7 +36,9 @@ mod tests;
 
 use boa_engine::{Context, JsResult};
 
-pub(crate) use self::scripts::{Destination, FetchError, Fetched, Fetcher, decode};
+pub(crate) use self::scripts::{
+    Destination, FetchError, Fetched, Fetcher, Target, decode, is_remote,
+};
 use self::{headers::Headers, request::Request, response::Response};
 use crate::binding::{define_promise_function, register};
 

@@ -246,6 +246,10 @@ fn local_urls_are_fetched() {
             ),
         ],
     );
+    // Not for scripts from a server.
+    let refused = format!("return rejection(fetch('{file}'))");
+    expect(&mut agent, &[(refused.as_str(), "TypeError")]);
+    let mut agent = Agent::new();
     // A limit of the tests' agents: the file is larger than a buffer may be.
     let read = agent.eval(&format!("(async () => {{ {fetch_file} }})()"));
     assert!(read.is_err_and(|error| error.contains("fit into memory")));

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{
     body::{self, Body, HasBody, unusable},
-    enums::{Cache, Credentials, Mode, Redirect, ReferrerPolicy},
+    enums::{CacheMode, Credentials, Mode, Redirect, ReferrerPolicy},
     header_list::{HeaderList, is_forbidden_method, token},
     headers::{self, Guard, Headers},
     referrer::Referrer,
@@ -24,7 +24,7 @@ use crate::{
         self, Definition, Interface, NewTarget, PlatformObject, This, from_utf8, to_usv_string,
     },
     event_loop::LoopState,
-    file::{self, SharedBlob},
+    file::{self, BlobUrlEntry},
 };
 
 /// A [request](https://fetch.spec.whatwg.org/#concept-request), without its body.
@@ -33,11 +33,11 @@ pub(super) struct Head {
     pub(super) method: String,
     pub(super) url: Url,
     /// What a `blob:` URL stood for when it was parsed.
-    pub(super) blob: Option<SharedBlob>,
+    pub(super) blob: Option<BlobUrlEntry>,
     pub(super) headers: Rc<RefCell<HeaderList>>,
     pub(super) mode: Mode,
     pub(super) credentials: Credentials,
-    pub(super) cache: Cache,
+    pub(super) cache: CacheMode,
     pub(super) redirect: Redirect,
     pub(super) referrer: Referrer,
     pub(super) referrer_policy: ReferrerPolicy,
@@ -57,7 +57,7 @@ impl Head {
             // The fallback mode of requests that scripts make.
             mode: Mode::Cors,
             credentials: Credentials::SameOrigin,
-            cache: Cache::Default,
+            cache: CacheMode::Default,
             redirect: Redirect::Follow,
             referrer: Referrer::Client,
             referrer_policy: ReferrerPolicy::Empty,
@@ -288,7 +288,7 @@ fn apply(head: &mut Head, init: &RequestInit, context: &Context) -> JsResult<()>
     if let Some(cache) = init.cache {
         head.cache = cache;
     }
-    if head.cache == Cache::OnlyIfCached && head.mode != Mode::SameOrigin {
+    if head.cache == CacheMode::OnlyIfCached && head.mode != Mode::SameOrigin {
         return type_error("'only-if-cached' needs the mode 'same-origin'");
     }
     if let Some(redirect) = init.redirect {

@@ -4,7 +4,7 @@ use boa_engine::{Context, JsNativeError, JsResult, JsString, JsValue};
 
 use super::{
     body::BodyInit,
-    enums::{Cache, Credentials, Duplex, Mode, Priority, Redirect, ReferrerPolicy},
+    enums::{CacheMode, Credentials, Duplex, Mode, Priority, Redirect, ReferrerPolicy},
     headers::HeadersInit,
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 /// `RequestInit`, as far as anything comes of its members.
 pub(super) struct RequestInit {
     pub(super) body: Option<BodyInit>,
-    pub(super) cache: Option<Cache>,
+    pub(super) cache: Option<CacheMode>,
     pub(super) credentials: Option<Credentials>,
     pub(super) has_duplex: bool,
     pub(super) headers: Option<HeadersInit>,
@@ -44,7 +44,7 @@ impl RequestInit {
             Some(body) => BodyInit::from_value(&body, context)?,
             None => None,
         };
-        let cache = Cache::member(&dictionary, "cache", context)?;
+        let cache = CacheMode::member(&dictionary, "cache", context)?;
         let credentials = Credentials::member(&dictionary, "credentials", context)?;
         let has_duplex = Duplex::member(&dictionary, "duplex", context)?.is_some();
         let headers = dictionary.get("headers", context)?;

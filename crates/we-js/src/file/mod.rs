@@ -17,8 +17,9 @@ mod stream;
 pub(crate) use blob::Blob;
 pub(crate) use data::{AlignedBytes, BlobBuilder, BlobData};
 pub(crate) use interface::File;
-pub(crate) use object_url::resolve;
-pub(crate) use object_url::{BlobUrls, create_object_url, revoke_object_url};
+pub(crate) use object_url::{
+    BlobUrlEntry, BlobUrls, create_object_url, resolve, revoke_object_url,
+};
 pub(crate) use reader::FileReader;
 pub(crate) use reader_sync::install_file_reader_sync;
 pub(crate) use shared::SharedBlob;

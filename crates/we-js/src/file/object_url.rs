@@ -4,6 +4,7 @@
 //! an agent put in goes when its event loop does.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -11,29 +12,35 @@ use std::{
     },
 };
 
-use ::url::{Position, Url};
+use ::url::{Origin, Position, Url};
 use boa_engine::{Context, JsArgs, JsNativeError, JsResult, JsString, JsValue};
 
 use super::{Blob, SharedBlob};
 use crate::{
     binding::{This, from_utf8, usv_string},
-    event_loop::LoopState,
+    event_loop::{JobId, LoopState},
 };
 
 /// The [blob URL store](https://w3c.github.io/FileAPI/#BlobURLStore): entries by their URL, without a fragment.
 static STORE: Mutex<BTreeMap<String, Stored>> = Mutex::new(BTreeMap::new());
 
-/// A [blob URL entry](https://w3c.github.io/FileAPI/#blob-url-entry), and whose it is.
+/// A [blob URL entry](https://w3c.github.io/FileAPI/#blob-url-entry): a blob, and of its environment the origin.
+#[derive(Clone, Debug)]
+pub(crate) struct BlobUrlEntry {
+    pub(crate) blob: SharedBlob,
+    /// The origin of the scripts that made the URL, who may also revoke it. `None` is that of a program without one.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// An entry, and whose it is.
 struct Stored {
-    entry: SharedBlob,
-    /// The serialized origin that may revoke the URL.
-    origin: String,
+    entry: BlobUrlEntry,
     owner: u64,
 }
 
 /// [Resolve a blob URL](https://w3c.github.io/FileAPI/#blob-url-resolve): what the URL stands for now, in whichever
 /// agent it was made. A fragment does not matter.
-pub(crate) fn resolve(url: &Url) -> Option<SharedBlob> {
+pub(crate) fn resolve(url: &Url) -> Option<BlobUrlEntry> {
     let store = lock();
     store.get(key(url)?).map(|stored| stored.entry.clone())
 }
@@ -51,6 +58,15 @@ fn lock() -> MutexGuard<'static, BTreeMap<String, Stored>> {
 /// The entries of one agent, which go with it.
 pub(crate) struct BlobUrls {
     owner: u64,
+    /// What the agent has revoked while imports waited for their turn.
+    revoked: RefCell<Vec<Revoked>>,
+}
+
+/// An entry that has gone, but not for the jobs that were queued before that.
+struct Revoked {
+    url: String,
+    entry: BlobUrlEntry,
+    before: JobId,
 }
 
 impl BlobUrls {
@@ -58,20 +74,39 @@ impl BlobUrls {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             owner: NEXT.fetch_add(1, Ordering::Relaxed),
+            revoked: RefCell::default(),
         }
     }
 
     /// [Adds an entry](https://w3c.github.io/FileAPI/#add-an-entry) and returns its URL.
-    fn add(&self, entry: SharedBlob, origin: String) -> String {
+    fn add(&self, entry: BlobUrlEntry) -> String {
         // <https://w3c.github.io/FileAPI/#unicodeBlobURL>
+        let origin = serialize(entry.origin.as_ref());
         let url = format!("blob:{origin}/{}", uuid(rand::random()));
         let stored = Stored {
             entry,
-            origin,
             owner: self.owner,
         };
         lock().insert(url.clone(), stored);
         url
+    }
+
+    /// What the URL stands for in a job of the event loop: what it stood for when the job was queued, in so far as this
+    /// agent has revoked it since. A script that imports a URL and revokes it at once gets its module.
+    pub(crate) fn resolve_for(&self, job: JobId, url: &Url) -> Option<BlobUrlEntry> {
+        resolve(url).or_else(|| {
+            let key = key(url)?;
+            let revoked = self.revoked.borrow();
+            let known = revoked
+                .iter()
+                .find(|revoked| revoked.url == key && job < revoked.before)?;
+            Some(known.entry.clone())
+        })
+    }
+
+    /// No job waits for its turn any more.
+    pub(crate) fn forget_revoked(&self) {
+        self.revoked.take();
     }
 
     /// Removes the agent's entries: <https://w3c.github.io/FileAPI/#lifeTime>
@@ -84,6 +119,11 @@ impl Drop for BlobUrls {
     fn drop(&mut self) {
         self.remove_all();
     }
+}
+
+/// The [serialization of an origin](https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin).
+fn serialize(origin: Option<&Origin>) -> String {
+    origin.map_or_else(|| "null".to_owned(), Origin::ascii_serialization)
 }
 
 /// A version 4 UUID: <https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-4>
@@ -106,27 +146,39 @@ pub(crate) fn create_object_url(args: &[JsValue], context: &mut Context) -> JsRe
     let blob = This::<Blob>::from_value(args.get_or_undefined(0)).ok_or_else(|| {
         JsNativeError::typ().with_message("URL.createObjectURL: argument 1 is not a Blob")
     })?;
-    let entry = SharedBlob::of(&blob);
     let state = LoopState::of(context)?;
-    Ok(from_utf8(
-        &state.blob_urls().add(entry, state.serialized_origin()),
-    ))
+    let entry = BlobUrlEntry {
+        blob: SharedBlob::of(&blob),
+        origin: state.script_origin(),
+    };
+    Ok(from_utf8(&state.blob_urls().add(entry)))
 }
 
 /// <https://w3c.github.io/FileAPI/#dfn-revokeObjectURL>
 pub(crate) fn revoke_object_url(args: &[JsValue], context: &mut Context) -> JsResult<JsValue> {
     let url = usv_string(args.get_or_undefined(0), context)?;
-    let origin = LoopState::of(context)?.serialized_origin();
+    let state = LoopState::of(context)?;
+    let origin = state.script_origin();
     // 1. to 3.
     if let Ok(url) = Url::parse(&url)
         && let Some(key) = key(&url)
     {
         let mut store = lock();
         // 4. to 6. Agents of another origin have other storage keys.
-        let authorized = store.get(key).is_some_and(|stored| stored.origin == origin);
+        let authorized = store
+            .get(key)
+            .is_some_and(|stored| stored.entry.origin == origin);
         // 7.
-        if authorized {
-            store.remove(key);
+        let removed = if authorized { store.remove(key) } else { None };
+        drop(store);
+        if let Some(stored) = removed
+            && let Some(before) = state.next_job()
+        {
+            state.blob_urls().revoked.borrow_mut().push(Revoked {
+                url: key.to_owned(),
+                entry: stored.entry,
+                before,
+            });
         }
     }
     Ok(JsValue::undefined())
@@ -151,8 +203,8 @@ mod tests {
 
     fn text(url: &str) -> Option<(String, String)> {
         let entry = resolve(&url.parse().unwrap())?;
-        let bytes = entry.data.contiguous(u64::MAX).unwrap().into_owned();
-        Some((String::from_utf8(bytes).unwrap(), entry.kind))
+        let bytes = entry.blob.data.contiguous(u64::MAX).unwrap().into_owned();
+        Some((String::from_utf8(bytes).unwrap(), entry.blob.kind))
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn registry() -> MutexGuard<'static, Registry> {
 /// The broadcast channels of an agent.
 pub(crate) struct Broadcasts {
     mailbox: Arc<Mailbox>,
-    scope: Scope,
+    scope: RefCell<Scope>,
     entries: RefCell<HashMap<ChannelId, Entry>>,
     /// Channels that have gone. The collector drops them, at a moment when it cannot drop their entries.
     gone: RefCell<Vec<ChannelId>>,
@@ -166,10 +166,15 @@ impl Broadcasts {
         let scope = Scope::new(&mailbox, options);
         Rc::new(Self {
             mailbox,
-            scope,
+            scope: RefCell::new(scope),
             entries: RefCell::default(),
             gone: RefCell::default(),
         })
+    }
+
+    /// The agent has got an origin, before it made any channel.
+    pub(crate) fn set_origin(&self, origin: Origin) {
+        self.scope.replace(Scope::Origin(origin));
     }
 
     /// Lets a new channel hear what is broadcast to `name`.
@@ -179,7 +184,7 @@ impl Broadcasts {
         self.forget_the_gone();
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = ChannelId(NEXT.fetch_add(1, Ordering::Relaxed));
-        let key: Key = (self.scope.clone(), name.to_vec().into());
+        let key: Key = (self.scope.borrow().clone(), name.to_vec().into());
         self.entries
             .borrow_mut()
             .insert(id, Entry { link, root: None });
@@ -199,7 +204,7 @@ impl Broadcasts {
     ///
     /// [spec]: https://html.spec.whatwg.org/multipage/web-messaging.html#dom-broadcastchannel-postmessage
     pub(super) fn post(&self, source: &Subscription, message: Record) {
-        let origin = self.scope.serialization();
+        let origin = self.scope.borrow().serialization();
         let broadcast = Arc::new(Broadcast { message, origin });
         // Under the lock, so that all who listen hear all messages in the same order.
         let registry = registry();

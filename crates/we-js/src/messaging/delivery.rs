@@ -43,6 +43,11 @@ fn message(port: PortId, context: &mut Context) -> JsResult<()> {
         return Ok(());
     };
     ports.refresh(port);
+    let native = This::<MessagePort>::from_object(target.object().clone());
+    if let Some(listener) = native.and_then(|port| port.state().listener()) {
+        let message = deserialize(message, context).map(|message| message.value);
+        return listener.message(message, context);
+    }
     fire_message(&target, Some(message), js_string!(), context)
 }
 

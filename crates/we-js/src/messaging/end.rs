@@ -133,12 +133,6 @@ impl PortEnd {
         (side(Which::First), side(Which::Second))
     }
 
-    /// Sends a message to the other end; from any thread.
-    #[allow(dead_code, reason = "for workers, which are to come")]
-    pub(crate) fn post(&self, message: Record) {
-        self.0.post(message);
-    }
-
     pub(super) fn side(&self) -> &Side {
         &self.0
     }

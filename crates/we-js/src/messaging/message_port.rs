@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    ops::Deref,
     rc::Rc,
 };
 
@@ -18,7 +19,7 @@ use crate::{
     binding::{self, Definition, Interface, This},
     dom::{EventTarget, EventTargetObject, dispatch, event_handler},
     event_loop::LoopState,
-    structured_clone::{Transferable, Transferred},
+    structured_clone::{Transferable, Transferred, serialize},
 };
 
 /// The state of a `MessagePort`.
@@ -33,6 +34,29 @@ pub(crate) struct MessagePort {
     link: Gc<Link>,
     /// The port at the other end, while this one keeps it alive. See [`Ports`](super::Ports).
     peer: GcRefCell<Option<JsObject>>,
+    /// Who is told what arrives, in place of the event's listeners.
+    listener: GcRefCell<Option<Listener>>,
+}
+
+/// Part of the platform that uses a port which no script sees.
+pub(crate) trait PortListener: Trace + 'static {
+    /// A message has arrived; an error if it cannot be made anew in this realm.
+    fn message(&self, message: JsResult<JsValue>, context: &mut Context) -> JsResult<()>;
+
+    /// The other end has been closed, and all that it had sent has been told.
+    fn closed(&self, context: &mut Context) -> JsResult<()>;
+}
+
+/// A listener that is shared with the call that is under way.
+#[derive(Clone, Trace, Finalize)]
+pub(super) struct Listener(Gc<Box<dyn PortListener>>);
+
+impl Deref for Listener {
+    type Target = dyn PortListener;
+
+    fn deref(&self) -> &Self::Target {
+        &**self.0
+    }
 }
 
 impl Interface for MessagePort {
@@ -72,7 +96,14 @@ impl Interface for MessagePort {
 impl Behavior {
     /// Of a port with an object.
     pub(super) const PORT: Self = Self {
-        closed: |port, context| dispatch::fire(port, js_string!("close"), context).map(drop),
+        closed: |port, context| {
+            let listener = This::<MessagePort>::from_object(port.object().clone())
+                .and_then(|port| port.state().listener());
+            match listener {
+                Some(listener) => listener.closed(context),
+                None => dispatch::fire(port, js_string!("close"), context).map(drop),
+            }
+        },
     };
 }
 
@@ -86,6 +117,7 @@ impl MessagePort {
             detached: Cell::new(false),
             link: link.clone(),
             peer: GcRefCell::new(None),
+            listener: GcRefCell::new(None),
         };
         let this: This<Self> = binding::create(EventTargetObject::new(state), context)?;
         this.state().link.set(this.object().clone());
@@ -101,8 +133,41 @@ impl MessagePort {
         self.attached.borrow().as_ref().map(Attached::side)
     }
 
+    pub(super) fn listener(&self) -> Option<Listener> {
+        self.listener.borrow().clone()
+    }
+
     pub(super) fn set_peer(&self, peer: Option<JsObject>) {
         *self.peer.borrow_mut() = peer;
+    }
+}
+
+/// For the platform.
+impl This<MessagePort> {
+    /// Has all that arrives told to `listener`, from now on. As long as it listens, the port is kept alive by the one at the
+    /// other end.
+    pub(crate) fn listen(&self, listener: impl PortListener) {
+        let listener = Listener(Gc::new(Box::new(listener)));
+        *self.state().listener.borrow_mut() = Some(listener);
+        start(self);
+    }
+
+    /// Posts a message that transfers nothing. If the channel is closed, it goes nowhere.
+    pub(crate) fn post(&self, message: &JsValue, context: &mut Context) -> JsResult<()> {
+        let record = serialize(message, &[], context)?;
+        if let Some(side) = self.state().side() {
+            side.post(record);
+        }
+        if let Some((ports, id)) = place(self) {
+            ports.refresh_peer(id);
+        }
+        Ok(())
+    }
+
+    /// Closes the channel, and listens no more.
+    pub(crate) fn disentangle(&self) {
+        self.state().listener.borrow_mut().take();
+        close(self);
     }
 }
 

@@ -19,12 +19,12 @@
 //!
 //! ```text
 //! let (outside, inside) = PortEnd::pair();       // both are Send
-//! outside.post(record);                          // queued until the other end is started
 //!
 //! // On the thread of each agent:
 //! let port = ImplicitPort::adopt(outside, &worker_object, behavior, context)?;
 //! port.start();
-//! post_message(Some(&port.sender()), args, context)?;    // the IDL's overloads, with transfer
+//! post_message(Some(&port.sender()), args, context)?;    // the IDL's overloads, with transfer; queued until the other
+//!                                                        // end is started
 //! port.close();                                  // as does dropping it, or the agent's end
 //! ```
 //!
@@ -60,7 +60,7 @@ pub(crate) use self::{
     end::PortEnd,
     implicit::{Behavior, ImplicitPort, post_message},
     message_channel::MessageChannel,
-    message_port::MessagePort,
+    message_port::{MessagePort, PortListener},
     ports::Ports,
 };
 

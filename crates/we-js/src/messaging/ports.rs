@@ -217,7 +217,7 @@ impl Ports {
             };
             (object, entry.side.status(&self.mailbox))
         };
-        let is_heard = has_listener(&object, &[MESSAGE, MESSAGE_ERROR, CLOSE]);
+        let is_heard = is_heard(&object);
         let is_root = match status.peer {
             _ if status.is_closing || status.enabled && status.has_messages => true,
             Peer::Elsewhere => is_heard,
@@ -276,12 +276,12 @@ impl Ports {
                 } => object,
                 Target::Port { root: None, .. } => return false,
             };
-            has_listener(target, &[MESSAGE, MESSAGE_ERROR, CLOSE])
+            is_heard(target)
         })
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.forget_the_gone();
         self.entries.borrow().len()
     }
@@ -309,6 +309,15 @@ const CLOSE: JsString = js_string!("close");
 pub(super) fn has_listener(target: &JsObject, kinds: &[JsString]) -> bool {
     This::<EventTarget>::from_object(target.clone())
         .is_some_and(|target| target.state().has_listener(kinds))
+}
+
+/// Whether anybody would be told what arrives at a port.
+fn is_heard(target: &JsObject) -> bool {
+    let is_native = || {
+        This::<MessagePort>::from_object(target.clone())
+            .is_some_and(|port| port.state().listener().is_some())
+    };
+    has_listener(target, &[MESSAGE, MESSAGE_ERROR, CLOSE]) || is_native()
 }
 
 impl Entry {

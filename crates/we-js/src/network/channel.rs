@@ -179,6 +179,16 @@ pub(super) enum ReadOn {
     No,
 }
 
+/// The socket of an event that is being delivered.
+#[must_use = "when the script has been told, `Network::has_told` wants to know"]
+pub(crate) struct Delivering(pub(super) Arc<Channel>);
+
+impl Delivering {
+    pub(crate) fn id(&self) -> SocketId {
+        self.0.id()
+    }
+}
+
 /// The shared half of a socket.
 pub(crate) struct Channel {
     id: SocketId,
@@ -190,6 +200,10 @@ pub(crate) struct Channel {
     undelivered: AtomicUsize,
     /// Whether the task stopped reading and waits for deliveries.
     paused: AtomicBool,
+    /// How many events the script has been told of. Only the loop's thread counts.
+    told: AtomicU64,
+    /// Whether the task waits for the script to be told.
+    waits_for_script: AtomicBool,
     /// Payload bytes that have reached the network.
     flushed: AtomicU64,
 }
@@ -209,6 +223,8 @@ impl Channel {
             dirty: AtomicBool::new(false),
             undelivered: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
+            told: AtomicU64::new(0),
+            waits_for_script: AtomicBool::new(false),
             flushed: AtomicU64::new(0),
         })
     }
@@ -274,6 +290,25 @@ impl Channel {
             && self.paused.load(Ordering::SeqCst)
             && self.paused.swap(false, Ordering::SeqCst);
         if read_on { ReadOn::Yes } else { ReadOn::No }
+    }
+
+    /// The script has been told of an event, and its listeners have run. Returns whether the task waits for that.
+    pub(super) fn count_told(&self) -> bool {
+        let told = self.told.load(Ordering::Relaxed) + 1;
+        self.told.store(told, Ordering::SeqCst);
+        self.waits_for_script.load(Ordering::SeqCst)
+            && self.waits_for_script.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether the script has been told of the first so many events. If not, the task will be woken to ask again.
+    pub(super) fn has_told(&self, events: u64) -> bool {
+        let has_told = || self.told.load(Ordering::SeqCst) >= events;
+        if has_told() {
+            return true;
+        }
+        self.waits_for_script.store(true, Ordering::SeqCst);
+        // The loop may have told of the last one between the two lines above, and seen nobody wait.
+        has_told()
     }
 
     pub(super) fn set_flushed(&self, bytes: u64) {

@@ -30,17 +30,18 @@ use std::time::Instant;
 
 use tokio::runtime::{Builder, EnterGuard, Runtime};
 use tracing::Instrument as _;
+use url::Origin;
+use we_net::Client;
 use we_net::handshake::WebSocketUrl;
 use we_net::protocol::{CloseFrame, Message};
 use we_net::transport::ConnectError;
 
-pub(crate) use self::channel::{Arrival, Closed, Delivery, SocketEvent, SocketId};
+pub(crate) use self::channel::{Arrival, Closed, Delivering, Delivery, SocketEvent, SocketId};
 pub(crate) use self::dial::Dial;
 pub(crate) use self::shared::Shared;
 
 use self::channel::{Channel, Command, ReadOn};
 use self::standby::Standby;
-use crate::event_loop::Options;
 
 /// The connections of a loop, and the loop's wait.
 pub(crate) struct Network {
@@ -102,14 +103,12 @@ impl Network {
         url: &WebSocketUrl,
         subprotocols: impl IntoIterator<Item = String>,
         delivery: Delivery,
-        options: &Options,
+        client: &Client,
+        origin: Option<&Origin>,
     ) -> Result<SocketHandle, ConnectError> {
         let span = tracing::info_span!(target: "we::net", "socket", url = dial::shown_url(url));
-        let mut request = options
-            .client
-            .request(url.clone())?
-            .subprotocols(subprotocols)?;
-        if let Some(origin) = &options.origin {
+        let mut request = client.request(url.clone())?.subprotocols(subprotocols)?;
+        if let Some(origin) = origin {
             request = request.origin(origin.ascii_serialization())?;
         }
         Ok(span.in_scope(|| self.connect(request, delivery)))
@@ -143,8 +142,8 @@ impl Network {
         self.shared.has_open_sockets()
     }
 
-    /// Takes an event out of its envelope, to be delivered now.
-    pub(crate) fn open_arrival(&self, arrival: Arrival) -> (SocketId, SocketEvent) {
+    /// Takes an event out of its envelope, to be delivered now; then call [`has_told`](Self::has_told).
+    pub(crate) fn open_arrival(&self, arrival: Arrival) -> (Delivering, SocketEvent) {
         let (channel, event, read_on) = arrival.deliver();
         if read_on == ReadOn::Yes {
             self.shared.nudge(&channel);
@@ -152,7 +151,21 @@ impl Network {
         if matches!(event, SocketEvent::Closed(_)) {
             self.live.set(self.live.get() - 1);
         }
-        (channel.id(), event)
+        (Delivering(channel), event)
+    }
+
+    /// Takes an event out of its envelope that no script will be told of.
+    pub(crate) fn drop_arrival(&self, arrival: Arrival) {
+        let (delivering, _) = self.open_arrival(arrival);
+        self.has_told(delivering);
+    }
+
+    /// The script has been told: what it wanted to answer is on its way.
+    pub(crate) fn has_told(&self, delivering: Delivering) {
+        let Delivering(channel) = delivering;
+        if channel.count_told() {
+            self.shared.nudge(&channel);
+        }
     }
 
     /// Waits for mail or for the deadline, whichever comes first, and drives the network meanwhile.

@@ -83,6 +83,8 @@ struct Pump<S> {
     shared: Arc<Shared>,
     /// Events that have not been posted.
     arrivals: Vec<Arrival>,
+    /// How many events there have been so far.
+    arrived: u64,
     /// Payload bytes that the connection has accepted for sending.
     accepted: u64,
     /// How many of them have to be written for JavaScript to be told.
@@ -92,19 +94,28 @@ struct Pump<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     fn new(opened: Opened<S>, channel: Arc<Channel>, shared: Arc<Shared>) -> Self {
-        let open = SocketEvent::Open {
-            protocol: opened.protocol,
-            extensions: opened.extensions,
-        };
-        Self {
+        let mut pump = Self {
             driver: opened.driver,
-            arrivals: vec![Arrival::new(channel.clone(), open)],
             channel,
             shared,
+            arrivals: Vec::new(),
+            arrived: 0,
             accepted: 0,
             awaited: None,
             closure: None,
-        }
+        };
+        pump.driver.connection_mut().answer_later();
+        pump.tell(SocketEvent::Open {
+            protocol: opened.protocol,
+            extensions: opened.extensions,
+        });
+        pump
+    }
+
+    fn tell(&mut self, event: SocketEvent) {
+        self.arrived += 1;
+        self.arrivals
+            .push(Arrival::new(self.channel.clone(), event));
     }
 
     fn take_commands(&mut self, cx: &TaskContext<'_>) {
@@ -136,9 +147,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         }
     }
 
-    /// Moves bytes until nothing moves any more, or too much waits for delivery.
+    /// Whether the connection is about to end, and the script may still want to answer what came before that.
+    fn waits_for_script(&self) -> bool {
+        self.driver.connection().ends_with_next_event() && !self.channel.has_told(self.arrived)
+    }
+
+    /// Moves bytes until nothing moves any more, or something waits for the script: too much, or the end.
     fn drive(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
-        while self.channel.may_read() {
+        while self.channel.may_read() && !self.waits_for_script() {
             match self.driver.poll_event(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(()),
@@ -147,9 +163,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         }
         // Writing and time go on while reading is paused.
         let _ = self.driver.poll_flush(cx);
-        while let Some(event) = self.driver.connection_mut().poll_event() {
+        while !self.waits_for_script()
+            && let Some(event) = self.driver.connection_mut().poll_event()
+        {
             self.take_event(event);
         }
+        // If the script has taken too long, the connection has something to say.
+        let _ = self.driver.poll_flush(cx);
         if self.driver.connection().is_terminated() {
             Poll::Ready(())
         } else {
@@ -167,8 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
                 return;
             }
         };
-        self.arrivals
-            .push(Arrival::new(self.channel.clone(), event));
+        self.tell(event);
     }
 
     /// Tells the loop what has happened, all at once.
@@ -178,8 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         self.channel.set_flushed(flushed);
         if self.awaited.is_some_and(|bytes| flushed >= bytes) {
             self.awaited = None;
-            self.arrivals
-                .push(Arrival::new(self.channel.clone(), SocketEvent::Flushed));
+            self.tell(SocketEvent::Flushed);
         }
         if !self.arrivals.is_empty() {
             let arrivals = mem::take(&mut self.arrivals);

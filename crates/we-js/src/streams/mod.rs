@@ -29,11 +29,14 @@
 //! promises; [`WritableStream::error_if_needed`] makes the stream fail from outside. [`TransformStream::new`] connects
 //! two streams by a [`Transformer`].
 //!
+//! Streams can be [transferred](transfer): to another agent, by way of a port.
+//!
 //! All of them are handles that the collector knows: keep them in types that derive `Trace`, where they cost a pointer.
 
 mod queue;
 mod readable;
 mod strategy;
+mod transfer;
 mod transform;
 mod writable;
 
@@ -86,3 +89,5 @@ fn optional_object(value: &JsValue) -> JsResult<JsValue> {
 mod native_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transfer_tests;

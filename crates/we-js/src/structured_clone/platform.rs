@@ -16,6 +16,7 @@ use crate::{
     dom::DomException,
     file::Blob,
     messaging::MessagePort,
+    streams::{ReadableStream, TransformStream, WritableStream},
 };
 
 /// A [serializable object](https://html.spec.whatwg.org/multipage/structured-data.html#serializable-objects).
@@ -54,7 +55,12 @@ pub(crate) trait Transferred: Debug + Send + Sync {
 const SERIALIZABLE: [Serialize; 2] = [serialize_as::<Blob>, serialize_as::<DomException>];
 
 /// The transferable interfaces.
-const TRANSFERABLE: [Kind; 1] = [Kind::of::<MessagePort>()];
+const TRANSFERABLE: [Kind; 4] = [
+    Kind::of::<MessagePort>(),
+    Kind::of::<ReadableStream>(),
+    Kind::of::<WritableStream>(),
+    Kind::of::<TransformStream>(),
+];
 
 /// Serializes an object, if it is of one kind.
 type Serialize = fn(&JsObject, &mut Context) -> Option<JsResult<Arc<dyn Serialized>>>;

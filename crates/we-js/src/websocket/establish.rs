@@ -54,7 +54,13 @@ impl Target {
         let event_loop = LoopState::of(context)?;
         event_loop
             .network()
-            .open(&self.url, self.protocols, delivery, event_loop.options())
+            .open(
+                &self.url,
+                self.protocols,
+                delivery,
+                &event_loop.options().client,
+                event_loop.origin().as_ref(),
+            )
             .map_err(|error| syntax_error(self.interface, &error, context))
     }
 }

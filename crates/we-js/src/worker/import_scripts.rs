@@ -10,7 +10,7 @@ use crate::{
     binding::usv_string,
     dom::{DomException, ErrorName},
     event_loop::{LoopState, ScriptKind, syntax_error},
-    fetch::Destination,
+    fetch::{Destination, Target},
 };
 
 /// <https://html.spec.whatwg.org/multipage/workers.html#import-scripts-into-worker-global-scope>
@@ -30,7 +30,7 @@ pub(super) fn import_scripts(args: &[JsValue], context: &mut Context) -> JsResul
     let mut records = Vec::with_capacity(urls.len());
     for url in urls {
         match Url::options().base_url(state.base_url()).parse(&url) {
-            Ok(url) => records.push(url),
+            Ok(url) => records.push(Target::new(url)),
             Err(error) => {
                 let message =
                     format!("importScripts: \"{url}\" is not the URL of a script: {error}");
@@ -40,9 +40,9 @@ pub(super) fn import_scripts(args: &[JsValue], context: &mut Context) -> JsResul
     }
     // 5.
     let fetcher = state.fetcher();
-    for url in records {
+    for target in records {
         // 5.1
-        let fetched = state.block_on(fetcher.fetch(&url, Destination::ImportScripts));
+        let fetched = state.block_on(fetcher.fetch(&target, Destination::ImportScripts));
         let fetched = match fetched {
             Some(Ok(fetched)) => fetched,
             Some(Err(error)) => {
@@ -56,13 +56,29 @@ pub(super) fn import_scripts(args: &[JsValue], context: &mut Context) -> JsResul
             None => return Ok(JsValue::undefined()),
         };
         // 5.2
+        if fetched.is_cross_origin {
+            state.mute_errors_of(fetched.url.as_str());
+        }
         let path = Path::new(fetched.url.as_str());
         let source = Source::from_bytes(&fetched.text).with_path(path);
-        let script = Script::parse(source, None, context)
-            .map_err(|error| syntax_error(&error, path, &fetched.text))?;
-        script.evaluate(context)?;
+        let result = match Script::parse(source, None, context) {
+            Ok(script) => script.evaluate(context),
+            Err(error) => Err(syntax_error(&error, path, &fetched.text, context)),
+        };
         if is_terminated(context) {
             break;
+        }
+        match result {
+            Ok(_) => {}
+            // https://html.spec.whatwg.org/multipage/webappapis.html#muted-errors
+            Err(error) if fetched.is_cross_origin && error.as_engine().is_none() => {
+                let message = format!(
+                    "importScripts: {}, which is of another origin, threw an error",
+                    fetched.url
+                );
+                return Err(DomException::error(ErrorName::Network, &message, context));
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(JsValue::undefined())

@@ -1,8 +1,12 @@
 //! Workers: <https://html.spec.whatwg.org/multipage/workers.html>
 //!
-//! A dedicated worker is an agent of its own: a thread with a context, an event loop and a network. It shares no
-//! JavaScript with the agent that has started it; the two exchange messages through a channel whose ends are implicit
-//! ports ([`messaging`](crate::messaging)), and tasks through the handles of their loops.
+//! A dedicated worker is an agent of its own: a thread with a context, an event loop and a network. It shares no object
+//! with the agent that has started it, only the bytes of a `SharedArrayBuffer` that one sends the other. The two exchange
+//! messages through a channel whose ends are implicit ports ([`messaging`](crate::messaging)); what goes wrong in the
+//! worker is told by tasks that its owner's loop is handed (`owner`).
+//!
+//! Its origin is that of its owner. A `data:` URL's is an opaque one, and where the owner has no origin, being no page, a
+//! worker has one only if its script comes from a server: the server's.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -20,11 +24,16 @@
 //! - `terminate()` outside, or the end of the agent that started it: its script is stopped where it is, even in an
 //!   endless loop ([`LoopHandle::terminate`](crate::LoopHandle::terminate) tells the limits of that).
 //! - Nothing can happen in it any more: it waits for nothing and listens to nothing that others could send.
+//! - Its script, or what a module worker imports, cannot be had: no script has run. Its object gets a plain `error` event.
+//! - Its thread panics, by a bug: so does its object then, and the embedder hears of it if nobody listens.
 //!
-//! Each way, its connections are closed with 1001 (going away), its workers end and its ports close. A worker whose script
-//! is stuck in the engine, where it cannot be stopped (a search for a regular expression, `Atomics.wait`), keeps its thread and memory until the process ends, and keeps
-//! nobody from going on without it: it no longer counts as active, its connections are closed by its standby thread, and
-//! nobody waits for its thread.
+//! Each way, its connections are closed with 1001 (going away), its workers end and its ports close. The errors of a worker
+//! that has ended by itself are still delivered; those of one that was terminated are not.
+//!
+//! A worker whose script is stuck in the engine, where it cannot be stopped (a search for a regular expression,
+//! `Atomics.wait`), keeps its thread and memory until the process ends. It keeps nobody from going on without it: it no
+//! longer counts as active, its connections are closed by its standby thread, and a program that is over waits a fraction
+//! of a second for it, no longer.
 
 mod agent;
 mod import_scripts;
@@ -57,6 +66,7 @@ use crate::{
     binding::{Definition, Dictionary, Interface, NewTarget, This, usv_string},
     dom::{DomException, ErrorName, EventTarget, EventTargetObject, event_handler},
     event_loop::{LoopHandle, LoopState, ScriptKind},
+    fetch::Target,
     messaging::{Behavior, ImplicitPort, PortEnd, post_message},
 };
 
@@ -200,8 +210,8 @@ fn construct(
     );
     agent::start(agent::Birth {
         owner: Owner::new(state.handle().clone(), handle, id),
-        port: inside,
-        url,
+        port: Some(inside),
+        script: Target::new(url),
         kind: options.kind,
         name: options.name.to_vec(),
         inheritance: agent::Inheritance::of(&state),

@@ -29,13 +29,13 @@ impl WorkerId {
 /// its own.
 pub(super) struct Owner {
     address: Address,
-    worker: LoopHandle,
 }
 
 /// Where to reach the object of a worker.
 #[derive(Clone)]
-struct Address {
+pub(super) struct Address {
     owner: LoopHandle,
+    worker: LoopHandle,
     id: WorkerId,
 }
 
@@ -43,42 +43,23 @@ impl Owner {
     pub(super) fn new(owner: LoopHandle, worker: LoopHandle, id: WorkerId) -> Self {
         owner.add_worker(worker.clone());
         Self {
-            address: Address { owner, id },
-            worker,
+            address: Address { owner, worker, id },
         }
     }
 
     /// The handle of the worker's loop.
     pub(super) fn worker(&self) -> &LoopHandle {
-        &self.worker
+        &self.address.worker
     }
 
-    /// The script could not be run: [run a worker][spec], step "If script is null".
-    ///
-    /// [spec]: https://html.spec.whatwg.org/multipage/workers.html#run-a-worker
+    /// See [`Address::failed`].
     pub(super) fn failed(&self, problem: impl Display) {
-        let message = problem.to_string();
-        self.address.queue(move |target, context| {
-            let mut is_heard = false;
-            if let Some(target) = target {
-                is_heard = target.state().has_listener(&[js_string!("error")]);
-                if let Err(error) = fire(&target, js_string!("error"), context) {
-                    report::report_exception(error, context);
-                }
-            }
-            // The event does not tell what went wrong. Where nobody listens to it, the embedder should know at least that.
-            let error = UncaughtError {
-                kind: UncaughtErrorKind::Exception,
-                message,
-                stack: String::new(),
-                position: None,
-            };
-            if is_heard {
-                tracing::info!(target: "we::js", "worker: {error}");
-            } else {
-                report::tell_embedder(&error, context);
-            }
-        });
+        self.address.failed(problem);
+    }
+
+    /// Where to reach the object of the worker.
+    pub(super) fn address(&self) -> Address {
+        self.address.clone()
     }
 
     /// What becomes of errors that nothing in the worker handles.
@@ -91,8 +72,11 @@ impl Owner {
                 UncaughtErrorKind::Exception => address.queue(move |target, context| {
                     report::report_worker_error(target.as_ref(), &error, context);
                 }),
-                // These concern the global object where they happened, and then the person who runs the program.
-                UncaughtErrorKind::Rejection | UncaughtErrorKind::Limit => {
+                // These concern the global object where they happened, or the `Worker` object there, and then the person
+                // who runs the program.
+                UncaughtErrorKind::Rejection
+                | UncaughtErrorKind::Limit
+                | UncaughtErrorKind::Worker => {
                     address.queue(move |_, context| report::tell_embedder(&error, context));
                 }
             }
@@ -101,11 +85,44 @@ impl Owner {
 }
 
 impl Address {
-    /// Queues a task of the owner's, which gets the `Worker` object unless the worker was terminated meanwhile.
+    /// The script could not be run: [run a worker][spec], step "If script is null".
+    ///
+    /// [spec]: https://html.spec.whatwg.org/multipage/workers.html#run-a-worker
+    pub(super) fn failed(&self, problem: impl Display) {
+        let message = problem.to_string();
+        self.queue(move |target, context| {
+            let mut is_heard = false;
+            if let Some(target) = target {
+                is_heard = target.state().has_listener(&[js_string!("error")]);
+                if let Err(error) = fire(&target, js_string!("error"), context) {
+                    report::report_exception(error, context);
+                }
+            }
+            // The event does not tell what went wrong. Where nobody listens to it, the embedder should know at least that.
+            let error = UncaughtError {
+                kind: UncaughtErrorKind::Worker,
+                message,
+                stack: String::new(),
+                position: None,
+            };
+            if is_heard {
+                tracing::info!(target: "we::js", "worker: {error}");
+            } else {
+                report::tell_embedder(&error, context);
+            }
+        });
+    }
+
+    /// Queues a task of the owner's, which gets the `Worker` object if that still has something to hear: not if the worker
+    /// has ended long ago. What a worker says that was terminated meanwhile, nobody hears.
     fn queue(&self, steps: impl FnOnce(Option<This<EventTarget>>, &mut Context) + Send + 'static) {
         let id = self.id;
+        let worker = self.worker.clone();
         self.owner
             .queue_task(TaskSource::DomManipulation, move |context| {
+                if worker.is_terminated() {
+                    return;
+                }
                 let worker = Workers::of(context).get(id);
                 let target =
                     worker.and_then(|worker| This::from_object(worker.object.object().clone()));
@@ -117,8 +134,9 @@ impl Address {
 /// The worker has ended, whichever way.
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.worker.retire();
-        self.address.owner.remove_worker(&self.worker);
+        let Address { owner, worker, .. } = &self.address;
+        worker.retire();
+        owner.remove_worker(worker);
     }
 }
 

@@ -2,6 +2,9 @@
 //! `tests/workers.rs`.
 #![allow(clippy::unwrap_used)]
 
+mod failures;
+mod origins;
+
 use crate::testing::Agent;
 
 /// What the scripts of these tests use: `worker(f)` runs the body of a function in a worker, `next(target, type)` waits for
@@ -151,6 +154,24 @@ fn modules_and_imported_scripts() {
              next(new Worker(url)).then(e => e.data === url)",
             "true",
         ),
+        // What is sent before the module's imports have come waits for them.
+        (
+            "const w = new Worker(`data:text/javascript,${encodeURIComponent('import x from \"data:text/javascript,export default 5\"; onmessage = e => postMessage(e.data + x); await new Promise(() => {})')}`, { type: 'module' });
+             w.postMessage(1); next(w).then(e => e.data)",
+            "6",
+        ),
+        // A URL means what it meant when it was given.
+        (
+            "const url = URL.createObjectURL(new Blob(['postMessage(1)'])); const w = new Worker(url); URL.revokeObjectURL(url);
+             next(w).then(e => e.data)",
+            "1",
+        ),
+        (
+            "next(worker(() => {
+                const script = text => URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
+                globalThis.second = script('postMessage(2)'); importScripts(script('URL.revokeObjectURL(second)'), second) })).then(e => e.data)",
+            "2",
+        ),
         (
             "next(worker(() => { importScripts('data:text/javascript,var a = 1', 'data:text/javascript,a++'); postMessage(a) })).then(e => e.data)",
             "2",
@@ -200,6 +221,20 @@ fn errors_go_to_the_worker_then_to_its_object_then_outside() {
         ("next(new Worker('file:///no/such/script.js'), 'error').then(e => [e.constructor.name, e.cancelable].join())", "Event,false"),
         ("next(new Worker('data:text/javascript,let %3D'), 'error').then(e => e.constructor.name)", "Event"),
         ("next(new Worker('data:text/plain,1', { type: 'module' }), 'error').then(e => e.constructor.name)", "Event"),
+        // So is a module whose imports cannot be had. What it throws is told.
+        ("next(new Worker('data:text/javascript,import \"data:text/javascript,let %3D\"', { type: 'module' }), 'error').then(e => e.constructor.name)", "Event"),
+        ("next(new Worker('data:text/javascript,import { x } from \"data:text/javascript,\"', { type: 'module' }), 'error').then(e => e.constructor.name)", "Event"),
+        ("next(new Worker('data:text/javascript,import x from \"nowhere\"', { type: 'module' }), 'error').then(e => e.constructor.name)", "Event"),
+        (
+            "next(new Worker('data:text/javascript,await 0; null.x', { type: 'module' }), 'error').then(e => { e.preventDefault(); return e.constructor.name })",
+            "ErrorEvent",
+        ),
+        // Where the parser stopped, not where the script was imported.
+        (
+            "const w = worker(() => { importScripts('data:text/javascript,1;%0A let %3D') });
+             next(w, 'error').then(e => { e.preventDefault(); return [e.filename, e.lineno, e.colno].join() })",
+            "data:text/javascript,1;%0A let %3D,2,7",
+        ),
     ]);
 }
 
@@ -215,6 +250,16 @@ fn close_ends_the_worker_after_its_task() {
         (
             "const w = worker(() => { onmessage = () => { close(); postMessage('closing') } }); w.postMessage(1); w.postMessage(2);
              next(w).then(e => { w.postMessage(3); return e.data })",
+            "closing",
+        ),
+        // What is due already, and what has come already, is dropped.
+        (
+            "const w = worker(() => { onmessage = () => {
+                setTimeout(() => postMessage('timer')); setTimeout(() => postMessage('timer'), 1);
+                const end = Date.now() + 5; while (Date.now() < end); close(); postMessage('closing') } });
+             w.postMessage(1); w.postMessage(2); w.postMessage(3);
+             const log = []; w.onmessage = e => log.push(e.data);
+             next(w).then(() => new Promise(r => setTimeout(() => r(log.join()), 30)))",
             "closing",
         ),
     ]);

@@ -1,6 +1,7 @@
 //! What can go wrong in an opening handshake, each said in one line for the person who has to act
 //! on it.
 
+use super::deflate::DeflateError;
 use super::extension::ExtensionError;
 
 /// A header that cannot be sent.
@@ -154,6 +155,9 @@ pub enum HandshakeError {
     /// The server lists an extension twice.
     #[error("the server uses extension `{0}` twice")]
     ExtensionRepeated(String),
+    /// The server's answer to the offer of compression is out of order.
+    #[error("the server's answer to the offer of compression is wrong: {0}")]
+    Deflate(#[from] DeflateError),
 }
 
 /// One line about a status other than 101.

@@ -57,6 +57,22 @@ impl ExtensionHeader {
         })
     }
 
+    /// An extension whose name is known to be a token.
+    pub(super) fn of(name: &'static str) -> Self {
+        Self {
+            name: name.to_owned(),
+            params: Vec::new(),
+        }
+    }
+
+    /// Adds a parameter whose name is known to be a token.
+    pub(super) fn push(&mut self, name: &'static str, value: Option<u8>) {
+        self.params.push(ExtensionParam {
+            name: name.to_owned(),
+            value: value.map(|value| value.to_string()),
+        });
+    }
+
     /// Adds a parameter. Fails if `name` or `value` is not a token.
     pub fn with_param(
         mut self,

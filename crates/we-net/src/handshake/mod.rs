@@ -13,6 +13,7 @@
 //! reads, and nothing that could break a line (CR, LF, NUL) is ever written.
 
 mod client;
+pub mod deflate;
 mod error;
 mod extension;
 mod head;

@@ -15,6 +15,7 @@
 //! | [`close`] | close codes, Close frame bodies | [5.5.1], [7.4] |
 //! | [`config`] | limits and timeouts, with the reason for each default | [10.4] |
 //! | [`extension`] | the hook for negotiated extensions | [9] |
+//! | [`deflate`] | the extension `permessage-deflate` | [RFC 7692] |
 //! | [`error`] | what a peer did wrong and the close code that says so | [7.1.7] |
 //! | [`connection`] | the state machine | [5.4], [7] |
 //!
@@ -28,11 +29,13 @@
 //! [7.1.7]: https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
 //! [7.4]: https://www.rfc-editor.org/rfc/rfc6455#section-7.4
 //! [9]: https://www.rfc-editor.org/rfc/rfc6455#section-9
+//! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
 //! [10.4]: https://www.rfc-editor.org/rfc/rfc6455#section-10.4
 
 pub mod close;
 pub mod config;
 pub mod connection;
+pub mod deflate;
 pub mod error;
 pub mod extension;
 pub mod frame;
@@ -44,6 +47,7 @@ pub mod text;
 pub use close::{CloseCode, CloseFrame, CloseReason};
 pub use config::{Config, Limits, Timeouts};
 pub use connection::{Closure, Connection, Event, Role, State};
+pub use deflate::{DeflateConfig, PerMessageDeflate};
 pub use error::{ConnectionError, ProtocolError, Refusal, SendError, TransportError};
 pub use extension::{Extension, ExtensionError};
 pub use frame::{FrameHeader, OpCode, Rsv};

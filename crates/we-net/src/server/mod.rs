@@ -18,11 +18,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
+use crate::handshake::deflate;
 use crate::handshake::{
     ExtensionHeader, HeadLimits, OriginPolicy, Rejection, RejectionReason, RequestReader,
     ServerRequest,
 };
-use crate::protocol::{Config, Connection, Role};
+use crate::protocol::deflate::DeflateParams;
+use crate::protocol::{Config, Connection, DeflateConfig, PerMessageDeflate, Role};
 use crate::socket::{Established, Negotiated, WebSocket};
 use crate::transport::Driver;
 
@@ -49,6 +51,13 @@ pub enum UpgradeError {
     /// The connection broke.
     #[error("the connection broke during the handshake: {0}")]
     Io(#[from] io::Error),
+}
+
+/// A request that has been answered with 101.
+struct Accepted {
+    request: ServerRequest,
+    subprotocol: Option<String>,
+    compression: Option<(ExtensionHeader, DeflateParams)>,
 }
 
 /// What a request must pass besides the rules of the protocol.
@@ -85,6 +94,7 @@ type Check = dyn Fn(&ServerRequest) -> Result<(), Rejection> + Send + Sync;
 #[derive(Clone)]
 pub struct Acceptor {
     config: Arc<Config>,
+    compression: Option<DeflateConfig>,
     head_limits: HeadLimits,
     handshake_timeout: Duration,
     subprotocols: Arc<[String]>,
@@ -102,6 +112,7 @@ impl Default for Acceptor {
     fn default() -> Self {
         Self {
             config: Arc::new(Config::server()),
+            compression: None,
             head_limits: HeadLimits::default(),
             handshake_timeout: Duration::from_secs(10),
             subprotocols: Arc::new([]),
@@ -135,7 +146,7 @@ impl Acceptor {
     {
         let limit = self.handshake_timeout;
         match timeout(limit, self.upgrade(&mut stream)).await {
-            Ok(Ok((request, subprotocol))) => Ok(self.open(stream, request, subprotocol)),
+            Ok(Ok(accepted)) => Ok(self.open(stream, accepted)),
             Ok(Err(UpgradeError::Rejected(rejection))) => {
                 tracing::debug!(%rejection, "handshake rejected");
                 // The client may never read it: that is its loss, but not our time.
@@ -148,10 +159,7 @@ impl Acceptor {
     }
 
     /// Request in, response out.
-    async fn upgrade<S>(
-        &self,
-        stream: &mut S,
-    ) -> Result<(ServerRequest, Option<String>), UpgradeError>
+    async fn upgrade<S>(&self, stream: &mut S) -> Result<Accepted, UpgradeError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -176,24 +184,44 @@ impl Acceptor {
                 .with_subprotocol(name)
                 .map_err(|error| Rejection::new(500, error.to_string()))?;
         }
-        stream.write_all(&response.to_bytes()).await?;
+        // RFC 7692 section 5.1: no offer in order, no compression.
+        let compression = self
+            .compression
+            .and_then(|config| deflate::answer(&config, &request.extensions));
+        if let Some((answer, _)) = &compression {
+            response = response
+                .with_extension(answer.clone())
+                .map_err(|error| Rejection::new(500, error.to_string()))?;
+        }
+        let response = response.to_bytes();
+        stream.write_all(&response).await?;
         stream.flush().await?;
-        Ok((request, subprotocol))
+        Ok(Accepted {
+            request,
+            subprotocol,
+            compression,
+        })
     }
 
-    fn open<S>(
-        &self,
-        stream: S,
-        request: ServerRequest,
-        subprotocol: Option<String>,
-    ) -> Established<S> {
-        let connection = Connection::new(Role::Server, Arc::clone(&self.config));
+    fn open<S>(&self, stream: S, accepted: Accepted) -> Established<S> {
+        let Accepted {
+            request,
+            subprotocol,
+            compression,
+        } = accepted;
+        let mut connection = Connection::new(Role::Server, Arc::clone(&self.config));
+        let mut extensions = Vec::new();
+        if let (Some(config), Some((answer, params))) = (&self.compression, compression) {
+            let deflate = PerMessageDeflate::new(Role::Server, config, &params);
+            connection = connection.with_extension(Box::new(deflate));
+            extensions.push(answer);
+        }
         Established {
             driver: Driver::new(stream, connection).with_leftover(&request.leftover),
             negotiated: Negotiated {
                 resource: request.resource,
                 subprotocol,
-                extensions: ExtensionHeader::format_list(&[]),
+                extensions: ExtensionHeader::format_list(&extensions),
                 headers: request.headers,
                 peer_addr: None,
             },
@@ -205,6 +233,15 @@ impl AcceptorBuilder {
     /// Sets limits and timeouts of open connections. Start from [`Config::server`].
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.0.config = config.into();
+        self
+    }
+
+    /// Agrees to compress messages (`permessage-deflate`) with clients that offer it. What to weigh,
+    /// for many connections in particular: [`protocol::deflate`](crate::protocol::deflate).
+    ///
+    /// Default: `None`.
+    pub fn compression(mut self, config: impl Into<Option<DeflateConfig>>) -> Self {
+        self.0.compression = config.into();
         self
     }
 

@@ -471,6 +471,42 @@ fn messages_before_an_offence_are_answered_before_the_failure() {
 }
 
 #[test]
+fn caller_that_answers_later_learns_that_the_end_comes_next() {
+    let close: &[u8] = b"\x88\x02\x0B\xB8";
+    let masked_close: &[u8] = b"\x88\x82\0\0\0\0\x0B\xB8";
+    for role in ROLES {
+        let close = if role == Role::Client {
+            close
+        } else {
+            masked_close
+        };
+        for (end, code) in [(close, 3000), (&[0x83], 1002)] {
+            for has_message in [true, false] {
+                let now = Instant::now();
+                let mut connection = connection(role);
+                connection.answer_later();
+                if has_message {
+                    connection.receive(now, &Frame::text("question").to(role));
+                    assert!(!connection.ends_with_next_event());
+                    assert!(matches!(connection.poll_event(), Some(Event::Message(_))));
+                }
+                // The message has been taken, but not yet dealt with.
+                connection.receive(now, end);
+                assert!(connection.ends_with_next_event());
+                assert_eq!(connection.state(), State::Open);
+                connection.send(now, Message::text("answer")).unwrap();
+                connection.poll_event();
+                assert!(!connection.ends_with_next_event());
+                assert_eq!(connection.state(), State::Closing);
+                let written = written_frames(&mut connection, now);
+                assert_eq!(written[0], Frame::text("answer"));
+                assert_eq!((written.len(), code_of(&written[1])), (2, code));
+            }
+        }
+    }
+}
+
+#[test]
 fn failure_waits_for_a_lazy_caller_only_so_long() {
     let start = Instant::now();
     let mut connection = connection(Role::Server);

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod closing;
+mod deflate;
 mod extension;
 mod frames;
+mod inflate;
 mod properties;
 mod sending;
 mod simulation;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
+use we_net::protocol::deflate::{DeflateConfig, DeflateParams, PerMessageDeflate};
 use we_net::protocol::{Config, Connection, Event, FrameHeader, Message, OpCode, Role, Rsv, State};
 
 use crate::support::{assert_failed, events, written_frames};
@@ -12,6 +13,7 @@ struct Case {
     name: String,
     role: Role,
     limit: Option<usize>,
+    deflate: Option<DeflateParams>,
     bytes: Vec<u8>,
     header: Option<String>,
     events: Vec<String>,
@@ -27,7 +29,7 @@ fn vectors_hold_whole_and_byte_by_byte() {
             cases.extend(parse(&std::fs::read_to_string(path).unwrap()));
         }
     }
-    assert!(cases.len() >= 90, "only {} cases found", cases.len());
+    assert!(cases.len() >= 115, "only {} cases found", cases.len());
     for case in &cases {
         check_header(case);
         check_events(case, case.bytes.len());
@@ -41,12 +43,13 @@ fn parse(text: &str) -> Vec<Case> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let (key, value) = line.split_once(' ').expect(line);
+        let (key, value) = line.split_once(' ').unwrap_or((line, ""));
         if key == "case" {
             cases.push(Case {
                 name: value.to_owned(),
                 role: Role::Client,
                 limit: None,
+                deflate: None,
                 bytes: Vec::new(),
                 header: None,
                 events: Vec::new(),
@@ -58,6 +61,12 @@ fn parse(text: &str) -> Vec<Case> {
             ("to", "client") => case.role = Role::Client,
             ("to", "server") => case.role = Role::Server,
             ("limit", limit) => case.limit = Some(limit.parse().unwrap()),
+            ("deflate", parameter @ ("" | "server_no_context_takeover")) => {
+                case.deflate = Some(DeflateParams {
+                    server_no_context_takeover: !parameter.is_empty(),
+                    ..DeflateParams::default()
+                });
+            }
             ("hex", hex) => case.bytes.extend(parse_hex(hex)),
             ("header", header) => case.header = Some(header.to_owned()),
             ("event", event) => case.events.push(event.to_owned()),
@@ -129,6 +138,10 @@ fn check_events(case: &Case, chunk: usize) {
         config.limits.max_message_size = limit;
     }
     let mut connection = Connection::new(case.role, config);
+    if let Some(params) = &case.deflate {
+        let deflate = PerMessageDeflate::new(case.role, &DeflateConfig::default(), params);
+        connection = connection.with_extension(Box::new(deflate));
+    }
     for chunk in case.bytes.chunks(chunk) {
         connection.receive(now, chunk);
     }

@@ -1,17 +1,12 @@
 //! What keeps ports and the loop alive, and what does not.
 
-use boa_engine::{Context, Source};
+use boa_engine::Source;
 
 use super::cases;
-use crate::{event_loop::LoopState, testing::Agent};
-
-/// Two collections: the first may find objects that the last job has looked at.
-fn collect(context: &mut Context) {
-    for _ in 0..2 {
-        context.clear_kept_objects();
-        boa_gc::force_collect();
-    }
-}
+use crate::{
+    event_loop::LoopState,
+    testing::{Agent, collect},
+};
 
 /// How many ports the agent has.
 fn ports(agent: &Agent) -> usize {

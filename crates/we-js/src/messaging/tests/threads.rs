@@ -119,7 +119,8 @@ fn a_message_that_cannot_be_made_anew_is_a_messageerror() {
     event_loop.install(&mut sender).unwrap();
     for text in ["new ArrayBuffer(2 << 20)", "'next'"] {
         let value = sender.eval(Source::from_bytes(text)).unwrap();
-        here.post(serialize(&value, &[], &mut sender).unwrap());
+        here.side()
+            .post(serialize(&value, &[], &mut sender).unwrap());
     }
     let listen = "var log = []; port.onmessage = port.onmessageerror = e => log.push(e.type, e.constructor.name, e.data); 0";
     agent.eval(listen).unwrap();
@@ -154,7 +155,9 @@ fn an_implicit_port_delivers_to_another_target() {
     let mut agent = Agent::new();
     for text in ["'one'", "'two'"] {
         let value = agent.context.eval(Source::from_bytes(text)).unwrap();
-        outside.post(serialize(&value, &[], &mut agent.context).unwrap());
+        outside
+            .side()
+            .post(serialize(&value, &[], &mut agent.context).unwrap());
     }
     give("port", outside, &mut agent);
     agent

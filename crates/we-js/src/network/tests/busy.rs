@@ -1,16 +1,20 @@
 //! What happens to the network while a script is busy, and to scripts while the network is.
 
 use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use we_net::protocol::{Event, Message};
+use tokio::net::TcpStream;
+use we_net::protocol::{Config, Connection, Event, Message, Role, Timeouts};
+use we_net::transport::Driver;
 
 use super::peer::Peer;
-use super::{SocketEvent, Tcp, compute_until, connect, describe};
+use super::{Dial, Opened, SocketEvent, Tcp, compute_until, connect, describe};
 use crate::event_loop::Finished;
 use crate::event_loop::tests::Bench;
 use crate::network::channel::RECEIVE_HIGH_WATER;
@@ -99,6 +103,79 @@ fn a_shutdown_request_closes_connections_of_a_busy_script() {
     });
     assert_eq!(bench.run(), Finished::ShutDown);
     assert_eq!(peer.join().unwrap(), Some(1001));
+}
+
+/// A Close frame with the code 4001, and a frame with a reserved opcode: the ends that a server can put to a connection.
+const ENDS: [(&[u8], u16); 2] = [(&[0x88, 0x02, 0x0F, 0xA1], 4001), (&[0x83, 0x00], 1002)];
+
+#[test]
+fn a_busy_script_answers_what_came_before_the_end() {
+    for (end, code) in ENDS {
+        let mut bench = Bench::new();
+        let (address, peer) = Peer::spawn(move |mut peer| {
+            peer.send_with("question", end);
+            peer.expect_text("answer");
+            peer.expect_close_code()
+        });
+        let shared = bench.state().network().shared().clone();
+        let log = bench.log.clone();
+        let _slot = connect(&bench, Tcp(address), move |slot, event, _| {
+            log.push(describe(&event));
+            if let SocketEvent::Message(_) = event {
+                compute_until("the standby takes over", || shared.standby_drives());
+                slot.borrow().as_ref().unwrap().send("answer".into());
+            }
+        });
+        assert_eq!(bench.log_of("")[..2], ["open chat", "text question"]);
+        assert_eq!(peer.join().unwrap(), Some(code));
+    }
+}
+
+/// Connects with the patience of a moment.
+struct Impatient(SocketAddr);
+
+impl Dial for Impatient {
+    type Stream = TcpStream;
+    type Error = io::Error;
+
+    async fn dial(self) -> io::Result<Opened<TcpStream>> {
+        let timeouts = Timeouts {
+            failing: Duration::from_millis(20),
+            ..Timeouts::default()
+        };
+        let config = Config {
+            timeouts,
+            ..Config::default()
+        };
+        let stream = TcpStream::connect(self.0).await?;
+        Ok(Opened {
+            driver: Driver::new(stream, Connection::new(Role::Client, config)),
+            protocol: String::new(),
+            extensions: String::new(),
+        })
+    }
+}
+
+#[test]
+fn an_offence_does_not_wait_for_ever_for_a_busy_script() {
+    let mut bench = Bench::new();
+    let is_failed = Arc::new(AtomicUsize::new(0));
+    let (address, peer) = Peer::spawn({
+        let is_failed = is_failed.clone();
+        move |mut peer| {
+            peer.send_with("question", &[0x83, 0x00]);
+            let code = peer.expect_close_code();
+            is_failed.store(1, Ordering::SeqCst);
+            code
+        }
+    });
+    let _slot = connect(&bench, Impatient(address), move |_, event, _| {
+        if let SocketEvent::Message(_) = event {
+            compute_until("the peer is told", || is_failed.load(Ordering::SeqCst) == 1);
+        }
+    });
+    assert_eq!(bench.run(), Finished::Idle);
+    assert_eq!(peer.join().unwrap(), Some(1002));
 }
 
 #[test]

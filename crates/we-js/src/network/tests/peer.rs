@@ -54,6 +54,22 @@ impl Peer {
         self.flush();
     }
 
+    /// Sends a message and, in the same segment, these bytes, of which the state machine knows nothing.
+    pub(crate) fn send_with(&mut self, message: impl Into<Message>, bytes: &[u8]) {
+        self.connection
+            .send(Instant::now(), message.into())
+            .unwrap();
+        let mut segment = Vec::new();
+        while self.connection.wants_write() {
+            let mut slices = [IoSlice::new(&[]); 16];
+            let filled = self.connection.output(&mut slices);
+            let count = segment.write_vectored(&slices[..filled]).unwrap();
+            self.connection.output_written(Instant::now(), count);
+        }
+        segment.extend_from_slice(bytes);
+        self.stream.write_all(&segment).unwrap();
+    }
+
     pub(crate) fn ping(&mut self, payload: &[u8]) {
         self.connection.ping(Instant::now(), payload).unwrap();
         self.flush();

@@ -35,7 +35,13 @@ fn talk(url: &str, subprotocols: &[&str], options: Options) -> Vec<String> {
     let network_state = bench.state();
     let socket = network_state
         .network()
-        .open(&url, subprotocols, Delivery::Pushed, &options)
+        .open(
+            &url,
+            subprotocols,
+            Delivery::Pushed,
+            &options.client,
+            options.origin.as_ref(),
+        )
         .unwrap();
     let log = bench.log.clone();
     bench.on_socket_event(move |_, event, _| {

@@ -23,12 +23,11 @@ use boa_gc::{Finalize, Gc, GcRefCell, Trace};
 
 pub(crate) use byte_controller::ByteController;
 pub(crate) use default_controller::DefaultController;
+pub(super) use pipe::{PipeOptions, pipe_to};
 use reader::Request;
 pub(crate) use reader::{ReadRequest, Reader};
 use source::Source;
 pub(crate) use source::UnderlyingSource;
-
-use pipe::PipeOptions;
 
 use super::{
     strategy::Strategy,
@@ -66,6 +65,8 @@ struct State {
     status: Status,
     stored_error: JsValue,
     disturbed: bool,
+    /// `[[Detached]]`: it was transferred.
+    detached: bool,
     reader: Option<Reader>,
     controller: Option<Controller>,
     /// The object that scripts see.
@@ -87,6 +88,7 @@ impl ReadableStream {
             status: Status::Readable,
             stored_error: JsValue::undefined(),
             disturbed: false,
+            detached: false,
             reader: None,
             controller: None,
             object: None,
@@ -201,9 +203,18 @@ impl ReadableStream {
     pub(crate) fn proxy(&self, context: &mut Context) -> JsResult<Self> {
         let identity = TransformStream::new(Identity, context)?;
         let (readable, writable) = (identity.readable()?, identity.writable()?);
-        let promise = pipe::pipe_to(self, &writable, &PipeOptions::default(), context)?;
+        let promise = pipe_to(self, &writable, &PipeOptions::default(), context)?;
         promise.mark_as_handled();
         Ok(readable)
+    }
+
+    /// Whether it was transferred, which cannot be done twice.
+    pub(super) fn is_detached(&self) -> bool {
+        self.0.borrow().detached
+    }
+
+    pub(super) fn set_detached(&self) {
+        self.0.borrow_mut().detached = true;
     }
 
     fn set_disturbed(&self) {

@@ -89,7 +89,7 @@ enum Action {
 }
 
 /// Pipes `source`, which is not locked, to `dest`, which is not locked either.
-pub(super) fn pipe_to(
+pub(in super::super) fn pipe_to(
     source: &ReadableStream,
     dest: &WritableStream,
     options: &PipeOptions,

@@ -45,6 +45,8 @@ struct State {
     /// The algorithms, until they are not needed any more.
     transformer: Option<Algorithms>,
     controller_object: Option<JsObject>,
+    /// `[[Detached]]`: it was transferred.
+    detached: bool,
 }
 
 #[derive(Clone, Trace, Finalize)]
@@ -73,16 +75,7 @@ impl TransformStream {
         readable_strategy: Strategy,
         context: &mut Context,
     ) -> JsResult<Self> {
-        let stream = Self(Gc::new(Slots {
-            state: GcRefCell::new(State {
-                backpressure: true,
-                backpressure_change: Promise::new(),
-                finish: None,
-                transformer: None,
-                controller_object: None,
-            }),
-            sides: GcRefCell::new(None),
-        }));
+        let stream = Self::without_sides();
         // Each side starts when a promise that is resolved with this one is fulfilled, which is a little later.
         let follow = |context: &mut Context| {
             let promise = Promise::new();
@@ -102,6 +95,45 @@ impl TransformStream {
             writable,
         });
         Ok(stream)
+    }
+
+    /// A transform stream that was transferred: two sides that know nothing of one another.
+    pub(super) fn of_sides(readable: ReadableStream, writable: WritableStream) -> JsResult<Self> {
+        let Some(readable_controller) = readable.default_controller() else {
+            return Err(boa_engine::JsNativeError::typ()
+                .with_message("the readable side is a byte stream")
+                .into());
+        };
+        let stream = Self::without_sides();
+        *stream.0.sides.borrow_mut() = Some(Sides {
+            readable,
+            readable_controller,
+            writable,
+        });
+        Ok(stream)
+    }
+
+    fn without_sides() -> Self {
+        Self(Gc::new(Slots {
+            state: GcRefCell::new(State {
+                backpressure: true,
+                backpressure_change: Promise::new(),
+                finish: None,
+                transformer: None,
+                controller_object: None,
+                detached: false,
+            }),
+            sides: GcRefCell::new(None),
+        }))
+    }
+
+    /// Whether it was transferred, which cannot be done twice.
+    pub(super) fn is_detached(&self) -> bool {
+        self.0.state.borrow().detached
+    }
+
+    pub(super) fn set_detached(&self) {
+        self.0.state.borrow_mut().detached = true;
     }
 
     fn sides(&self) -> JsResult<Sides> {

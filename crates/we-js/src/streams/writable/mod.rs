@@ -42,6 +42,8 @@ pub(super) enum Status {
 /// The slots of a `WritableStream` and of its `WritableStreamDefaultController`.
 #[derive(Trace, Finalize)]
 struct State {
+    /// `[[Detached]]`: it was transferred.
+    detached: bool,
     #[unsafe_ignore_trace]
     status: Status,
     stored_error: JsValue,
@@ -102,6 +104,7 @@ impl WritableStream {
             sink: None,
             signal: None,
             aborted_with: None,
+            detached: false,
             object: None,
             controller_object: None,
         })))
@@ -143,6 +146,15 @@ impl WritableStream {
 
     pub(super) fn stored_error(&self) -> JsValue {
         self.0.borrow().stored_error.clone()
+    }
+
+    /// Whether it was transferred, which cannot be done twice.
+    pub(super) fn is_detached(&self) -> bool {
+        self.0.borrow().detached
+    }
+
+    pub(super) fn set_detached(&self) {
+        self.0.borrow_mut().detached = true;
     }
 
     /// <https://streams.spec.whatwg.org/#is-writable-stream-locked>

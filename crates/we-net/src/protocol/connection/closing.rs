@@ -116,6 +116,27 @@ impl Connection {
         self.set_deadline(now, self.config.timeouts.closing);
     }
 
+    /// For a caller that hands events on, to be dealt with elsewhere: from now on, what follows from the
+    /// peer's Close frame or an offence waits for the caller also when no message does. Before each
+    /// [`poll_event`](Self::poll_event) the caller asks [`ends_with_next_event`](Self::ends_with_next_event).
+    pub fn answer_later(&mut self) {
+        self.answers_later = true;
+    }
+
+    /// Whether the next [`poll_event`](Self::poll_event) makes us answer the peer's Close frame, or fail the connection for
+    /// what the peer has done, so that nothing can be sent any more. The time for an answer to the messages before is
+    /// limited: when it is over, this is `false` again.
+    #[must_use]
+    pub fn ends_with_next_event(&self) -> bool {
+        match self.phase {
+            Phase::Delivering { .. } => {
+                matches!(self.events.front(), Some(Event::CloseReceived(_)))
+            }
+            Phase::Doomed { .. } => self.events.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Fails the connection ([section 7.1.7](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7))
     /// for a reason of the caller's: sends this Close frame (unless one was sent), ignores all
     /// further input, and ends as soon as the peer has been told or
@@ -220,11 +241,16 @@ impl Connection {
                 peer: peer.clone(),
                 eof,
             };
-            if !self.has_messages_waiting() {
+            if !self.may_be_answered() {
                 self.echo_close();
             }
         }
         self.push_event(Event::CloseReceived(peer));
+    }
+
+    /// Whether there are messages that the caller has not had the time to answer.
+    fn may_be_answered(&self) -> bool {
+        self.answers_later || self.has_messages_waiting()
     }
 
     /// The caller has taken everything up to the peer's Close frame.
@@ -244,7 +270,7 @@ impl Connection {
 
     /// The peer has broken a rule. What it said before that counts, and can be answered.
     pub(super) fn on_offence(&mut self, now: Instant, error: ConnectionError) {
-        if self.writer.is_close_queued() || !self.has_messages_waiting() {
+        if self.writer.is_close_queued() || !self.may_be_answered() {
             return self.fail_with(now, error);
         }
         self.reader.abandon();

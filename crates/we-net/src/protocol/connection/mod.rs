@@ -126,6 +126,8 @@ pub struct Connection {
     reader: Reader,
     writer: Writer,
     phase: Phase,
+    /// See [`answer_later`](Self::answer_later).
+    answers_later: bool,
     /// The one timer; the phase says what for.
     deadline: Option<Instant>,
     events: VecDeque<Event>,
@@ -143,6 +145,7 @@ impl Connection {
             reader: Reader::new(),
             writer: Writer::new(role, config.fragment_size),
             phase: Phase::Open,
+            answers_later: false,
             deadline: None,
             events: VecDeque::new(),
             config,

@@ -3,8 +3,10 @@
 //! Scripts of workers, what `importScripts()` names and modules come from `file:`, `data:`, `blob:`, `http:` and `https:`
 //! URLs. Everything is fetched whole and decoded as UTF-8.
 
+mod http;
+mod local;
+
 #[cfg(test)]
-#[path = "scripts_tests.rs"]
 mod tests;
 
 use std::{io, path::PathBuf, time::Duration};
@@ -13,8 +15,9 @@ use data_url::DataUrl;
 use url::{Origin, Url};
 use we_net::{Client, HttpError};
 
+pub(super) use self::local::read as read_file;
 use super::mime::Essence;
-use crate::file;
+use crate::file::{self, BlobUrlEntry};
 
 /// The longest script, in bytes: more than any that a person or a bundler has written, less than what could fill the
 /// memory.
@@ -40,12 +43,38 @@ pub(crate) enum Destination {
     JsonModule,
 }
 
+/// What to fetch: a URL with the [blob URL entry](https://url.spec.whatwg.org/#concept-url-blob-entry) that it had when
+/// it was parsed. To revoke the URL then no longer matters.
+pub(crate) struct Target {
+    url: Url,
+    blob: Option<BlobUrlEntry>,
+}
+
+impl Target {
+    pub(crate) fn new(url: Url) -> Self {
+        let blob = file::resolve(&url);
+        Self::with_entry(url, blob)
+    }
+
+    /// A URL whose entry, if it has one, is known.
+    pub(crate) fn with_entry(url: Url, blob: Option<BlobUrlEntry>) -> Self {
+        Self { url, blob }
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+}
+
 /// A script that has arrived.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     /// Where it came from at last, redirects followed.
     pub(crate) url: Url,
     pub(crate) text: String,
+    /// Whether it came from a server of another origin than the agent's, or by way of one. Where the agent has no origin,
+    /// nothing does.
+    pub(crate) is_cross_origin: bool,
 }
 
 /// Why a script could not be fetched, for the person who runs the program.
@@ -53,6 +82,10 @@ pub(crate) struct Fetched {
 pub(crate) enum FetchError {
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("cannot read {}: it is no regular file", .0.display())]
+    NoRegularFile(PathBuf),
+    #[error("cannot read {}: it is larger than {} MiB", .0.display(), MAX_SCRIPT >> 20)]
+    LargeFile(PathBuf),
     #[error("cannot load {0}: it names no local file")]
     NoFile(Url),
     #[error("cannot load {0}: a script from elsewhere may not read local files")]
@@ -73,6 +106,8 @@ pub(crate) enum FetchError {
         "cannot load {0}: the server does not share it with this origin (Access-Control-Allow-Origin)"
     )]
     NotShared(Url),
+    #[error("cannot load {0}: the URL was made by scripts of another origin")]
+    ForeignBlob(Url),
     #[error("cannot load {url}: it took longer than {} s", TIME_LIMIT.as_secs())]
     TooSlow { url: Url },
     #[error("cannot load {url}: its type is \"{found}\", not {wanted}")]
@@ -83,6 +118,11 @@ pub(crate) enum FetchError {
     },
     #[error("cannot load {url}: it is larger than {} MiB", MAX_SCRIPT >> 20)]
     TooLarge { url: Url },
+}
+
+/// Whether URLs of a scheme name something that a server has.
+pub(crate) fn is_remote(scheme: &str) -> bool {
+    matches!(scheme, "http" | "https" | "ws" | "wss")
 }
 
 /// What an agent may fetch, and how.
@@ -96,31 +136,33 @@ pub(crate) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Fetches a script. Uses the sockets and timers of the tokio runtime that polls it.
+    /// Fetches a script. Uses the sockets, timers and threads for blocking work of the tokio runtime that polls it.
     pub(crate) async fn fetch(
         &self,
-        url: &Url,
+        target: &Target,
         destination: Destination,
     ) -> Result<Fetched, FetchError> {
-        let (response_url, bytes) = match url.scheme() {
-            "file" => (url.clone(), self.file(url)?),
-            "data" => (url.clone(), data(url, destination)?),
-            "blob" => (url.clone(), blob(url, destination)?),
+        let url = &target.url;
+        let bytes = match url.scheme() {
+            "file" => self.file(url).await?,
+            "data" => data(url, destination)?,
+            "blob" => self.blob(target, destination)?,
             "http" | "https" => {
                 let exchange = self.http(url, destination);
-                tokio::time::timeout(TIME_LIMIT, exchange)
+                return tokio::time::timeout(TIME_LIMIT, exchange)
                     .await
-                    .map_err(|_| FetchError::TooSlow { url: url.clone() })??
+                    .map_err(|_| FetchError::TooSlow { url: url.clone() })?;
             }
             _ => return Err(FetchError::Scheme(url.clone())),
         };
         Ok(Fetched {
-            url: response_url,
+            is_cross_origin: false,
+            url: url.clone(),
             text: decode(&bytes),
         })
     }
 
-    fn file(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
+    async fn file(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
         if !self.reads_files {
             return Err(FetchError::FileFromElsewhere(url.clone()));
         }
@@ -128,79 +170,32 @@ impl Fetcher {
             .to_file_path()
             .map_err(|()| FetchError::NoFile(url.clone()))?;
         // A file has no type.
-        std::fs::read(&path).map_err(|source| FetchError::Read { path, source })
+        local::read(path).await
     }
 
-    async fn http(
-        &self,
-        url: &Url,
-        destination: Destination,
-    ) -> Result<(Url, Vec<u8>), FetchError> {
-        let failed = |source| FetchError::Http {
-            url: url.clone(),
-            source: Box::new(source),
-        };
-        let mut request = self.client.get(url.as_str()).map_err(failed)?;
-        if let Some(origin) = self.foreigner_to(url) {
-            request = request
-                .header("Origin", origin.ascii_serialization())
-                .map_err(failed)?;
-        }
-        let response = loop {
-            self.refuse_foreign(request.url(), destination)?;
-            let response = request.send_once().await.map_err(failed)?;
-            if destination.needs_cors()
-                && let Some(origin) = self.foreigner_to(&response.url)
-                && !shares_with(&response, origin)
-            {
-                return Err(FetchError::NotShared(response.url));
-            }
-            match request.redirected(&response).map_err(failed)? {
-                Some(next) => request = next,
-                None => break response,
-            }
-        };
-        let status = response.status;
-        // https://fetch.spec.whatwg.org/#ok-status
-        if !(200..=299).contains(&status) {
-            return Err(FetchError::Status {
-                url: response.url,
-                status,
-            });
-        }
-        let types: Vec<_> = response.headers.values("content-type").collect();
-        let found = String::from_utf8_lossy(types.last().copied().unwrap_or_default());
-        destination.check(&found, &response.url)?;
-        let bytes = response.body.collect(MAX_SCRIPT).await.map_err(failed)?;
-        Ok((response.url, bytes))
-    }
-}
-
-impl Fetcher {
     /// The origin of who asks, if that is another one than the URL's.
-    fn foreigner_to(&self, url: &Url) -> Option<&Origin> {
-        self.origin
+    fn foreigner_to(&self, origin: &Origin) -> Option<&Origin> {
+        self.origin.as_ref().filter(|asker| *asker != origin)
+    }
+
+    /// <https://fetch.spec.whatwg.org/#scheme-fetch>, "blob"
+    fn blob(&self, target: &Target, destination: Destination) -> Result<Vec<u8>, FetchError> {
+        let url = &target.url;
+        let entry = target
+            .blob
             .as_ref()
-            .filter(|origin| **origin != url.origin())
-    }
-
-    /// The mode "same-origin" of <https://fetch.spec.whatwg.org/#concept-request-mode>.
-    fn refuse_foreign(&self, url: &Url, destination: Destination) -> Result<(), FetchError> {
-        match self.foreigner_to(url) {
-            Some(_) if destination.is_worker() => Err(FetchError::Foreign(url.clone())),
-            _ => Ok(()),
+            .ok_or_else(|| FetchError::NoBlob(url.clone()))?;
+        // https://w3c.github.io/FileAPI/#blob-url-access
+        if self.origin.is_some() && self.origin != entry.origin {
+            return Err(FetchError::ForeignBlob(url.clone()));
         }
-    }
-}
-
-/// The [CORS check](https://fetch.spec.whatwg.org/#concept-cors-check), without credentials.
-fn shares_with(response: &we_net::http::Response, origin: &Origin) -> bool {
-    let mut allowed = response.headers.values("access-control-allow-origin");
-    match (allowed.next(), allowed.next()) {
-        (Some(allowed), None) => {
-            allowed == b"*" || allowed == origin.ascii_serialization().as_bytes()
-        }
-        _ => false,
+        destination.check(&entry.blob.kind, url)?;
+        let bytes = entry
+            .blob
+            .data
+            .contiguous(MAX_SCRIPT as u64)
+            .map_err(|_| FetchError::TooLarge { url: url.clone() })?;
+        Ok(bytes.into_owned())
     }
 }
 
@@ -210,7 +205,8 @@ impl Destination {
         matches!(self, Self::Worker | Self::ModuleWorker)
     }
 
-    /// Whether a script of another origin must be shared explicitly: <https://fetch.spec.whatwg.org/#http-cors-protocol>
+    /// Whether a script of another origin must be shared explicitly, the mode "cors" of a request:
+    /// <https://fetch.spec.whatwg.org/#http-cors-protocol>
     fn needs_cors(self) -> bool {
         matches!(self, Self::Module | Self::JsonModule)
     }
@@ -253,17 +249,6 @@ fn data(url: &Url, destination: Destination) -> Result<Vec<u8>, FetchError> {
     destination.check(&data.mime_type().to_string(), url)?;
     let (bytes, _) = data.decode_to_vec().map_err(|_| malformed())?;
     Ok(bytes)
-}
-
-/// <https://fetch.spec.whatwg.org/#scheme-fetch>, "blob"
-fn blob(url: &Url, destination: Destination) -> Result<Vec<u8>, FetchError> {
-    let entry = file::resolve(url).ok_or_else(|| FetchError::NoBlob(url.clone()))?;
-    destination.check(&entry.kind, url)?;
-    let bytes = entry
-        .data
-        .contiguous(MAX_SCRIPT as u64)
-        .map_err(|_| FetchError::TooLarge { url: url.clone() })?;
-    Ok(bytes.into_owned())
 }
 
 /// [UTF-8 decode](https://encoding.spec.whatwg.org/#utf-8-decode): without a byte order mark, bad bytes replaced.
