@@ -17,7 +17,7 @@ use boa_engine::{
 };
 use boa_gc::{Finalize, Gc, GcRefCell, Trace};
 use tokio::sync::Notify;
-use we_net::http::{BodySender, RequestBody};
+use we_net::http::{Body as NetBody, BodySender, RequestBody};
 
 use super::{
     body::{Body, HasBody},
@@ -47,6 +47,9 @@ struct State {
     response_body: GcRefCell<Option<ReadableStream>>,
     /// What the signal runs, until there is nothing left to abort.
     abort: GcRefCell<Option<(JsObject, AbortAlgorithm)>>,
+    /// The body of a response that no script may see, until the call is aborted or forgotten.
+    #[unsafe_ignore_trace]
+    hidden: Cell<Option<Box<NetBody>>>,
     #[unsafe_ignore_trace]
     stop: Stop,
 }
@@ -87,6 +90,7 @@ pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromi
         request_body: body.as_ref().map(|body| body.stream.clone()),
         response_body: GcRefCell::new(None),
         abort: GcRefCell::new(None),
+        hidden: Cell::new(None),
         stop: Stop::default(),
     }));
     if let Some(signal) = signal {
@@ -180,6 +184,12 @@ impl Call {
     ) -> JsResult<()> {
         let body = match received.body {
             ReceivedBody::None => None,
+            ReceivedBody::Hidden(body) => {
+                self.0.hidden.set(Some(body));
+                let response = Response::create(received.head, Guard::Immutable, None, context)?;
+                let response = response.object().clone();
+                return self.0.promise.resolve(response.into(), context);
+            }
             ReceivedBody::Data(data) => Some(Body::of_bytes(data, context)?),
             ReceivedBody::Network(body) => Some(Body {
                 stream: download::stream(body, sender, self.clone(), context)?,
@@ -225,5 +235,6 @@ impl Call {
             algorithm.remove_from(&signal);
         }
         self.0.response_body.borrow_mut().take();
+        self.0.hidden.take();
     }
 }

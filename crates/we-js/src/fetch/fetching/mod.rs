@@ -3,24 +3,24 @@
 //! There is neither a cache nor a cookie here, nor a service worker. Where the embedder has not said which origin the
 //! scripts are of, all servers are as good as their own: nothing is cross-origin then.
 
+mod schemes;
+
 use std::{cell::RefCell, rc::Rc};
 
-use data_url::{DataUrl, mime::Mime};
 use url::{Origin, Url};
 use we_net::{
     Client, HttpError,
     http::{Body as NetBody, Bytes, MAX_REDIRECTS, RequestBody, Response as NetResponse},
 };
 
-use super::{
+use crate::fetch::{
     cors,
     enums::{CacheMode, Credentials, Mode, Redirect, ReferrerPolicy},
-    header_list::{HeaderList, cors_unsafe_names, is_forbidden_response_header, parse_range},
+    header_list::{HeaderList, cors_unsafe_names, is_forbidden_response_header},
     integrity,
     referrer::{Ask, Referrer, is_same},
     request::{self, is_cors_safelisted_method},
     response::{self, ResponseType, is_null_body_status},
-    scripts::read_file,
 };
 use crate::file::BlobData;
 
@@ -101,6 +101,8 @@ pub(super) enum ReceivedBody {
     None,
     Data(BlobData),
     Network(Box<NetBody>),
+    /// Of another origin: no script may see it.
+    Hidden(Box<NetBody>),
 }
 
 /// A fetch at work.
@@ -204,71 +206,6 @@ impl Fetching {
                 self.http_fetch(url).await
             }
         }
-    }
-
-    /// [Scheme fetch](https://fetch.spec.whatwg.org/#scheme-fetch)
-    async fn scheme_fetch(&mut self, url: Url) -> Result<Hop, NetworkError> {
-        match url.scheme() {
-            "http" | "https" => self.http_fetch(url).await,
-            "blob" => self.blob(url).map(Hop::Response),
-            "data" => {
-                let data = DataUrl::process(url.as_str()).map_err(|_| NetworkError::Data)?;
-                let (bytes, _) = data.decode_to_vec().map_err(|_| NetworkError::Data)?;
-                let kind = data.mime_type().to_string();
-                let bytes = aligned_vec::AVec::from_slice(0, &bytes).into();
-                Ok(Hop::Response(local(
-                    url,
-                    200,
-                    "OK",
-                    &[("Content-Type", kind)],
-                    bytes,
-                )))
-            }
-            "file" if self.asker.reads_files && self.request.method == "GET" => {
-                let path = url
-                    .to_file_path()
-                    .map_err(|()| NetworkError::File("it names no local file".to_owned()))?;
-                let bytes = read_file(path)
-                    .await
-                    .map_err(|error| NetworkError::File(error.to_string()))?;
-                let bytes = aligned_vec::AVec::from_slice(0, &bytes).into();
-                Ok(Hop::Response(local(url, 200, "OK", &[], bytes)))
-            }
-            scheme => Err(NetworkError::Scheme(scheme.to_owned())),
-        }
-    }
-
-    /// The case "blob".
-    fn blob(&self, url: Url) -> Result<Received, NetworkError> {
-        let blob = match (&self.request.blob, &*self.request.method) {
-            (Some(entry), "GET") => &entry.blob,
-            _ => return Err(NetworkError::Blob),
-        };
-        let size = blob.data.len();
-        let is_type = blob.kind.parse::<Mime>().is_ok();
-        let kind = if is_type {
-            blob.kind.clone()
-        } else {
-            String::new()
-        };
-        let kind = ("Content-Type", kind);
-        let Some(range) = self.request.headers.borrow().get("range") else {
-            let headers = [("Content-Length", size.to_string()), kind];
-            return Ok(local(url, 200, "OK", &headers, blob.data.clone()));
-        };
-        let (start, end) = match parse_range(&range).ok_or(NetworkError::Range)? {
-            (Some(start), last) if start < size => (
-                start,
-                last.map_or(size, |last| last.saturating_add(1).min(size)),
-            ),
-            (None, Some(suffix)) => (size.saturating_sub(suffix), size),
-            _ => return Err(NetworkError::Range),
-        };
-        let data = blob.data.slice(start..end);
-        let range = format!("bytes {start}-{}/{size}", end.saturating_sub(1));
-        let length = ("Content-Length", data.len().to_string());
-        let headers = [length, kind, ("Content-Range", range)];
-        Ok(local(url, 206, "Partial Content", &headers, data))
     }
 
     /// [HTTP fetch](https://fetch.spec.whatwg.org/#concept-http-fetch) from the network on
@@ -526,7 +463,11 @@ impl Fetching {
                     status: 0,
                     ..response::Head::default()
                 };
-                response.body = ReceivedBody::None;
+                if let ReceivedBody::Network(body) = response.body {
+                    response.body = ReceivedBody::Hidden(body);
+                } else {
+                    response.body = ReceivedBody::None;
+                }
             }
         }
         if !integrity.is_empty() {
@@ -542,7 +483,7 @@ impl Fetching {
         integrity: &[integrity::Hash],
     ) -> Result<ReceivedBody, NetworkError> {
         let data = match body {
-            ReceivedBody::None => BlobData::default(),
+            ReceivedBody::None | ReceivedBody::Hidden(_) => BlobData::default(),
             ReceivedBody::Data(data) => data,
             ReceivedBody::Network(body) => {
                 let limit = usize::try_from(self.asker.limit).unwrap_or(usize::MAX);
@@ -558,29 +499,6 @@ impl Fetching {
         drop(bytes);
         Ok(ReceivedBody::Data(data))
     }
-}
-
-/// A response that needs no network.
-fn local(
-    url: Url,
-    status: u16,
-    reason: &str,
-    headers: &[(&str, String)],
-    data: BlobData,
-) -> Received {
-    let mut list = HeaderList::default();
-    for (name, value) in headers {
-        list.append(name, value.as_str());
-    }
-    let head = response::Head {
-        url: Some(url),
-        status,
-        status_text: reason.into(),
-        headers: Rc::new(RefCell::new(list)),
-        ..response::Head::default()
-    };
-    let body = ReceivedBody::Data(data);
-    Received { head, body }
 }
 
 /// The steps 13 to 16 of <https://fetch.spec.whatwg.org/#concept-http-network-or-cache-fetch>: what caches on the way are
