@@ -1,6 +1,8 @@
 # Every command of the project, one line each. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build test test-runners wpt wpt-report autobahn autobahn-full check fmt run echo doc
+FUZZ ?= frame connection response request extensions url differential
+FUZZ_TIME ?= 600
+.PHONY: help build test test-runners wpt wpt-report autobahn autobahn-full fuzz check fmt run echo doc
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -26,6 +28,9 @@ autobahn-full: ## Run all 517 cases of it, compression too (minutes)
 test-runners: ## Test the programs that `make wpt` and `make autobahn` run
 	python3 -m unittest discover --quiet --start-directory tests/wpt --pattern '*_test.py'
 	python3 -m unittest discover --quiet --start-directory tests/autobahn --pattern '*_test.py'
+
+fuzz: ## Fuzz each target for FUZZ_TIME seconds (600): make fuzz [FUZZ="url frame"]. fuzz/README.md tells what it needs
+	@for target in $(FUZZ); do mkdir -p fuzz/corpus/$$target && cargo +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_TIME) || exit 1; done
 
 check: ## Formatting and lints, as CI has them
 	cargo fmt --all --check

@@ -5,6 +5,8 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
+use crate::network::NetworkOptions;
+
 /// Runs scripts that speak WebSocket, and serves them.
 #[derive(Debug, Parser)]
 #[command(
@@ -27,6 +29,8 @@ pub(crate) enum Command {
     Eval(Eval),
     /// Serve WebSockets that send every message back
     Echo(Echo),
+    /// Show a file that `--net-log` has written
+    NetLog(ShowLog),
 }
 
 #[derive(Debug, Args)]
@@ -71,25 +75,12 @@ pub(crate) struct ScriptOptions {
     #[arg(long, value_name = "URL")]
     pub(crate) location: Option<Url>,
 
-    /// Trust the certificates in this PEM file too
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ca: Vec<PathBuf>,
-
-    /// Do not verify the certificates of servers. For tests only: anybody can listen in
-    #[arg(long)]
-    pub(crate) insecure: bool,
-
     /// Give the script a function gc() that collects garbage
     #[arg(long)]
     pub(crate) expose_gc: bool,
 
-    /// Do not offer servers to compress messages (permessage-deflate)
-    #[arg(long)]
-    pub(crate) no_compression: bool,
-
-    /// Tell on stderr what the network does
-    #[arg(long)]
-    pub(crate) trace_net: bool,
+    #[command(flatten)]
+    pub(crate) network: NetworkOptions,
 }
 
 #[derive(Debug, Args)]
@@ -97,6 +88,10 @@ pub(crate) struct Echo {
     /// The address to listen at; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9001")]
     pub(crate) listen: SocketAddr,
+
+    /// Listen at a Unix socket instead, for `we run --unix-socket PATH`
+    #[arg(long, value_name = "PATH", conflicts_with = "listen")]
+    pub(crate) unix_socket: Option<PathBuf>,
 
     /// Serve wss: with a certificate for localhost made for this run, or with --cert and --key
     #[arg(long)]
@@ -125,4 +120,10 @@ pub(crate) struct Echo {
     /// Do not compress messages (permessage-deflate), whatever clients offer
     #[arg(long)]
     pub(crate) no_compression: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowLog {
+    /// The file; `-` reads standard input
+    pub(crate) file: PathBuf,
 }

@@ -3,7 +3,10 @@
 use std::{fs, io::Write, time::Duration};
 
 use we_net::{
-    Acceptor, Server, handshake::OriginPolicy, protocol::DeflateConfig, server::echo,
+    Acceptor, Server,
+    handshake::OriginPolicy,
+    protocol::DeflateConfig,
+    server::{ServerBuilder, echo},
     transport::TlsServerConfig,
 };
 
@@ -42,16 +45,15 @@ async fn listen(options: &Echo) -> Result<(), String> {
     if options.tls {
         builder = builder.tls(tls(options)?);
     }
-    let server = builder.bind(options.listen).await.map_err(|error| {
-        format!(
-            "cannot listen at {}: {error}; choose another address with --listen",
-            options.listen
-        )
-    })?;
+    let server = bind(builder, options).await?;
 
     // A reader of this line may connect at once.
     let mut stdout = std::io::stdout();
-    let _ = writeln!(stdout, "listening on {}", server.url()).and_then(|()| stdout.flush());
+    let at = match &options.unix_socket {
+        Some(path) => path.display().to_string(),
+        None => server.url(),
+    };
+    let _ = writeln!(stdout, "listening on {at}").and_then(|()| stdout.flush());
 
     let handle = server.handle();
     tokio::spawn(async move {
@@ -65,6 +67,27 @@ async fn listen(options: &Echo) -> Result<(), String> {
     });
     server.serve(echo).await;
     Ok(())
+}
+
+async fn bind(builder: ServerBuilder, options: &Echo) -> Result<Server, String> {
+    let Some(path) = &options.unix_socket else {
+        return builder.bind(options.listen).await.map_err(|error| {
+            format!(
+                "cannot listen at {}: {error}; choose another address with --listen",
+                options.listen
+            )
+        });
+    };
+    #[cfg(unix)]
+    let bound = builder.bind_unix(path).await;
+    #[cfg(not(unix))]
+    let bound = Err::<Server, _>(std::io::Error::from(std::io::ErrorKind::Unsupported));
+    bound.map_err(|error| {
+        format!(
+            "cannot listen at {}: {error}; if no server uses that file any more, remove it",
+            path.display()
+        )
+    })
 }
 
 fn tls(options: &Echo) -> Result<TlsServerConfig, String> {

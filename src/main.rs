@@ -1,11 +1,13 @@
 //! `we`: a shell for scripts that speak WebSocket.
 //!
-//! The command line ([`cli`]) and what each command does: [`script`] runs JavaScript, [`echo`] serves; [`log`] is what
-//! the operator sees of the network. Nothing here is of use to a library; that is in `we-js` and `we-net`.
+//! The command line ([`cli`]) and what each command does: [`script`] runs JavaScript, [`echo`] serves; [`network`] is
+//! what the operator decides about the network, [`log`] and [`net_log`] are what he sees of it. Nothing here is of use to a library; that is in `we-js` and `we-net`.
 
 mod cli;
 mod echo;
 mod log;
+mod net_log;
+mod network;
 mod script;
 
 use std::{io::Write, process::ExitCode};
@@ -24,8 +26,8 @@ const INTERRUPTED: u8 = 130;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let level = match &cli.command {
-        Command::Run(run) if run.script.trace_net => "warn,we::net=trace",
-        Command::Eval(eval) if eval.script.trace_net => "warn,we::net=trace",
+        Command::Run(run) if run.script.network.trace_net => "warn,we::net=trace",
+        Command::Eval(eval) if eval.script.network.trace_net => "warn,we::net=trace",
         _ => "warn",
     };
     log::start(level);
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Command::Run(run) => script::run(run),
         Command::Eval(eval) => script::eval(eval),
         Command::Echo(options) => echo::serve(&options),
+        Command::NetLog(options) => net_log::show(&options.file),
     };
     ExitCode::from(code)
 }

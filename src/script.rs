@@ -1,6 +1,6 @@
 //! `we run` and `we eval`: JavaScript until it has nothing left to do.
 
-use std::{cell::Cell, fs, io::Read, path::Path, path::PathBuf, rc::Rc, thread};
+use std::{cell::Cell, io::Read, path::Path, path::PathBuf, rc::Rc, thread};
 
 use we_js::{
     ErrorReporter, EventLoop, FileAccess, Options, WorkerSetup,
@@ -11,7 +11,6 @@ use we_js::{
     },
     event_loop::{Evaluation, Finished, ScriptError, ScriptKind},
 };
-use we_net::{Client, protocol::DeflateConfig, transport::TlsConfig};
 
 use crate::{
     FAILURE, INTERRUPTED, SUCCESS,
@@ -156,7 +155,7 @@ fn options(chosen: &ScriptOptions, failed: &Rc<Cell<bool>>) -> Result<Options, S
     options.origin = chosen.location.as_ref().map(url::Url::origin);
     // The program is a local one, whatever page it plays.
     options.file_access = FileAccess::Allowed;
-    options.client = client(chosen)?;
+    options.client = chosen.network.client()?;
     let failed = failed.clone();
     if chosen.expose_gc {
         options.worker_setup = WorkerSetup::new(define_gc);
@@ -166,40 +165,6 @@ fn options(chosen: &ScriptOptions, failed: &Rc<Cell<bool>>) -> Result<Options, S
         say(error);
     });
     Ok(options)
-}
-
-/// A client that trusts whom the operator trusts, and offers compression as browsers do.
-fn client(chosen: &ScriptOptions) -> Result<Client, String> {
-    let mut builder = Client::builder();
-    if !chosen.no_compression {
-        builder = builder.compression([DeflateConfig::default()]);
-    }
-    if let Some(tls) = tls(chosen)? {
-        builder = builder.tls(tls);
-    }
-    Ok(builder.build())
-}
-
-/// Whom to trust, if the operator has chosen.
-fn tls(chosen: &ScriptOptions) -> Result<Option<TlsConfig>, String> {
-    if chosen.insecure {
-        let tls =
-            TlsConfig::dangerous_accept_any_certificate().map_err(|error| error.to_string())?;
-        return Ok(Some(tls));
-    }
-    if chosen.ca.is_empty() {
-        return Ok(None);
-    }
-    let mut roots = Vec::new();
-    for path in &chosen.ca {
-        let pem = fs::read(path)
-            .map_err(|error| format!("cannot read --ca {}: {error}", path.display()))?;
-        roots.extend(pem);
-        roots.push(b'\n');
-    }
-    let tls =
-        TlsConfig::with_extra_roots(&roots).map_err(|error| format!("cannot use --ca: {error}"))?;
-    Ok(Some(tls))
 }
 
 /// What the shell adds to the platform's globals: `scriptArgs`, and `gc` if the operator wants it.

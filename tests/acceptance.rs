@@ -251,6 +251,16 @@ fn a_blocked_port_fails_as_any_other_connection() {
 }
 
 #[test]
+fn what_is_sent_is_converted_to_strings_first() {
+    expect(
+        &Server::start(Scheme::Ws),
+        "conversions.js",
+        "/echo",
+        &["1 fffd", "4000 1,2,3", "4002 a%uFFFD%0D%0Ab"],
+    );
+}
+
+#[test]
 fn handlers_may_close_send_connect_and_throw() {
     expect(
         &Server::start(Scheme::Ws),

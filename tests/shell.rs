@@ -6,10 +6,10 @@ mod common;
 
 use std::{
     io::{BufRead, BufReader, Read},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
-use common::{Scheme, Server, interrupt, script, wait, we, we_with_input};
+use common::{Echo, Scheme, Server, interrupt, script, wait, we, we_with_input};
 
 /// A file that is removed with its guard.
 struct Scratch(std::path::PathBuf);
@@ -248,45 +248,6 @@ fn tls_is_verified_unless_the_operator_says_otherwise() {
         (1, Some(1)),
         "{output:?}"
     );
-}
-
-/// `we echo` and the URL that it printed.
-struct Echo {
-    child: Child,
-    stdout: BufReader<std::process::ChildStdout>,
-    url: String,
-}
-
-impl Echo {
-    fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_we"))
-            .args(["echo", "--listen", "127.0.0.1:0"])
-            .args(args)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let url = line
-            .trim()
-            .strip_prefix("listening on ")
-            .unwrap()
-            .to_owned();
-        Self { child, stdout, url }
-    }
-
-    fn interrupt(&mut self) -> Option<i32> {
-        interrupt(&self.child);
-        wait(&mut self.child).and_then(|status| status.code())
-    }
-}
-
-impl Drop for Echo {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]

@@ -309,18 +309,11 @@ fn streams_go_to_workers_and_come_back() {
                 const reader = data.getReader();
                 console.log((await reader.read()).value);
                 endless.terminate();
-                await reader.read().catch(e => console.log(e.name, e.message));
+                // Nothing more comes, and that holds nothing up.
+                reader.read().finally(() => console.log('and then?'));
             };
         };";
     let output = we(&["eval", code]);
-    assert_eq!(
-        output.lines(),
-        [
-            "500500",
-            "first",
-            "AbortError the other half of the transferred stream has gone"
-        ],
-        "{output:?}"
-    );
+    assert_eq!(output.lines(), ["500500", "first"], "{output:?}");
     assert_eq!(output.code, Some(0), "{output:?}");
 }

@@ -9,9 +9,9 @@
 )]
 
 use std::{
-    io::Read,
+    io::{BufRead as _, BufReader, Read},
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
@@ -334,5 +334,50 @@ async fn pings(mut socket: WebSocket, seen: Arc<Seen>) {
     }
     while let Ok(Some(message)) = socket.next().await {
         let _: Message = message;
+    }
+}
+
+/// `we echo` and the URL that it printed.
+pub struct Echo {
+    pub child: Child,
+    pub stdout: BufReader<ChildStdout>,
+    pub url: String,
+}
+
+impl Echo {
+    pub fn start(args: &[&str]) -> Self {
+        Self::start_by("exec \"$@\"", args)
+    }
+
+    /// The same by a shell script, whose arguments are the command.
+    pub fn start_by(script: &str, args: &[&str]) -> Self {
+        let mut child = Command::new("sh")
+            .args(["-c", script, "sh", env!("CARGO_BIN_EXE_we")])
+            .args(["echo", "--listen", "127.0.0.1:0"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let url = line
+            .trim()
+            .strip_prefix("listening on ")
+            .unwrap()
+            .to_owned();
+        Self { child, stdout, url }
+    }
+
+    pub fn interrupt(&mut self) -> Option<i32> {
+        interrupt(&self.child);
+        wait(&mut self.child).and_then(|status| status.code())
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

@@ -47,7 +47,7 @@
 //! # }
 //! ```
 //!
-//! On a stream of your own (a Unix socket, a pipe): [`Acceptor::accept`] and
+//! On a stream of your own (a pipe, a serial line): [`Acceptor::accept`] and
 //! [`Request::on_stream`](client::Request::on_stream).
 //!
 //! # Beside WebSocket
@@ -79,6 +79,9 @@
 //! | [`handshake`] | URLs, requests and responses of the opening handshake, without I/O |
 //! | [`transport`] | name look-up, dialling, TLS, and the driver that gives the state machine a socket |
 //! | [`http`] | requests over HTTP/1.1, redirects, and bodies as they come |
+//! | [`proxy`] | which proxy leads to a server, and the negotiations with it, without I/O |
+//! | [`cookies`] | a trait for the embedder's jar, and one in memory |
+//! | [`observe`] | counters, events, a log of frames |
 //! | [`client`], [`server`] | from a URL, or a listening socket, to an open connection |
 //! | [`socket`] | the open connection |
 //!
@@ -93,9 +96,12 @@
 //! pages of other hosts unless told otherwise ([`handshake::OriginPolicy`]).
 
 pub mod client;
+pub mod cookies;
 pub mod handshake;
 pub mod http;
+pub mod observe;
 pub mod protocol;
+pub mod proxy;
 pub mod server;
 pub mod socket;
 pub mod transport;

@@ -10,8 +10,8 @@ use common::{raw_server, soon, start, start_echo, upgrade};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::time::timeout;
 use we_net::protocol::{
-    CloseCode, CloseFrame, Config, ConnectionError, Event, Limits, Message, Refusal, State,
-    Timeouts,
+    BackPressure, CloseCode, CloseFrame, Config, ConnectionError, Event, KeepAlive, Limits,
+    Message, Refusal, SlowPeer, State, Timeouts,
 };
 use we_net::{Acceptor, Client, Server, WebSocket};
 
@@ -210,6 +210,69 @@ async fn a_server_drops_a_client_that_stops_reading() {
     let (_client, mut server) = pair(512, Config::default(), Config::server()).await;
     server.feed(vec![0; 100_000]).await.unwrap();
     assert_eq!(server.next().await, Err(ConnectionError::PeerNotReading));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_peer_is_dropped_where_that_is_the_policy() {
+    let config = Config {
+        back_pressure: BackPressure {
+            high_water: 1000,
+            policy: SlowPeer::Drop,
+        },
+        ..Config::server()
+    };
+    let (_client, mut server) = pair(512, Config::default(), config).await;
+    // What waits is below the mark until this one has been queued.
+    server.send(vec![0; 5000]).await.unwrap();
+    let error = server.send("one more").await.unwrap_err();
+    assert_eq!(error.refusal, Refusal::Closed);
+    match server.next().await {
+        Err(ConnectionError::PeerTooSlow { waiting }) => assert!(waiting > 4000, "{waiting}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keep_alive_pings_go_out_while_the_owner_waits_and_find_a_dead_peer() {
+    let keep_alive = Some(KeepAlive {
+        interval: Duration::from_secs(20),
+        timeout: Duration::from_secs(5),
+    });
+    let config = Config {
+        keep_alive,
+        ..Config::server()
+    };
+    let (mut client, mut server) = pair(512, Config::default(), config).await;
+    let before = tokio::time::Instant::now();
+    // A live peer answers, and neither side sees anything of it but time.
+    let live = tokio::spawn(async move {
+        let _ = timeout(Duration::from_secs(100), client.next()).await;
+        // It stops reading, but stays.
+        client
+    });
+    assert_eq!(server.next().await, Err(ConnectionError::PeerSilent));
+    let elapsed = before.elapsed().as_secs();
+    assert!((120..=145).contains(&elapsed), "{elapsed}");
+    drop(live.await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_owner_does_not_take_its_own_silence_for_the_peers() {
+    let config = Config {
+        keep_alive: Some(KeepAlive::default()),
+        ..Config::server()
+    };
+    let (mut client, mut server) = pair(512, Config::default(), config).await;
+    // The server does something else while the Ping's time runs out twice over; meanwhile the client
+    // says something.
+    assert!(
+        timeout(Duration::from_secs(21), server.next())
+            .await
+            .is_err()
+    );
+    client.send("here").await.unwrap();
+    tokio::time::advance(Duration::from_secs(100)).await;
+    assert_eq!(server.next().await, Ok(Some("here".into())));
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,6 +18,7 @@ use boa_engine::{
 use boa_gc::{Finalize, Trace};
 
 use super::{Interfaces, NewTarget, This};
+use crate::event_loop::call_cleanly;
 
 /// The native data of all objects of an inheritance tree: one Rust type, since the engine compares exact types.
 pub(crate) trait PlatformObject: NativeObject {
@@ -184,10 +185,18 @@ impl<T: Interface> Definition<'_, T> {
         let native = NativeFunction::from_copy_closure(move |this, args, context| {
             let promise = This::<T>::receiver(this, name, context).and_then(|this| {
                 require(T::NAME, name, required, args)?;
-                method(&this, args, context)
+                if !args.iter().any(JsValue::is_object) {
+                    return method(&this, args, context).map(Into::into);
+                }
+                // An object may have getters, and what one throws must leave nothing on the engine's stack.
+                let args = args.to_vec();
+                call_cleanly(
+                    move |context| method(&this, &args, context).map(Into::into),
+                    context,
+                )
             });
             match promise {
-                Ok(promise) => Ok(promise.into()),
+                Ok(promise) => Ok(promise),
                 Err(error) => Ok(JsPromise::reject(error, context)?.into()),
             }
         });

@@ -137,6 +137,17 @@ pub(crate) fn call(
     }
 }
 
+/// [`LoopState::call_cleanly`] in the context's loop; in a context without a loop, just a call.
+pub(crate) fn call_cleanly(
+    steps: impl FnOnce(&mut Context) -> JsResult<JsValue> + 'static,
+    context: &mut Context,
+) -> JsResult<JsValue> {
+    match LoopState::of(context) {
+        Ok(state) => state.call_cleanly(steps, context),
+        Err(_) => steps(context),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::testing::cases;
@@ -166,6 +177,11 @@ mod tests {
             (
                 "const t = new AbortController(); t.signal.onabort = () => { g() }; list(1, t.abort(), 2)",
                 "[1,null,2]",
+            ),
+            (
+                "const fail = () => { g() }, options = { get preventAbort() { fail() } };
+                 list(1, new ReadableStream().pipeTo(new WritableStream(), options).catch(() => {}) instanceof Promise, 2)",
+                "[1,true,2]",
             ),
             (
                 "const s = new WritableStream({ write() { g() } }); const w = s.getWriter(); w.closed.catch(() => {});

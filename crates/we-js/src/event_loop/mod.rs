@@ -54,7 +54,7 @@ use boa_engine::context::ContextBuilder;
 use boa_engine::{Context, JsResult};
 
 pub(crate) use self::async_jobs::JobId;
-pub(crate) use self::clean_call::{TRAMPOLINE_SOURCE, call};
+pub(crate) use self::clean_call::{TRAMPOLINE_SOURCE, call, call_cleanly};
 pub(crate) use self::cluster::Cluster;
 pub use self::handle::LoopHandle;
 pub(crate) use self::host::{EventResult, LoopHost};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boa_engine::{Context, JsResult};
 use url::{Origin, Url};
-use we_net::{Client, protocol::DeflateConfig};
+use we_net::{Client, protocol::DeflateConfig, transport::Throttle};
 
 use crate::{console::ConsolePrinter, uncaught::ErrorReporter};
 
@@ -33,7 +33,8 @@ pub struct Options {
     pub file_access: FileAccess,
 
     /// How connections are made: time limits, whom to trust for `wss:`, limits of messages, compression. The default
-    /// offers servers `permessage-deflate; client_max_window_bits`, as browsers do.
+    /// offers servers `permessage-deflate; client_max_window_bits`, and waits before it connects again to where a
+    /// connection has just failed, as browsers do.
     pub client: Client,
 
     /// Called with each error that no script caught and no listener canceled. The default writes it to `tracing`
@@ -66,6 +67,7 @@ impl Default for Options {
             file_access: FileAccess::default(),
             client: Client::builder()
                 .compression([DeflateConfig::default()])
+                .throttle(Throttle::default())
                 .build(),
             error_reporter: ErrorReporter::default(),
             console: ConsolePrinter::default(),

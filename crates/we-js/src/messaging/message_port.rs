@@ -42,9 +42,6 @@ pub(crate) struct MessagePort {
 pub(crate) trait PortListener: Trace + 'static {
     /// A message has arrived; an error if it cannot be made anew in this realm.
     fn message(&self, message: JsResult<JsValue>, context: &mut Context) -> JsResult<()>;
-
-    /// The other end has been closed, and all that it had sent has been told.
-    fn closed(&self, context: &mut Context) -> JsResult<()>;
 }
 
 /// A listener that is shared with the call that is under way.
@@ -100,7 +97,7 @@ impl Behavior {
             let listener = This::<MessagePort>::from_object(port.object().clone())
                 .and_then(|port| port.state().listener());
             match listener {
-                Some(listener) => listener.closed(context),
+                Some(_) => Ok(()),
                 None => dispatch::fire(port, js_string!("close"), context).map(drop),
             }
         },

@@ -164,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         // Writing and time go on while reading is paused.
         let _ = self.driver.poll_flush(cx);
         while !self.waits_for_script()
-            && let Some(event) = self.driver.connection_mut().poll_event()
+            && let Some(event) = self.driver.take_event()
         {
             self.take_event(event);
         }

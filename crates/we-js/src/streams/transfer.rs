@@ -2,7 +2,7 @@
 //!
 //! A stream that is transferred stays where it is, locked to a pipe, and what goes over is one end of a channel. A stream
 //! of the same kind is made at the other end; chunks and the wish for them are messages between the two, each chunk a
-//! structured clone.
+//! structured clone. Where the other half's agent ends without a word, a stream waits for ever, as the standard has it.
 
 use boa_engine::{Context, JsResult, JsValue, js_string, object::JsObject};
 use boa_gc::{Finalize, Gc, GcRefCell, Trace};
@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     binding::{self, Next, Promise, This, thrown},
-    dom::{DomException, ErrorName},
     messaging::{MessagePort, PortEnd, PortListener},
     structured_clone::{Transferable, Transferred, data_clone_error},
 };
@@ -131,13 +130,6 @@ fn data_error(context: &mut Context) -> JsResult<JsValue> {
     thrown(error, context)
 }
 
-/// What becomes of a stream whose other half has gone without a word. The standard leaves it waiting.
-fn lost_error(context: &mut Context) -> JsResult<JsValue> {
-    let message = "the other half of the transferred stream has gone";
-    let error = DomException::error(ErrorName::Abort, message, context);
-    thrown(error, context)
-}
-
 /// The half that is read from.
 #[derive(Clone, Trace, Finalize)]
 struct ReadableHalf {
@@ -208,11 +200,6 @@ impl PortListener for ReadableListener {
             Some((Kind::Chunk | Kind::Pull, _)) | None => {}
         }
         Ok(())
-    }
-
-    fn closed(&self, context: &mut Context) -> JsResult<()> {
-        let error = lost_error(context)?;
-        self.controller.error(error, context)
     }
 }
 
@@ -318,12 +305,6 @@ impl PortListener for WritableListener {
             }
             Some((Kind::Chunk | Kind::Close, _)) | None => Ok(()),
         }
-    }
-
-    fn closed(&self, context: &mut Context) -> JsResult<()> {
-        let error = lost_error(context)?;
-        self.stream.error_if_needed(error, context)?;
-        self.half.release(context)
     }
 }
 

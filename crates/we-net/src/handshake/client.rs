@@ -33,7 +33,7 @@ const RESERVED: [&str; 13] = [
 ];
 
 /// Whether a caller may set header `name` on a handshake message.
-pub(super) fn is_reserved(name: &str) -> bool {
+pub(crate) fn is_reserved(name: &str) -> bool {
     RESERVED
         .iter()
         .any(|reserved| reserved.eq_ignore_ascii_case(name))
@@ -61,6 +61,8 @@ pub struct ClientHandshake {
     subprotocols: Vec<String>,
     extensions: Vec<ExtensionHeader>,
     headers: Headers,
+    /// Of the URL.
+    credentials: Option<String>,
     limits: HeadLimits,
 }
 
@@ -69,15 +71,10 @@ impl ClientHandshake {
     ///
     /// User name and password of the URL are sent as `Authorization: Basic` at once: the browser's
     /// way, to wait for a 401, would cost a connection, and they go to no other host than the one
-    /// that the URL names.
+    /// that the URL names. An `Authorization` that is [added](Self::with_header) takes their place.
     pub fn new(url: &WebSocketUrl) -> Self {
         let mut nonce = [0; 16];
         rand::rng().fill_bytes(&mut nonce);
-        let mut headers = Headers::new();
-        if let Some(credentials) = basic_authorization(url.as_url()) {
-            // Base64 has no character that a header value cannot have.
-            let _ = headers.append("Authorization", credentials);
-        }
         Self {
             resource: url.resource_name(),
             host: url.host_header(),
@@ -85,7 +82,8 @@ impl ClientHandshake {
             origin: None,
             subprotocols: Vec::new(),
             extensions: Vec::new(),
-            headers,
+            headers: Headers::new(),
+            credentials: basic_authorization(url.as_url()),
             limits: HeadLimits::default(),
         }
     }
@@ -136,6 +134,19 @@ impl ClientHandshake {
         Ok(self)
     }
 
+    /// Adds a header unless one of that name is there.
+    pub(crate) fn with_default_header(self, name: &str, value: &[u8]) -> Result<Self, HeaderError> {
+        if self.headers.values(name).next().is_some() {
+            return Ok(self);
+        }
+        self.with_header(name, value)
+    }
+
+    /// What `Origin` says.
+    pub(crate) fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
     /// Sets how large the answer's head may be.
     pub fn with_limits(mut self, limits: HeadLimits) -> Self {
         self.limits = limits;
@@ -171,6 +182,11 @@ impl ClientHandshake {
                 &ExtensionHeader::format_list(&self.extensions),
             ]); // 11
         }
+        if let Some(credentials) = &self.credentials
+            && self.headers.values("Authorization").next().is_none()
+        {
+            line(&["Authorization: ", credentials]); // 12
+        }
         self.headers.write_to(&mut out); // 12
         out.extend_from_slice(b"\r\n");
         out
@@ -182,6 +198,7 @@ impl ClientHandshake {
         ResponseReader {
             handshake: self,
             head,
+            headers: None,
         }
     }
 }
@@ -205,6 +222,7 @@ pub struct Accepted {
 pub struct ResponseReader {
     handshake: ClientHandshake,
     head: HeadReader,
+    headers: Option<Headers>,
 }
 
 impl ResponseReader {
@@ -222,9 +240,15 @@ impl ResponseReader {
                 self.head.next_head();
                 continue;
             }
+            self.headers = Some(response.headers.clone());
             return self.handshake.check(response, rest).map(Some);
         }
         Ok(None)
+    }
+
+    /// The headers of the answer once it is complete, also if it opens no WebSocket.
+    pub fn headers(&self) -> Option<&Headers> {
+        self.headers.as_ref()
     }
 
     /// The error that an end of the connection at this point is.

@@ -31,14 +31,14 @@ impl Default for HeadLimits {
 
 /// Which message a head belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HeadKind {
+pub(crate) enum HeadKind {
     Request,
     Response,
 }
 
 /// Collects a head, byte by byte.
 #[derive(Debug)]
-pub(super) struct HeadReader {
+pub(crate) struct HeadReader {
     kind: HeadKind,
     limits: HeadLimits,
     head: Vec<u8>,
@@ -76,7 +76,7 @@ enum LineEnd {
 }
 
 impl HeadReader {
-    pub(super) fn new(kind: HeadKind, limits: HeadLimits) -> Self {
+    pub(crate) fn new(kind: HeadKind, limits: HeadLimits) -> Self {
         Self {
             kind,
             limits,
@@ -89,7 +89,7 @@ impl HeadReader {
 
     /// Takes in bytes up to the end of the head. Returns how many it took once the head is
     /// complete, otherwise `None` (then it took all).
-    pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadError> {
+    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadError> {
         for (index, byte) in bytes.iter().enumerate() {
             if self.earlier + self.head.len() >= self.limits.max_bytes {
                 return Err(HeadError::TooLong {
@@ -105,17 +105,17 @@ impl HeadReader {
     }
 
     /// Whether nothing of a head has arrived yet.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.earlier + self.head.len() == 0
     }
 
     /// The bytes of the complete head.
-    pub(super) fn head(&self) -> &[u8] {
+    pub(crate) fn head(&self) -> &[u8] {
         &self.head
     }
 
     /// Starts over for the head that follows this one on the same connection.
-    pub(super) fn next_head(&mut self) {
+    pub(crate) fn next_head(&mut self) {
         self.earlier += self.head.len();
         self.head.clear();
         self.line = Line::BeforeFirst;
@@ -213,13 +213,13 @@ pub(super) struct RequestHead {
 }
 
 /// The first line and the fields of a response.
-pub(super) struct ResponseHead {
-    pub(super) status: u16,
+pub(crate) struct ResponseHead {
+    pub(crate) status: u16,
     /// The reason phrase, which says nothing that a program should rely on.
-    pub(super) reason: String,
+    pub(crate) reason: String,
     /// The 1 of HTTP/1.1.
-    pub(super) minor_version: u8,
-    pub(super) headers: Headers,
+    pub(crate) minor_version: u8,
+    pub(crate) headers: Headers,
 }
 
 impl RequestHead {
@@ -248,7 +248,7 @@ impl RequestHead {
 
 impl ResponseHead {
     /// Takes a complete head apart.
-    pub(super) fn parse(head: &[u8], limits: HeadLimits) -> Result<Self, HeadError> {
+    pub(crate) fn parse(head: &[u8], limits: HeadLimits) -> Result<Self, HeadError> {
         let mut fields = vec![httparse::EMPTY_HEADER; limits.max_headers];
         let mut response = httparse::Response::new(&mut fields);
         match response.parse(head) {

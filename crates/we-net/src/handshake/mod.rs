@@ -26,16 +26,20 @@ mod url;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use client::is_reserved;
 pub use client::{Accepted, ClientHandshake, ResponseReader};
 pub use error::{HandshakeError, HeadError, HeaderError, SubprotocolError};
 pub use extension::{ExtensionError, ExtensionHeader, ExtensionParam};
 pub use head::HeadLimits;
+pub(crate) use head::{HeadKind, HeadReader, ResponseHead};
 pub use headers::{Header, Headers, is_token};
 pub use origin::OriginPolicy;
 pub use rejection::{Rejection, RejectionReason};
 pub use server::{AcceptError, AcceptResponse, RequestReader, ServerRequest};
 pub use url::{UrlError, WebSocketUrl, is_bad_port};
-pub(crate) use url::{authority, basic_authorization, has_credentials, without_credentials};
+pub(crate) use url::{
+    authority, basic_authorization, has_credentials, percent_decode, without_credentials,
+};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;

@@ -255,7 +255,7 @@ const BAD_PORTS: [u16; 83] = [
 ];
 
 /// <https://url.spec.whatwg.org/#percent-decode>
-fn percent_decode(input: &str) -> Vec<u8> {
+pub(crate) fn percent_decode(input: &str) -> Vec<u8> {
     let mut output = Vec::with_capacity(input.len());
     let mut rest = input.as_bytes();
     while let [byte, tail @ ..] = rest {

@@ -2,7 +2,8 @@
 //! `fetch()`.
 //!
 //! It sends requests over HTTP/1.1, one connection each, and hands the answer's body over as it
-//! arrives. The body of a request is sent as it comes, too ([`RequestBody`]). The way to the server (name look-up, dialling, TLS, blocked ports, time limits) is that
+//! arrives. The body of a request is sent as it comes, too ([`RequestBody`]). The way to the server
+//! (name look-up, dialling, proxies, TLS, blocked ports, time limits) is that
 //! of the [`Client`](crate::Client) which it is asked of; redirects follow [fetch][redirect].
 //!
 //! ```
@@ -36,8 +37,9 @@
 //!
 //! # What it does not do
 //!
-//! No cookies, no cache, no proxies, no decompression (`Accept-Encoding: identity` is sent), no
-//! kept-alive connections. Of fetch there are the redirects of GET requests and the blocked ports; what a page may read of which origin (CORS) is the caller's to check, for
+//! No cookies, no cache, no decompression (`Accept-Encoding: identity` is sent), no kept-alive
+//! connections. Of fetch there are the redirects of GET requests and the blocked ports; what a page
+//! may read of which origin (CORS) is the caller's to check, for
 //! which it takes the redirects one by one ([`Request::send_once`]).
 //!
 //! [redirect]: https://fetch.spec.whatwg.org/#http-redirect-fetch

@@ -119,10 +119,7 @@ impl Request {
     /// User name and password of the URL are sent as `Authorization: Basic` unless the caller sets
     /// that header.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, HttpError> {
-        if RESERVED
-            .iter()
-            .any(|reserved| reserved.eq_ignore_ascii_case(name))
-        {
+        if is_reserved(name) {
             return Err(HeaderError::Reserved(name.to_owned()).into());
         }
         self.headers.append(name, value)?;
@@ -192,14 +189,16 @@ impl Request {
         }
         let request = self.head(&host, body)?;
         let found = reach.look_up(&self.url).await?;
-        let tcp = reach.dial(&self.url, found).await?;
+        let socket = reach
+            .dial(&self.url, found, self.client.head_limits)
+            .await?;
         let limit = reach.timeouts.handshake;
         let deadline = Instant::now() + limit;
         let late = |_| HttpError::HeadTimeout {
             host: host.clone(),
             after: limit,
         };
-        let stream = reach.secure(&self.url, tcp);
+        let stream = reach.secure(&self.url, socket);
         let stream = timeout_at(deadline, stream).await.map_err(late)??;
         let answer = exchange(stream, request, self.client.head_limits, &host);
         let answer = if self.is_patient {
@@ -233,16 +232,24 @@ impl Request {
         let target: hyper::Uri = target.parse().map_err(|e| unsendable(Box::new(e)))?;
         let mut lines = Headers::new();
         lines.append("Host", host)?;
-        let default = [("User-Agent", USER_AGENT), ("Accept", "*/*")];
-        for (name, value) in default {
-            if self.headers.values(name).next().is_none() {
+        // The caller's headers come first, then the operator's, then ours.
+        let has = |lines: &Headers, name: &str| {
+            self.headers.values(name).next().is_some() || lines.values(name).next().is_some()
+        };
+        for header in self.client.headers.of(&self.url) {
+            if !is_reserved(header.name()) && !has(&lines, header.name()) {
+                lines.append(header.name(), header.value())?;
+            }
+        }
+        for (name, value) in [("User-Agent", USER_AGENT), ("Accept", "*/*")] {
+            if !has(&lines, name) {
                 lines.append(name, value)?;
             }
         }
         lines.append("Accept-Encoding", "identity")?;
         lines.append("Connection", "close")?;
         if let Some(credentials) = basic_authorization(&self.url)
-            && self.headers.values("Authorization").next().is_none()
+            && !has(&lines, "Authorization")
         {
             lines.append("Authorization", credentials)?;
         }
@@ -277,6 +284,12 @@ impl fmt::Debug for Request {
             .field("headers", &self.headers)
             .finish_non_exhaustive()
     }
+}
+
+fn is_reserved(name: &str) -> bool {
+    RESERVED
+        .iter()
+        .any(|reserved| reserved.eq_ignore_ascii_case(name))
 }
 
 /// <https://fetch.spec.whatwg.org/#http-scheme>

@@ -116,6 +116,16 @@ pub enum ConnectionError {
     /// progress.
     #[error("the peer stopped reading")]
     PeerNotReading,
+    /// Nothing came for [`KeepAlive::timeout`](super::KeepAlive::timeout) after a Ping.
+    #[error("the peer did not answer a ping in time")]
+    PeerSilent,
+    /// More waited to be written than [`BackPressure::high_water`](super::BackPressure::high_water),
+    /// and the [policy](super::SlowPeer::Drop) is to drop such a peer.
+    #[error("the peer reads too slowly: {waiting} bytes wait to be written to it")]
+    PeerTooSlow {
+        /// Payload bytes.
+        waiting: u64,
+    },
 }
 
 impl ConnectionError {
@@ -133,7 +143,9 @@ impl ConnectionError {
             | Self::UnexpectedEof
             | Self::Transport(_)
             | Self::ClosingTimeout
-            | Self::PeerNotReading => {
+            | Self::PeerNotReading
+            | Self::PeerSilent
+            | Self::PeerTooSlow { .. } => {
                 return None;
             }
         })

@@ -237,6 +237,16 @@ impl FrameHeader {
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
+    /// The length of the header that a payload of this length gets, in bytes.
+    pub(super) const fn len_for(payload_len: usize, masked: bool) -> usize {
+        let length = match payload_len {
+            0..=125 => 0,
+            126..=0xFFFF => 2,
+            _ => 8,
+        };
+        2 + length + if masked { 4 } else { 0 }
+    }
+
     /// The bytes of this header, its length in the shortest form.
     #[must_use]
     pub fn encode(&self) -> EncodedHeader {

@@ -17,6 +17,7 @@
 //! | [`extension`] | the hook for negotiated extensions | [9] |
 //! | [`deflate`] | the extension `permessage-deflate` | [RFC 7692] |
 //! | [`error`] | what a peer did wrong and the close code that says so | [7.1.7] |
+//! | [`scan`] | frames as they pass, for logs | [5.2] |
 //! | [`connection`] | the state machine | [5.4], [7] |
 //!
 //! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
@@ -42,10 +43,11 @@ pub mod frame;
 pub mod mask;
 pub mod message;
 pub mod payload;
+pub mod scan;
 pub mod text;
 
 pub use close::{CloseCode, CloseFrame, CloseReason};
-pub use config::{Config, Limits, Timeouts};
+pub use config::{BackPressure, Config, KeepAlive, Limits, SlowPeer, Timeouts};
 pub use connection::{Closure, Connection, Event, Role, State};
 pub use deflate::{DeflateConfig, PerMessageDeflate};
 pub use error::{ConnectionError, ProtocolError, Refusal, SendError, TransportError};
@@ -54,4 +56,5 @@ pub use frame::{FrameHeader, OpCode, Rsv};
 pub use mask::{MaskKey, MaskSource};
 pub use message::{Message, MessageKind, MessageRef};
 pub use payload::Payload;
+pub use scan::FrameScanner;
 pub use text::Text;

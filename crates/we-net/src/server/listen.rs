@@ -1,4 +1,4 @@
-//! A listener: accepts TCP connections, speaks TLS if told to, upgrades, and hands each WebSocket
+//! A listener: accepts connections by TCP or at a Unix socket, speaks TLS if told to, upgrades, and hands each WebSocket
 //! to a handler.
 //!
 //! It keeps its head above water: the number of connections is bounded (more wait in the operating
@@ -10,19 +10,23 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::net::ToSocketAddrs;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
+use super::bound::Listener;
 use super::{Acceptor, UpgradeError};
+use crate::observe::Stats;
 use crate::protocol::{CloseCode, CloseFrame};
 use crate::socket::{Shared, WebSocket};
-use crate::transport::{MaybeTls, TlsServerConfig};
+use crate::transport::{MaybeTls, Socket, TlsServerConfig};
 
 /// How long to wait after an error of `accept` that does not go away by itself.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -48,8 +52,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// ```
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
-    local_addr: SocketAddr,
+    listener: Listener,
     settings: ServerBuilder,
     shutdown: watch::Sender<Phase>,
 }
@@ -66,6 +69,7 @@ pub struct ServerBuilder {
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
     shutdown: watch::Sender<Phase>,
+    acceptor: Acceptor,
 }
 
 /// How far a server has come.
@@ -113,18 +117,35 @@ impl ServerBuilder {
 
     /// Starts to listen. Port 0 lets the operating system choose one.
     pub async fn bind(self, address: impl ToSocketAddrs) -> io::Result<Server> {
-        let listener = TcpListener::bind(address).await?;
-        let local_addr = listener.local_addr()?;
-        Ok(Server {
+        Ok(self.on(Listener::tcp(address).await?))
+    }
+
+    /// Starts to listen at a Unix socket. Whoever may write to `path` may connect: its directory's
+    /// permissions say who that is. The file is removed when the server ends.
+    ///
+    /// # Errors
+    /// Also if there is a file at `path` already; it is left alone, as another server may be
+    /// listening there.
+    #[cfg(unix)]
+    pub async fn bind_unix(self, path: impl Into<PathBuf>) -> io::Result<Server> {
+        Ok(self.on(Listener::unix(path.into())?))
+    }
+
+    fn on(self, listener: Listener) -> Server {
+        Server {
             listener,
-            local_addr,
             settings: self,
             shutdown: watch::Sender::new(Phase::Serving),
-        })
+        }
     }
 }
 
 impl ServerHandle {
+    /// What the server's connections have come to so far.
+    pub fn stats(&self) -> Stats {
+        self.acceptor.stats()
+    }
+
     /// Tells the server to end: it stops accepting, closes all connections with 1001 and returns
     /// from [`Server::serve`] when their handlers have returned, or after `drain` at the latest.
     /// Handlers that run then are dropped with their connections. Further calls change nothing.
@@ -145,21 +166,23 @@ impl Server {
         ServerBuilder::default()
     }
 
-    /// The address that the server listens at.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    /// The address that the server listens at; `None` at a Unix socket.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.listener.local_addr()
     }
 
-    /// A URL for connecting from this machine.
+    /// A URL for connecting from this machine. At a Unix socket its host is `localhost`, and the
+    /// client has to be [told](crate::client::ClientBuilder::unix_socket) where the socket is.
     pub fn url(&self) -> String {
         let scheme = if self.settings.tls.is_some() {
             "wss"
         } else {
             "ws"
         };
-        let host = match self.local_addr {
-            address if !address.ip().is_unspecified() => address.to_string(),
-            address => format!("localhost:{}", address.port()),
+        let host = match self.local_addr() {
+            Some(address) if !address.ip().is_unspecified() => address.to_string(),
+            Some(address) => format!("localhost:{}", address.port()),
+            None => "localhost".to_owned(),
         };
         format!("{scheme}://{host}/")
     }
@@ -168,6 +191,7 @@ impl Server {
     pub fn handle(&self) -> ServerHandle {
         ServerHandle {
             shutdown: self.shutdown.clone(),
+            acceptor: self.settings.acceptor.clone(),
         }
     }
 
@@ -192,11 +216,10 @@ impl Server {
                 _ = phase.changed() => {}
                 Some(ended) = tasks.join_next() => report(ended),
                 accepted = self.listener.accept(), if tasks.len() < self.settings.max_connections => match accepted {
-                    Ok((tcp, peer)) => {
+                    Ok(socket) => {
                         next_id += 1;
                         let connection = Pending {
-                            tcp,
-                            peer,
+                            socket,
                             id: next_id,
                             settings: self.settings.clone(),
                             open: Arc::clone(&open),
@@ -224,8 +247,7 @@ impl Server {
 
 /// A connection that has been accepted and not been upgraded.
 struct Pending {
-    tcp: TcpStream,
-    peer: SocketAddr,
+    socket: Socket,
     id: u64,
     settings: ServerBuilder,
     open: Arc<OpenSockets>,
@@ -238,54 +260,54 @@ impl Pending {
         F: Future<Output = ()> + Send + 'static,
     {
         let Self {
-            tcp,
-            peer,
+            socket,
             id,
             settings,
             open,
         } = self;
         let upgraded = tokio::select! {
-            upgraded = upgrade(tcp, peer, &settings) => upgraded,
+            upgraded = upgrade(socket, &settings) => upgraded,
             // Draining: nobody has been promised anything yet.
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
         };
-        match upgraded {
-            Ok(socket) => {
-                lock(&open).insert(id, Arc::downgrade(socket.shared()));
-                if *phase.borrow() != Phase::Serving {
-                    // Opened in the very moment of the shutdown.
-                    socket.shared().close(going_away());
-                }
-                // Removes the entry also if the handler panics or is dropped.
-                let _registered = Registered { open, id };
-                handler(socket).await;
-            }
-            Err(error) => tracing::debug!(%peer, %error, "no WebSocket"),
+        // Why there is none has been told to whoever listens.
+        let Ok(socket) = upgraded else {
+            return;
+        };
+        lock(&open).insert(id, Arc::downgrade(socket.shared()));
+        if *phase.borrow() != Phase::Serving {
+            // Opened in the very moment of the shutdown.
+            socket.shared().close(going_away());
         }
+        // Removes the entry also if the handler panics or is dropped.
+        let _registered = Registered { open, id };
+        handler(socket).await;
     }
 }
 
 /// TLS and the opening handshake.
-async fn upgrade(
-    tcp: TcpStream,
-    peer: SocketAddr,
-    settings: &ServerBuilder,
-) -> Result<WebSocket, UpgradeError> {
-    tcp.set_nodelay(true)?;
+async fn upgrade(socket: Socket, settings: &ServerBuilder) -> Result<WebSocket, UpgradeError> {
+    let peer = socket.peer_addr();
     let limit = settings.acceptor.handshake_timeout;
     let stream = match &settings.tls {
-        None => MaybeTls::Plain(tcp),
+        None => MaybeTls::Plain(socket),
         Some(tls) => {
-            let accept = TlsAcceptor::from(tls.rustls()).accept(tcp);
-            let stream = timeout(limit, accept)
-                .await
-                .map_err(|_| UpgradeError::Timeout(limit))??;
+            let accept = TlsAcceptor::from(tls.rustls()).accept(socket);
+            let stream = match timeout(limit, accept).await {
+                Ok(Ok(stream)) => stream,
+                failed => {
+                    tracing::debug!(target: "we::net", ?peer, "no TLS");
+                    settings.acceptor.counters.failed();
+                    return match failed {
+                        Ok(Err(error)) => Err(error.into()),
+                        _ => Err(UpgradeError::Timeout(limit)),
+                    };
+                }
+            };
             MaybeTls::Tls(Box::new(TlsStream::Server(stream)))
         }
     };
-    let mut established = settings.acceptor.establish(stream).await?;
-    established.negotiated.peer_addr = Some(peer);
-    Ok(established.into())
+    Ok(settings.acceptor.establish_from(stream, peer).await?.into())
 }
 
 /// Sends every message back: the handler of an echo server.
@@ -330,7 +352,7 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        tracing::error!(%error, "a connection's handler panicked");
+        tracing::error!(target: "we::net", %error, "a connection's handler panicked");
     }
 }
 
@@ -344,7 +366,7 @@ async fn pause_after(error: &io::Error) {
     ) {
         return;
     }
-    tracing::warn!(%error, "cannot accept a connection; trying again in a moment");
+    tracing::warn!(target: "we::net", %error, "cannot accept a connection; trying again in a moment");
     sleep(ACCEPT_PAUSE).await;
 }
 

@@ -6,12 +6,14 @@
 //! checked, and a client that does not read or does not close is dropped after a while (see
 //! [`Config::server`]).
 
+mod bound;
 mod listen;
 
 pub use listen::{Server, ServerBuilder, ServerHandle, echo};
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use crate::handshake::{
     ExtensionHeader, HeadLimits, OriginPolicy, Rejection, RejectionReason, RequestReader,
     ServerRequest,
 };
+use crate::observe::{ConnectionInfo, Counters, FrameLog, FrameLogs, Monitor, Stats};
 use crate::protocol::deflate::DeflateParams;
 use crate::protocol::{Config, Connection, DeflateConfig, PerMessageDeflate, Role};
 use crate::socket::{Established, Negotiated, WebSocket};
@@ -100,6 +103,8 @@ pub struct Acceptor {
     subprotocols: Arc<[String]>,
     origins: OriginPolicy,
     check: Option<Arc<Check>>,
+    frame_log: FrameLogs,
+    counters: Arc<Counters>,
 }
 
 /// Puts an [`Acceptor`] together.
@@ -118,6 +123,8 @@ impl Default for Acceptor {
             subprotocols: Arc::new([]),
             origins: OriginPolicy::default(),
             check: None,
+            frame_log: FrameLogs::default(),
+            counters: Arc::default(),
         }
     }
 }
@@ -126,6 +133,11 @@ impl Acceptor {
     /// Starts from the default settings.
     pub fn builder() -> AcceptorBuilder {
         AcceptorBuilder::default()
+    }
+
+    /// What its connections, and those of its clones, have come to so far.
+    pub fn stats(&self) -> Stats {
+        self.counters.stats()
     }
 
     /// Reads the request from `stream` and answers it. A request that is not accepted is answered
@@ -140,15 +152,42 @@ impl Acceptor {
     }
 
     /// As [`accept`](Self::accept), but returns the [`Driver`] instead of a [`WebSocket`].
-    pub async fn establish<S>(&self, mut stream: S) -> Result<Established<S>, UpgradeError>
+    pub async fn establish<S>(&self, stream: S) -> Result<Established<S>, UpgradeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.establish_from(stream, None).await
+    }
+
+    /// As [`establish`](Self::establish), with the client's address.
+    async fn establish_from<S>(
+        &self,
+        stream: S,
+        peer_addr: Option<SocketAddr>,
+    ) -> Result<Established<S>, UpgradeError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let result = self.establish_uncounted(stream, peer_addr).await;
+        if let Err(error) = &result {
+            tracing::debug!(target: "we::net", peer = ?peer_addr, %error, "no WebSocket");
+            self.counters.failed();
+        }
+        result
+    }
+
+    async fn establish_uncounted<S>(
+        &self,
+        mut stream: S,
+        peer_addr: Option<SocketAddr>,
+    ) -> Result<Established<S>, UpgradeError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let limit = self.handshake_timeout;
         match timeout(limit, self.upgrade(&mut stream)).await {
-            Ok(Ok(accepted)) => Ok(self.open(stream, accepted)),
+            Ok(Ok(accepted)) => Ok(self.open(stream, accepted, peer_addr)),
             Ok(Err(UpgradeError::Rejected(rejection))) => {
-                tracing::debug!(%rejection, "handshake rejected");
                 // The client may never read it: that is its loss, but not our time.
                 let _ = timeout(limit, reject(&mut stream, &rejection)).await;
                 Err(rejection.into())
@@ -203,7 +242,12 @@ impl Acceptor {
         })
     }
 
-    fn open<S>(&self, stream: S, accepted: Accepted) -> Established<S> {
+    fn open<S>(
+        &self,
+        stream: S,
+        accepted: Accepted,
+        peer_addr: Option<SocketAddr>,
+    ) -> Established<S> {
         let Accepted {
             request,
             subprotocol,
@@ -216,14 +260,26 @@ impl Acceptor {
             connection = connection.with_extension(Box::new(deflate));
             extensions.push(answer);
         }
+        let extensions = ExtensionHeader::format_list(&extensions);
+        let info = ConnectionInfo {
+            id: Monitor::next_id(),
+            role: Role::Server,
+            target: &request.resource,
+            peer_addr,
+            subprotocol: subprotocol.as_deref(),
+            extensions: &extensions,
+        };
+        let monitor = Monitor::opened(&info, &self.counters, &self.frame_log);
         Established {
-            driver: Driver::new(stream, connection).with_leftover(&request.leftover),
+            driver: Driver::new(stream, connection)
+                .with_monitor(monitor)
+                .with_leftover(&request.leftover),
             negotiated: Negotiated {
                 resource: request.resource,
                 subprotocol,
-                extensions: ExtensionHeader::format_list(&extensions),
+                extensions,
                 headers: request.headers,
-                peer_addr: None,
+                peer_addr,
             },
         }
     }
@@ -281,6 +337,12 @@ impl AcceptorBuilder {
         check: impl Fn(&ServerRequest) -> Result<(), Rejection> + Send + Sync + 'static,
     ) -> Self {
         self.0.check = Some(Arc::new(check));
+        self
+    }
+
+    /// Has `log` take down the frames of all connections.
+    pub fn frame_log(mut self, log: impl FrameLog) -> Self {
+        self.0.frame_log = FrameLogs(Some(Arc::new(log)));
         self
     }
 

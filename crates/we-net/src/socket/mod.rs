@@ -213,8 +213,9 @@ impl<S> WebSocketSender<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSender<S> {
-    /// Sends a message: waits while more than 64 KiB of output wait (the peer reads slowly), then
-    /// queues it and writes as much as the stream takes at once. What the stream does not take is
+    /// Sends a message: waits while more output waits than
+    /// [`BackPressure`](crate::protocol::BackPressure) allows (the peer reads slowly), unless the policy
+    /// is to drop such a peer; then queues it and writes as much as the stream takes at once. What the stream does not take is
     /// written while something else is awaited on the socket: [`flush`](Self::flush), the next
     /// `send`, or the receiving half's `next`.
     ///

@@ -8,11 +8,8 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::protocol::{CloseFrame, Closure, Event, Message, Refusal, SendError, State};
+use crate::protocol::{CloseFrame, Closure, Event, Message, Refusal, SendError, SlowPeer, State};
 use crate::transport::Driver;
-
-/// Payload bytes that may wait to be written before `send` and `feed` wait too.
-const HIGH_WATER: u64 = 64 * 1024;
 
 /// What both halves share.
 pub(crate) struct Shared<S> {
@@ -117,7 +114,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         message: &mut Option<Message>,
     ) -> Poll<Result<(), SendError>> {
         if self.is_congested() && self.poll_flush(cx).is_pending() && self.is_congested() {
-            return Poll::Pending;
+            match self.driver.connection().config().back_pressure.policy {
+                SlowPeer::Wait => return Poll::Pending,
+                SlowPeer::Drop => {
+                    self.driver.connection_mut().drop_slow_peer();
+                    // Lets go of the stream.
+                    let _ = self.poll_flush(cx);
+                }
+            }
         }
         while let Some(next) = message.take() {
             match self.driver.send(next) {
@@ -138,7 +142,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
     /// Whether a message has to wait. One that will be refused has not.
     fn is_congested(&self) -> bool {
         let connection = self.driver.connection();
-        connection.state() == State::Open && connection.buffered_amount() > HIGH_WATER
+        let high_water = connection.config().back_pressure.high_water;
+        connection.state() == State::Open && connection.buffered_amount() > high_water
     }
 
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -42,7 +42,7 @@ pub async fn dial(
             (address, result) = attempts.next(), if !attempts.is_empty() => match result {
                 Ok(stream) => return Ok(stream),
                 Err(error) => {
-                    tracing::debug!(%address, %error, "connection attempt failed");
+                    tracing::debug!(target: "we::net", %address, %error, "connection attempt failed");
                     failures.push((address, error));
                     next_start = Instant::now();
                 }
@@ -85,7 +85,7 @@ struct Attempts(Vec<(SocketAddr, Attempt)>);
 
 impl Attempts {
     fn start(&mut self, address: SocketAddr) {
-        tracing::debug!(%address, "connecting");
+        tracing::debug!(target: "we::net", %address, "connecting");
         self.0.push((
             address,
             Box::pin(async move {

@@ -27,6 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::observe::Monitor;
 use crate::protocol::{CloseFrame, Connection, Event, Message, Refusal, SendError};
 
 /// Bytes of the buffer that the connections of a thread read into: as much as a socket usually has
@@ -76,6 +77,8 @@ pub struct Driver<S> {
     input: Input,
     /// Present while there is a deadline.
     timer: Option<Timer>,
+    /// Looks on.
+    monitor: Option<Box<Monitor>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,7 +108,8 @@ struct Timer {
 
 impl<S> Driver<S> {
     /// Drives `connection` on `stream`, on which the opening handshake is over.
-    pub fn new(stream: S, connection: Connection) -> Self {
+    pub fn new(stream: S, mut connection: Connection) -> Self {
+        connection.start(now());
         Self {
             stream: Some(stream),
             connection,
@@ -113,13 +117,23 @@ impl<S> Driver<S> {
             shutdown: Shutdown::NotYet,
             input: Input::Open,
             timer: None,
+            monitor: None,
         }
+    }
+
+    /// Has `monitor` look on.
+    pub(crate) fn with_monitor(mut self, monitor: Monitor) -> Self {
+        self.monitor = Some(Box::new(monitor));
+        self
     }
 
     /// Hands over bytes that were read from the stream before: what followed the opening handshake.
     #[must_use]
     pub fn with_leftover(mut self, leftover: &[u8]) -> Self {
         if !leftover.is_empty() {
+            if let Some(monitor) = &mut self.monitor {
+                monitor.read(leftover);
+            }
             self.connection.receive(now(), leftover);
         }
         self
@@ -143,7 +157,23 @@ impl<S> Driver<S> {
 
     /// Queues a message. See [`Connection::send`]; it goes out with the next poll.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.connection.send(now(), message.into())
+        let message = message.into();
+        let len = message.len();
+        self.connection.send(now(), message)?;
+        if let Some(monitor) = &self.monitor {
+            monitor.sent(len);
+        }
+        Ok(())
+    }
+
+    /// The next event that is ready, without any I/O. Call a poll function soon after: events have
+    /// consequences.
+    pub fn take_event(&mut self) -> Option<Event> {
+        let event = self.connection.poll_event()?;
+        if let Some(monitor) = &mut self.monitor {
+            monitor.event(&event);
+        }
+        Some(event)
     }
 
     /// Queues a Ping. See [`Connection::ping`]; it goes out with the next poll.
@@ -169,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let budget = ready!(coop::poll_proceed(cx));
         for _ in 0..TURNS {
             self.drop_if_over();
-            if let Some(event) = self.connection.poll_event() {
+            if let Some(event) = self.take_event() {
                 budget.made_progress();
                 return Poll::Ready(Some(event));
             }
@@ -193,22 +223,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Writes what is queued; ready when nothing is left, or the connection is over (then the
     /// events tell why). Minds the deadlines too.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let written = match self.poll_output(cx) {
-            Poll::Ready(Err(error)) => {
-                self.drain_input(cx);
-                self.connection.transport_failed(now(), error);
-                Poll::Ready(())
-            }
-            Poll::Ready(Ok(())) => Poll::Ready(()),
-            Poll::Pending => Poll::Pending,
-        };
+        let mut written = self.poll_write(cx);
         self.poll_timer(cx);
+        // A deadline may have something said: a Ping, a Close frame.
+        if written.is_ready() && self.stream.is_some() && self.connection.wants_write() {
+            written = self.poll_write(cx);
+        }
         self.drop_if_over();
         if self.stream.is_none() {
             Poll::Ready(())
         } else {
             written
         }
+    }
+
+    /// Writes what is queued, and tells the connection if that fails.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_output(cx).map(|result| {
+            if let Err(error) = result {
+                self.drain_input(cx);
+                self.connection.transport_failed(now(), error);
+            }
+        })
     }
 
     /// [`poll_event`](Self::poll_event) as a future. Cancel-safe.
@@ -240,6 +276,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if written == 0 {
                 return Poll::Ready(Err(ErrorKind::WriteZero.into()));
             }
+            if let Some(monitor) = &mut self.monitor {
+                monitor.written(slices, written);
+            }
             self.connection.output_written(now(), written);
             self.flush = Flush::Needed;
         }
@@ -269,6 +308,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let result = Pin::new(stream).poll_read(cx, &mut read);
         match &result {
             Poll::Ready(Ok(())) if !read.filled().is_empty() => {
+                if let Some(monitor) = &mut self.monitor {
+                    monitor.read(read.filled());
+                }
                 self.connection.receive(now(), read.filled())
             }
             Poll::Ready(Ok(())) => self.end_input(),
@@ -327,6 +369,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if timer.sleep.as_mut().poll(cx).is_pending() {
                 return;
             }
+            // An owner that was busy may not have read for a while: what has arrived in time counts.
+            let _ = self.poll_read(cx);
             self.connection
                 .handle_timeout(deadline.max(Instant::now()).into_std());
         }

@@ -6,10 +6,12 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::tls::TlsConfigError;
 use crate::handshake::{HandshakeError, HeaderError, SubprotocolError, UrlError};
+use crate::proxy::ProxyError;
 
 /// Why a client did not get its connection.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +53,23 @@ pub enum ConnectError {
         /// Every address that was tried, with its error.
         attempts: Vec<(SocketAddr, io::Error)>,
     },
-    /// Look-up and TCP connection took too long.
+    /// The Unix socket cannot be connected to.
+    #[error("cannot connect to the socket {}: {source}; is the server running, and may this user write to it?", .path.display())]
+    UnixSocket {
+        /// Where it is.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The proxy did not lead to the server.
+    #[error("no way through the proxy {proxy}: {source}")]
+    Proxy {
+        /// The proxy, without user name and password.
+        proxy: String,
+        /// What went wrong there.
+        source: Box<ProxyError>,
+    },
+    /// Look-up and TCP connection (and the tunnel, where there is a proxy) took too long.
     #[error("no connection to {host} within {}; is the server up, and does a firewall let this through?", seconds(*.after))]
     ConnectTimeout {
         /// `host:port`
@@ -96,6 +114,21 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// A connection that broke while the WebSocket was being opened. With TLS 1.3 a server refuses
+    /// the client's certificate as late as that.
+    pub(crate) fn broken(host: String, source: io::Error) -> Self {
+        let by_tls = source
+            .get_ref()
+            .is_some_and(|inner| inner.is::<rustls::Error>());
+        if by_tls {
+            Self::Tls { host, source }
+        } else {
+            Self::Broken { host, source }
+        }
+    }
+}
+
 impl From<Infallible> for ConnectError {
     /// For URLs that have been parsed already.
     fn from(never: Infallible) -> Self {
@@ -130,7 +163,7 @@ fn dial_advice(host: &str, attempts: &[(SocketAddr, io::Error)]) -> String {
 }
 
 fn tls_advice(host: &str, error: &io::Error) -> String {
-    use rustls::{CertificateError, Error};
+    use rustls::{AlertDescription, CertificateError, Error};
     let advice = match error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<Error>())
@@ -153,7 +186,22 @@ fn tls_advice(host: &str, error: &io::Error) -> String {
         Some(Error::InvalidMessage(_)) => {
             "it does not speak TLS; is this port for ws: or http: without the s?"
         }
-        Some(Error::AlertReceived(_)) => "it refused our TLS handshake",
+        Some(Error::AlertReceived(AlertDescription::CertificateRequired)) => {
+            "it wants a client certificate, and none was given"
+        }
+        Some(Error::AlertReceived(
+            AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::DecryptError
+            | AlertDescription::AccessDenied,
+        )) => "it does not accept our client certificate",
+        Some(Error::AlertReceived(_)) => {
+            "it refused our TLS handshake; does it want a client certificate?"
+        }
         Some(_) => "the TLS handshake failed",
         None => "the connection broke during the TLS handshake",
     };

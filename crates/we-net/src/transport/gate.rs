@@ -7,17 +7,45 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::OwnedMutexGuard;
+use url::Url;
+
+use crate::handshake::authority;
 
 /// More doors than this are looked through for those that nobody stands at.
 const SWEEP_FROM: usize = 64;
 
+/// What connections queue at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Door {
+    /// The address of the server.
+    Address(SocketAddr),
+    /// Its host and port, where a proxy looks up the address: each name counts as another server
+    /// then, as the standard has it.
+    Name(String),
+    /// A Unix socket.
+    Path(Arc<Path>),
+}
+
+impl Door {
+    /// The first of the server's `addresses`, or without any its name.
+    pub(crate) fn of(addresses: &[SocketAddr], url: &Url) -> Self {
+        match addresses.first() {
+            Some(address) => Self::Address(*address),
+            None => Self::Name(authority(url)),
+        }
+    }
+}
+
+type Queue = tokio::sync::Mutex<()>;
+
 /// The queues of a client, one for each address. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Gate {
-    doors: Arc<Mutex<HashMap<SocketAddr, Weak<tokio::sync::Mutex<()>>>>>,
+    queues: Arc<Mutex<HashMap<Door, Weak<Queue>>>>,
 }
 
 /// The right to open a connection. Dropping it lets the next one in.
@@ -27,26 +55,26 @@ pub(crate) struct Turn {
 }
 
 impl Gate {
-    /// Waits until no other connection to `address` is being opened, first come, first served.
+    /// Waits until no other connection is being opened through `door`, first come, first served.
     /// Dropping the future leaves the queue.
-    pub(crate) async fn enter(&self, address: SocketAddr) -> Turn {
-        let door = self.door(address);
+    pub(crate) async fn enter(&self, door: Door) -> Turn {
+        let queue = self.queue(door);
         Turn {
-            _guard: door.lock_owned().await,
+            _guard: queue.lock_owned().await,
         }
     }
 
-    fn door(&self, address: SocketAddr) -> Arc<tokio::sync::Mutex<()>> {
-        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(door) = doors.get(&address).and_then(Weak::upgrade) {
-            return door;
+    fn queue(&self, door: Door) -> Arc<Queue> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queues.get(&door).and_then(Weak::upgrade) {
+            return queue;
         }
-        if doors.len() >= SWEEP_FROM {
-            doors.retain(|_, door| door.strong_count() > 0);
+        if queues.len() >= SWEEP_FROM {
+            queues.retain(|_, queue| queue.strong_count() > 0);
         }
-        let door = Arc::default();
-        doors.insert(address, Arc::downgrade(&door));
-        door
+        let queue = Arc::default();
+        queues.insert(door, Arc::downgrade(&queue));
+        queue
     }
 }
 
@@ -62,8 +90,8 @@ mod tests {
 
     use super::*;
 
-    fn address(port: u16) -> SocketAddr {
-        ([127, 0, 0, 1], port).into()
+    fn address(port: u16) -> Door {
+        Door::Address(([127, 0, 0, 1], port).into())
     }
 
     #[tokio::test(start_paused = true)]
@@ -84,11 +112,11 @@ mod tests {
         for port in 2..1000 {
             gate.enter(address(port)).await;
         }
-        let doors = gate.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        let queues = gate.queues.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(
-            doors.len() <= SWEEP_FROM && doors.contains_key(&address(1)),
+            queues.len() <= SWEEP_FROM && queues.contains_key(&address(1)),
             "{}",
-            doors.len()
+            queues.len()
         );
         drop(held);
     }

@@ -1,20 +1,24 @@
 //! The way from a URL to a stream to its host, in the steps that WebSocket and HTTP share: name
-//! look-up, dialling, TLS.
+//! look-up, dialling (of the host, of a proxy in front of it, or of a Unix socket in its place), TLS.
 
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::{TlsConnector, TlsStream};
+use tokio_rustls::{TlsConnector, TlsStream, client};
 use url::{Host, Url};
 
-use super::{ConnectError, MaybeTls, Resolver, TlsConfig, dial};
+use super::gate::Door;
+use super::{ConnectError, MaybeTls, Resolver, Socket, TlsConfig, dial};
 use crate::client::ConnectTimeouts;
-use crate::handshake::authority;
+use crate::handshake::{HeadLimits, authority};
+use crate::proxy::{Kind, Lookup, Proxies, Proxy, ProxyError, Target, Tunnel};
 
 /// How a client reaches servers.
 #[derive(Clone, Debug, Default)]
@@ -23,77 +27,170 @@ pub(crate) struct Reach {
     pub(crate) resolver: Resolver,
     /// `None`: the authorities of the web, looked up when TLS is first needed.
     pub(crate) tls: Option<TlsConfig>,
+    pub(crate) proxies: Proxies,
+    /// Stands for every host.
+    pub(crate) unix_socket: Option<Arc<Path>>,
 }
 
-/// The addresses of a host.
+/// A host that can be dialled.
 pub(crate) struct Found {
-    /// At least one.
-    pub(crate) addresses: Vec<SocketAddr>,
-    /// The first of them, for queueing.
-    pub(crate) first: SocketAddr,
+    way: Way,
+    /// What connections to it queue at.
+    pub(crate) door: Door,
     /// What the look-up has left of the time limit for connecting.
     left: Duration,
 }
 
+enum Way {
+    Direct(Vec<SocketAddr>),
+    Proxy {
+        proxy: Proxy,
+        /// Of the proxy.
+        addresses: Vec<SocketAddr>,
+        target: Target,
+    },
+    Unix(Arc<Path>),
+}
+
 impl Reach {
-    /// The addresses of the host of `url`.
+    /// Looks up what has to be dialled for `url`.
     pub(crate) async fn look_up(&self, url: &Url) -> Result<Found, ConnectError> {
-        let host = host(url);
-        let started = Instant::now();
-        let found = async {
-            self.resolver
-                .resolve(host.clone(), port(url))
-                .await
-                .map_err(|source| ConnectError::Resolve {
-                    host: host.to_string(),
-                    source,
-                })
-        };
         let limit = self.timeouts.connect;
-        let addresses = self.in_time(limit, url, found).await?;
-        match addresses.first().copied() {
-            Some(first) => Ok(Found {
-                addresses,
-                first,
-                left: limit.saturating_sub(started.elapsed()),
-            }),
-            None => Err(ConnectError::NoAddress {
-                host: authority(url),
-            }),
+        let started = Instant::now();
+        let (way, door) = if let Some(path) = &self.unix_socket {
+            (Way::Unix(Arc::clone(path)), Door::Path(Arc::clone(path)))
+        } else if let Some(proxy) = self.proxies.choose(url) {
+            let found = self.look_up_through(url, proxy);
+            self.in_time(limit, url, found).await?
+        } else {
+            let addresses = self.resolve(host(url), port(url));
+            let addresses = self.in_time(limit, url, addresses).await?;
+            let door = Door::of(&addresses, url);
+            (Way::Direct(addresses), door)
+        };
+        let left = limit.saturating_sub(started.elapsed());
+        Ok(Found { way, door, left })
+    }
+
+    /// The addresses of a proxy, and the target to name to it.
+    async fn look_up_through(&self, url: &Url, proxy: &Proxy) -> Result<(Way, Door), ConnectError> {
+        let addresses = self.resolve(proxy.host(), proxy.port());
+        let addresses = addresses.await.map_err(|error| unreachable(proxy, error))?;
+        let (target, door) = match (proxy.kind(), host(url)) {
+            (_, Host::Ipv4(address)) => (Target::Address(address.into()), Door::of(&[], url)),
+            (_, Host::Ipv6(address)) => (Target::Address(address.into()), Door::of(&[], url)),
+            (
+                Kind::Socks5 {
+                    lookup: Lookup::Here,
+                },
+                name,
+            ) => {
+                let addresses = self.resolve(name, port(url)).await?;
+                let first = addresses.first().map(SocketAddr::ip);
+                let first = first.unwrap_or(IpAddr::from([0, 0, 0, 0]));
+                (Target::Address(first), Door::of(&addresses, url))
+            }
+            (_, Host::Domain(name)) => (Target::Name(name.to_owned()), Door::of(&[], url)),
+        };
+        let proxy = proxy.clone();
+        let way = Way::Proxy {
+            proxy,
+            addresses,
+            target,
+        };
+        Ok((way, door))
+    }
+
+    /// At least one address.
+    async fn resolve(&self, host: Host<&str>, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
+        let name = host.to_string();
+        match self.resolver.resolve(host, port).await {
+            Ok(addresses) if addresses.is_empty() => Err(ConnectError::NoAddress { host: name }),
+            Ok(addresses) => Ok(addresses),
+            Err(source) => Err(ConnectError::Resolve { host: name, source }),
         }
     }
 
-    /// TCP.
-    pub(crate) async fn dial(&self, url: &Url, found: Found) -> Result<TcpStream, ConnectError> {
+    /// TCP, and the tunnel where there is a proxy; or the Unix socket.
+    pub(crate) async fn dial(
+        &self,
+        url: &Url,
+        found: Found,
+        limits: HeadLimits,
+    ) -> Result<Socket, ConnectError> {
         let dialled = async {
-            dial(found.addresses)
-                .await
-                .map_err(|attempts| ConnectError::Dial {
-                    host: authority(url),
-                    attempts,
-                })
+            match found.way {
+                Way::Direct(addresses) => tcp(addresses, authority(url)).await.map(Socket::Tcp),
+                Way::Proxy {
+                    proxy,
+                    addresses,
+                    target,
+                } => self
+                    .tunnel(url, &proxy, addresses, &target, limits)
+                    .await
+                    .map_err(|source| ConnectError::Proxy {
+                        proxy: proxy.to_string(),
+                        source: Box::new(source),
+                    }),
+                Way::Unix(path) => unix(&path).await,
+            }
         };
         self.in_time(found.left, url, dialled).await
     }
 
-    /// TLS, if the scheme of `url` says so. Without time limit of its own.
-    pub(crate) async fn secure(&self, url: &Url, tcp: TcpStream) -> Result<MaybeTls, ConnectError> {
-        if !matches!(url.scheme(), "wss" | "https") {
-            return Ok(MaybeTls::Plain(tcp));
+    /// A connection to the proxy, and on it a tunnel to the host of `url`.
+    async fn tunnel(
+        &self,
+        url: &Url,
+        proxy: &Proxy,
+        addresses: Vec<SocketAddr>,
+        target: &Target,
+        limits: HeadLimits,
+    ) -> Result<Socket, ProxyError> {
+        tracing::debug!(target: "we::net", %proxy, host = %authority(url), "asking a proxy for a tunnel");
+        let host = url.host_str().unwrap_or_default();
+        let tunnel = Tunnel::new(proxy, host, target, port(url), limits)?;
+        let its_name = format!("{}:{}", proxy.host(), proxy.port());
+        let refused = |error| ProxyError::Unreachable(Box::new(error));
+        let mut tcp = tcp(addresses, its_name.clone()).await.map_err(refused)?;
+        if proxy.kind() != (Kind::Http { tls: true }) {
+            tunnel.open(&mut tcp).await?;
+            return Ok(Socket::Tcp(tcp));
         }
+        let stream = self.tls_to(proxy.host(), its_name, tcp).await;
+        let mut stream = TlsStream::Client(stream.map_err(refused)?);
+        tunnel.open(&mut stream).await?;
+        Ok(Socket::Tunnel(Box::new(stream)))
+    }
+
+    /// TLS, if the scheme of `url` says so. Without time limit of its own.
+    pub(crate) async fn secure(&self, url: &Url, socket: Socket) -> Result<MaybeTls, ConnectError> {
+        if !matches!(url.scheme(), "wss" | "https") {
+            return Ok(MaybeTls::Plain(socket));
+        }
+        let stream = self.tls_to(host(url), authority(url), socket).await?;
+        Ok(MaybeTls::Tls(Box::new(TlsStream::Client(stream))))
+    }
+
+    /// TLS to `host`, which `shown` is for people.
+    async fn tls_to<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+        &self,
+        host: Host<&str>,
+        shown: String,
+        stream: S,
+    ) -> Result<client::TlsStream<S>, ConnectError> {
         let tls = match &self.tls {
             Some(tls) => tls.clone(),
             None => TlsConfig::new()?,
         };
-        let failed = |source| ConnectError::Tls {
-            host: authority(url),
-            source,
+        let connected = match server_name(host) {
+            Ok(name) => TlsConnector::from(tls.rustls()).connect(name, stream).await,
+            Err(error) => Err(error),
         };
-        let stream = TlsConnector::from(tls.rustls())
-            .connect(server_name(url).map_err(failed)?, tcp)
-            .await
-            .map_err(failed)?;
-        Ok(MaybeTls::Tls(Box::new(TlsStream::Client(stream))))
+        connected.map_err(|source| ConnectError::Tls {
+            host: shown,
+            source,
+        })
     }
 
     /// Bounds a step before TCP is connected by what is `left` of its time limit.
@@ -104,11 +201,50 @@ impl Reach {
         step: impl Future<Output = Result<T, ConnectError>>,
     ) -> Result<T, ConnectError> {
         timeout(left, step).await.unwrap_or_else(|_| {
+            let proxy = match self.unix_socket {
+                Some(_) => None,
+                None => self.proxies.choose(url),
+            };
+            let through = proxy.map(|proxy| format!(" through the proxy {proxy}"));
             Err(ConnectError::ConnectTimeout {
-                host: authority(url),
+                host: authority(url) + &through.unwrap_or_default(),
                 after: self.timeouts.connect,
             })
         })
+    }
+}
+
+/// TCP to the first of `addresses` that answers, which belong to `host`.
+async fn tcp(addresses: Vec<SocketAddr>, host: String) -> Result<TcpStream, ConnectError> {
+    dial(addresses)
+        .await
+        .map_err(|attempts| ConnectError::Dial { host, attempts })
+}
+
+#[cfg(unix)]
+async fn unix(path: &Path) -> Result<Socket, ConnectError> {
+    match tokio::net::UnixStream::connect(path).await {
+        Ok(stream) => Ok(Socket::Unix(stream)),
+        Err(source) => Err(ConnectError::UnixSocket {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+#[cfg(not(unix))]
+async fn unix(path: &Path) -> Result<Socket, ConnectError> {
+    Err(ConnectError::UnixSocket {
+        path: path.to_owned(),
+        source: io::ErrorKind::Unsupported.into(),
+    })
+}
+
+/// A proxy whose name leads nowhere.
+fn unreachable(proxy: &Proxy, error: ConnectError) -> ConnectError {
+    ConnectError::Proxy {
+        proxy: proxy.to_string(),
+        source: Box::new(ProxyError::Unreachable(Box::new(error))),
     }
 }
 
@@ -123,8 +259,8 @@ pub(crate) fn port(url: &Url) -> u16 {
 }
 
 /// The name that the certificate must be for.
-fn server_name(url: &Url) -> io::Result<ServerName<'static>> {
-    match host(url) {
+fn server_name(host: Host<&str>) -> io::Result<ServerName<'static>> {
+    match host {
         Host::Domain(name) => ServerName::try_from(name.to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error)),
         Host::Ipv4(address) => Ok(ServerName::IpAddress(IpAddr::V4(address).into())),

@@ -94,7 +94,7 @@ impl fmt::Debug for Resolver {
 }
 
 /// Whether the last label of `name` is `localhost`. The URL parser has made it lower case.
-fn is_localhost(name: &str) -> bool {
+pub(crate) fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     name.rsplit('.').next() == Some("localhost")
 }

@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
+
+use super::Socket;
 
 /// A stream, perhaps under TLS.
 #[derive(Debug)]
-pub enum MaybeTls<S = TcpStream> {
+pub enum MaybeTls<S = Socket> {
     /// `ws:`
     Plain(S),
     /// `wss:`; boxed, as the state of TLS is some hundred times larger than a socket.

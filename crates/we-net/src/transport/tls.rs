@@ -14,6 +14,8 @@ use rustls::crypto::{
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
 /// <https://www.iana.org/assignments/tls-extensiontype-values/tls-extensiontype-values.xhtml#alpn-protocol-ids>
@@ -24,6 +26,36 @@ const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
 pub struct TlsConfig {
     config: Arc<ClientConfig>,
     trust: Trust,
+}
+
+/// Puts a [`TlsConfig`] together.
+///
+/// ```
+/// # fn example(authority: &[u8], chain: &[u8], key: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+/// use we_net::transport::TlsConfig;
+///
+/// let tls = TlsConfig::builder()
+///     .system_roots()
+///     .extra_roots(authority)?
+///     .client_certificate(chain, key)?
+///     .build()?;
+/// let client = we_net::Client::builder().tls(tls).build();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+pub struct TlsConfigBuilder {
+    /// Instead of those that come with this library.
+    system_roots: bool,
+    extra_roots: Vec<CertificateDer<'static>>,
+    identity: Option<Identity>,
+    accept_any: bool,
+}
+
+/// A certificate chain with its private key.
+struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
 }
 
 /// How a server proves who it is. Cheap to clone.
@@ -49,6 +81,14 @@ pub enum TlsConfigError {
     /// A certificate or key is malformed, or they do not belong together.
     #[error("the certificate or key cannot be used: {0}")]
     Rustls(#[from] rustls::Error),
+    /// The authorities for the certificates of clients cannot be used.
+    #[error("the authorities for client certificates cannot be used: {0}")]
+    ClientAuthorities(#[from] VerifierBuilderError),
+    /// This machine has no authorities that it trusts, or they cannot be read.
+    #[error(
+        "this machine has no certificates of authorities ({0}); install them (package ca-certificates, say), or do without the system's roots"
+    )]
+    NoSystemRoots(String),
 }
 
 /// What a client checks.
@@ -65,40 +105,24 @@ impl TlsConfig {
         if let Some(config) = SHARED.get() {
             return Ok(config.clone());
         }
-        let config = Self::trusting(web_roots())?;
+        let config = Self::builder().build()?;
         Ok(SHARED.get_or_init(|| config).clone())
+    }
+
+    /// Starts from what [`new`](Self::new) gives.
+    pub fn builder() -> TlsConfigBuilder {
+        TlsConfigBuilder::default()
     }
 
     /// Trusts also the certificates in `pem`: an organisation's own authority, or a test's.
     pub fn with_extra_roots(pem: &[u8]) -> Result<Self, TlsConfigError> {
-        let mut roots = web_roots();
-        for certificate in certificates(pem)? {
-            roots.add(certificate)?;
-        }
-        Self::trusting(roots)
+        Self::builder().extra_roots(pem)?.build()
     }
 
     /// Trusts whoever answers: no certificate is checked, and anyone on the way can read and change
     /// everything. For experiments on one's own machine. Never to be reached from a script.
     pub fn dangerous_accept_any_certificate() -> Result<Self, TlsConfigError> {
-        let provider = provider();
-        let verifier = AcceptAnyCertificate {
-            algorithms: provider.signature_verification_algorithms,
-        };
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
-        Ok(Self::from_config(config, Trust::Anyone))
-    }
-
-    fn trusting(roots: RootCertStore) -> Result<Self, TlsConfigError> {
-        let config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self::from_config(config, Trust::Roots))
+        Self::builder().dangerous_accept_any_certificate().build()
     }
 
     fn from_config(mut config: ClientConfig, trust: Trust) -> Self {
@@ -115,6 +139,97 @@ impl TlsConfig {
     }
 }
 
+impl TlsConfigBuilder {
+    /// Trusts the authorities that this machine trusts, instead of those that come with this library.
+    /// Where they are is for the `rustls-native-certs` crate to know; the environment variables
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name another place.
+    pub fn system_roots(mut self) -> Self {
+        self.system_roots = true;
+        self
+    }
+
+    /// Trusts also the certificates in `pem`: an organisation's own authority, or a test's. Further
+    /// calls add more.
+    ///
+    /// # Errors
+    /// When there is no certificate in `pem`.
+    pub fn extra_roots(mut self, pem: &[u8]) -> Result<Self, TlsConfigError> {
+        self.extra_roots.extend(certificates(pem)?);
+        Ok(self)
+    }
+
+    /// Shows the certificate chain in `chain_pem` (the own certificate first) to servers that ask for
+    /// one, and proves by the private key in `key_pem` that it is ours. Every server that asks gets to
+    /// see it, a proxy that is spoken to by TLS too.
+    ///
+    /// # Errors
+    /// When there is no certificate or no key in the text.
+    pub fn client_certificate(
+        mut self,
+        chain_pem: &[u8],
+        key_pem: &[u8],
+    ) -> Result<Self, TlsConfigError> {
+        self.identity = Some(Identity::from_pem(chain_pem, key_pem)?);
+        Ok(self)
+    }
+
+    /// Trusts whoever answers: no certificate is checked, and anyone on the way can read and change
+    /// everything. For experiments on one's own machine. Never to be reached from a script.
+    pub fn dangerous_accept_any_certificate(mut self) -> Self {
+        self.accept_any = true;
+        self
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    /// When certificates cannot be used, the client's key is not that of its certificate, or this
+    /// machine has no authorities.
+    pub fn build(self) -> Result<TlsConfig, TlsConfigError> {
+        let provider = provider();
+        let algorithms = provider.signature_verification_algorithms;
+        let config =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let (config, trust) = if self.accept_any {
+            let verifier = Arc::new(AcceptAnyCertificate { algorithms });
+            let config = config
+                .dangerous()
+                .with_custom_certificate_verifier(verifier);
+            (config, Trust::Anyone)
+        } else {
+            let mut roots = if self.system_roots {
+                system_roots()?
+            } else {
+                web_roots()
+            };
+            for certificate in self.extra_roots {
+                roots.add(certificate)?;
+            }
+            (config.with_root_certificates(roots), Trust::Roots)
+        };
+        let config = match self.identity {
+            Some(Identity { chain, key }) => config.with_client_auth_cert(chain, key)?,
+            None => config.with_no_client_auth(),
+        };
+        Ok(TlsConfig::from_config(config, trust))
+    }
+}
+
+impl Identity {
+    fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, TlsConfigError> {
+        let chain = certificates(chain_pem)?;
+        let key = PrivateKeyDer::from_pem_slice(key_pem)?;
+        Ok(Self { chain, key })
+    }
+}
+
+impl fmt::Debug for Identity {
+    /// Shows nothing: there is a private key inside.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsConfig")
@@ -127,12 +242,34 @@ impl TlsServerConfig {
     /// Proves itself by the certificate chain in `chain_pem` (its own certificate first) and the
     /// private key in `key_pem`. Clients are not asked for certificates.
     pub fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, TlsConfigError> {
-        let chain = certificates(chain_pem)?;
-        let key = PrivateKeyDer::from_pem_slice(key_pem)?;
+        let anyone = WebPkiClientVerifier::no_client_auth();
+        Self::new(Identity::from_pem(chain_pem, key_pem)?, anyone)
+    }
+
+    /// As [`from_pem`](Self::from_pem), and lets in only clients that show a certificate from one of
+    /// the authorities in `authorities_pem`.
+    pub fn requiring_client_certificates(
+        chain_pem: &[u8],
+        key_pem: &[u8],
+        authorities_pem: &[u8],
+    ) -> Result<Self, TlsConfigError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(authorities_pem)? {
+            roots.add(certificate)?;
+        }
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build()?;
+        Self::new(Identity::from_pem(chain_pem, key_pem)?, verifier)
+    }
+
+    fn new(
+        identity: Identity,
+        clients: Arc<dyn ClientCertVerifier>,
+    ) -> Result<Self, TlsConfigError> {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
+            .with_client_cert_verifier(clients)
+            .with_single_cert(identity.chain, identity.key)?;
         config.alpn_protocols = vec![ALPN_HTTP_1_1.to_vec()];
         Ok(Self {
             config: Arc::new(config),
@@ -160,6 +297,25 @@ fn web_roots() -> RootCertStore {
     RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     }
+}
+
+/// What this machine trusts. One bad certificate among many is skipped, as it is no reason to trust
+/// none.
+fn system_roots() -> Result<RootCertStore, TlsConfigError> {
+    let loaded = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (added, ignored) = roots.add_parsable_certificates(loaded.certs);
+    tracing::debug!(target: "we::net", added, ignored, "authorities of this machine");
+    if added == 0 {
+        let problems: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
+        let detail = if problems.is_empty() {
+            "none was found".to_owned()
+        } else {
+            problems.join("; ")
+        };
+        return Err(TlsConfigError::NoSystemRoots(detail));
+    }
+    Ok(roots)
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
@@ -231,6 +387,8 @@ mod tests {
             .is_err()
         );
         assert!(TlsServerConfig::from_pem(b"", b"").is_err());
+        let builder = TlsConfig::builder();
+        assert!(builder.client_certificate(b"", b"").is_err());
     }
 
     #[test]

@@ -36,7 +36,7 @@ where
     let server = server.bind("127.0.0.1:0").await.unwrap();
     Running {
         url: server.url(),
-        port: server.local_addr().port(),
+        port: server.local_addr().unwrap().port(),
         handle: server.handle(),
         serving: tokio::spawn(server.serve(handler)),
     }
@@ -82,6 +82,21 @@ pub fn authority(names: &[&str]) -> Authority {
 }
 
 impl Authority {
+    /// For a TLS server that is not one of ours.
+    pub fn server_acceptor(&self) -> tokio_rustls::TlsAcceptor {
+        use rustls::pki_types::pem::PemObject as _;
+        let chain =
+            rustls::pki_types::CertificateDer::from_pem_slice(self.certificate_pem.as_bytes());
+        let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes());
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![chain.unwrap()], key.unwrap());
+        std::sync::Arc::new(config.unwrap()).into()
+    }
+
     pub fn client(&self) -> TlsConfig {
         TlsConfig::with_extra_roots(self.root_pem.as_bytes()).unwrap()
     }

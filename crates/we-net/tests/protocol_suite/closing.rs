@@ -15,6 +15,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     tcp_close: Duration::from_secs(2),
     failing: Duration::from_secs(3),
     stalled_write: None,
+    idle: None,
 };
 
 fn connection(role: Role) -> Connection {

@@ -9,6 +9,6 @@ mod frames;
 mod inflate;
 mod properties;
 mod sending;
-mod simulation;
 mod support;
 mod vectors;
+mod vigil;

@@ -292,8 +292,36 @@ fn one_message_of_any_length_is_accepted_when_nothing_waits() {
     connection.send(now, Message::binary(vec![0; 100])).unwrap();
     let refused = connection.send_ref(now, MessageRef::Text(""));
     assert_eq!(refused, Err(Refusal::Full));
-    write_some(&mut connection, now, 95);
+    // Of 102 bytes 6 are left: with its header the message is one too many, then it is not.
+    write_some(&mut connection, now, 96);
+    let refused = connection.send_ref(now, MessageRef::Text("abc"));
+    assert_eq!(refused, Err(Refusal::Full));
+    write_some(&mut connection, now, 1);
     assert_eq!(connection.send_ref(now, MessageRef::Text("abc")), Ok(()));
+}
+
+#[test]
+fn headers_of_fragments_count_as_pending_output() {
+    let now = Instant::now();
+    for role in ROLES {
+        let mask = 4 * usize::from(role == Role::Client);
+        let mut config = Config {
+            fragment_size: NonZeroUsize::new(10),
+            ..Config::default()
+        };
+        // An empty message waits; the next one takes 100 bytes in 10 frames.
+        let empty = 2 + mask;
+        config.limits.max_pending_output = empty + 100 + 10 * (2 + mask);
+        let mut connection = Connection::new(role, config);
+        let refused = |connection: &mut Connection, len: usize| {
+            let message = Message::binary(vec![0; len]);
+            connection.send(now, message).is_err()
+        };
+        assert!(!refused(&mut connection, 0));
+        assert!(refused(&mut connection, 101));
+        assert!(!refused(&mut connection, 100));
+        assert!(refused(&mut connection, 0));
+    }
 }
 
 #[test]

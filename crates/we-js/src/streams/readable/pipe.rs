@@ -183,6 +183,10 @@ impl Pipe {
             },
             context,
         )?;
+        // The first chunk is asked for at once, as browsers do: a source that has not started yet sees one pull, not two.
+        if !self.0.writer.ready().is_pending() && !self.is_shutting_down() {
+            return self.read_if_wanted(context);
+        }
         self.step(context)
     }
 
@@ -225,17 +229,21 @@ impl Pipe {
                 if outcome.is_err() || pipe.is_shutting_down() {
                     return Ok(());
                 }
-                match pipe.0.dest.desired_size() {
-                    Some(size) if size > 0.0 => {
-                        let request = Box::new(PipeRequest(pipe.clone()));
-                        pipe.0.reader.read(request, context)
-                    }
-                    Some(_) => pipe.step(context),
-                    None => Ok(()),
-                }
+                pipe.read_if_wanted(context)
             },
             context,
         )
+    }
+
+    fn read_if_wanted(&self, context: &mut Context) -> JsResult<()> {
+        match self.0.dest.desired_size() {
+            Some(size) if size > 0.0 => {
+                let request = Box::new(PipeRequest(self.clone()));
+                self.0.reader.read(request, context)
+            }
+            Some(_) => self.step(context),
+            None => Ok(()),
+        }
     }
 
     fn is_shutting_down(&self) -> bool {

@@ -33,8 +33,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::vigil::Finding;
 use super::{Closure, Connection, Event, Role, State};
-use crate::protocol::close::{ABNORMAL_CLOSURE, CloseFrame, CloseReason, NO_STATUS};
+use crate::protocol::close::{ABNORMAL_CLOSURE, CloseCode, CloseFrame, CloseReason, NO_STATUS};
 use crate::protocol::error::{ConnectionError, TransportError};
 
 /// The body of the peer's Close frame.
@@ -190,7 +191,7 @@ impl Connection {
     /// before.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.deadline.is_none_or(|deadline| now < deadline) {
-            return;
+            return self.keep_vigil(now);
         }
         self.deadline = None;
         match self.phase {
@@ -205,6 +206,32 @@ impl Connection {
             Phase::AwaitingEof { .. } | Phase::Failing { .. } => self.terminate(None),
             Phase::Terminated => {}
         }
+    }
+
+    /// The timers of an open connection on which nothing happens.
+    fn keep_vigil(&mut self, now: Instant) {
+        let (Phase::Open, Some(vigil)) = (&self.phase, &mut self.vigil) else {
+            return;
+        };
+        match vigil.look(now, &self.config) {
+            Finding::Nothing => {}
+            Finding::Idle => {
+                let reason = CloseReason::truncated("idle");
+                let code = CloseCode::GOING_AWAY;
+                self.close(now, Some(CloseFrame { code, reason }));
+            }
+            Finding::Ping(payload) => {
+                // Refused only if Pings of the caller wait to be written, which do as well.
+                let _ = self.ping(now, &payload);
+            }
+            Finding::Gone => self.terminate(Some(ConnectionError::PeerSilent)),
+        }
+    }
+
+    /// Drops a peer for which [`SlowPeer::Drop`](crate::protocol::SlowPeer::Drop) is meant.
+    pub(crate) fn drop_slow_peer(&mut self) {
+        let waiting = self.buffered_amount();
+        self.terminate(Some(ConnectionError::PeerTooSlow { waiting }));
     }
 
     /// Whether the write half of the transport is to be shut down: our Close frame has been

@@ -7,6 +7,7 @@ mod assembly;
 mod closing;
 mod outbox;
 mod read;
+mod vigil;
 mod write;
 
 use std::collections::VecDeque;
@@ -17,6 +18,7 @@ use std::time::Instant;
 
 use self::closing::Phase;
 use self::read::{Incoming, Reader, Rules};
+use self::vigil::Vigil;
 use self::write::Writer;
 use super::close::CloseFrame;
 use super::config::Config;
@@ -128,8 +130,10 @@ pub struct Connection {
     phase: Phase,
     /// See [`answer_later`](Self::answer_later).
     answers_later: bool,
-    /// The one timer; the phase says what for.
+    /// The timer of the phase, which says what for.
     deadline: Option<Instant>,
+    /// The timers that run while nothing happens, if there are any.
+    vigil: Option<Box<Vigil>>,
     events: VecDeque<Event>,
 }
 
@@ -147,8 +151,28 @@ impl Connection {
             phase: Phase::Open,
             answers_later: false,
             deadline: None,
+            vigil: None,
             events: VecDeque::new(),
             config,
+        }
+    }
+
+    /// Tells that the opening handshake has just ended: [`Timeouts::idle`] and [`KeepAlive`] count from
+    /// now. Without this they count from the first call that takes the time.
+    ///
+    /// [`Timeouts::idle`]: super::Timeouts::idle
+    /// [`KeepAlive`]: super::KeepAlive
+    pub fn start(&mut self, now: Instant) {
+        if self.vigil.is_none() {
+            self.vigil = Vigil::start(now, &self.config);
+        }
+    }
+
+    /// A message, or a piece of one, has come or gone.
+    fn note_activity(&mut self, now: Instant) {
+        self.start(now);
+        if let Some(vigil) = &mut self.vigil {
+            vigil.active(now);
         }
     }
 
@@ -173,6 +197,12 @@ impl Connection {
         self.role
     }
 
+    /// How the connection behaves.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Where the connection stands.
     #[must_use]
     pub fn state(&self) -> State {
@@ -185,6 +215,10 @@ impl Connection {
     /// it is ready to handle.
     pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
         let mut input = bytes;
+        self.start(now);
+        if let (Some(vigil), false) = (&mut self.vigil, bytes.is_empty()) {
+            vigil.heard(now);
+        }
         while self.phase.is_reading() {
             let mut rules = Rules {
                 role: self.role,
@@ -193,15 +227,23 @@ impl Connection {
             };
             match self.reader.next(&mut input, &mut rules) {
                 Ok(None) => break,
-                Ok(Some(Incoming::Message(message))) => self.push_event(Event::Message(message)),
+                Ok(Some(Incoming::Message(message))) => {
+                    self.note_activity(now);
+                    self.push_event(Event::Message(message));
+                }
                 Ok(Some(Incoming::Ping(payload))) => {
                     self.writer.owe_pong(payload.clone());
                     self.push_event(Event::Ping(payload));
                 }
+                // Nobody but this connection knows of its own Pings.
+                Ok(Some(Incoming::Pong(payload))) if self.is_own(&payload) => {}
                 Ok(Some(Incoming::Pong(payload))) => self.push_event(Event::Pong(payload)),
                 Ok(Some(Incoming::Close(frame))) => self.on_close_frame(now, frame),
                 Err(error) => self.on_offence(now, error),
             }
+        }
+        if self.reader.is_within_message() {
+            self.note_activity(now);
         }
         self.watch_output(now);
     }
@@ -215,6 +257,7 @@ impl Connection {
             return Err(SendError { refusal, message });
         }
         self.writer.queue(message, self.extension.as_deref_mut());
+        self.note_activity(now);
         self.watch_output(now);
         Ok(())
     }
@@ -228,6 +271,7 @@ impl Connection {
         self.ensure_room(message.as_bytes().len())?;
         self.writer
             .queue_copy(message, self.extension.as_deref_mut());
+        self.note_activity(now);
         self.watch_output(now);
         Ok(())
     }
@@ -277,6 +321,12 @@ impl Connection {
         event
     }
 
+    /// Whether a Pong answers a Ping that this connection has sent by itself.
+    fn is_own(&self, pong: &[u8]) -> bool {
+        let vigil = self.vigil.as_ref();
+        vigil.is_some_and(|vigil| vigil.is_answer(pong))
+    }
+
     fn has_messages_waiting(&self) -> bool {
         let is_message = |event: &Event| matches!(event, Event::Message(_));
         self.events.iter().any(is_message)
@@ -298,6 +348,9 @@ impl Connection {
     /// The transport has taken the first `n` of the bytes that [`output`](Self::output) showed.
     pub fn output_written(&mut self, now: Instant, n: usize) {
         if n > 0 && !self.is_terminated() {
+            if self.buffered_amount() > 0 {
+                self.note_activity(now);
+            }
             self.writer.written(n);
             self.on_progress(now);
         }
@@ -311,9 +364,18 @@ impl Connection {
 
     /// When to call [`handle_timeout`](Self::handle_timeout), if nothing happens before. It may
     /// change with every other call.
+    ///
+    /// Look for input before: what has arrived in time may still be in the transport.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadline
+        let vigil = match self.phase {
+            Phase::Open => self.vigil.as_ref().and_then(|vigil| vigil.deadline()),
+            _ => None,
+        };
+        match (self.deadline, vigil) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
     }
 
     /// Whether the connection is over: [`Event::Closed`] has been queued, nothing is left to be

@@ -104,6 +104,12 @@ impl Reader {
         }
     }
 
+    /// Whether a message has arrived in part.
+    pub(super) fn is_within_message(&self) -> bool {
+        let in_frame = self.frame.as_ref();
+        self.message.is_some() || in_frame.is_some_and(|frame| !frame.opcode.is_control())
+    }
+
     /// Drops what has arrived in part.
     pub(super) fn abandon(&mut self) {
         *self = Self::new();

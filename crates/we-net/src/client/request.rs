@@ -1,0 +1,310 @@
+//! One connection about to be made.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use super::Client;
+use crate::cookies::CookieContext;
+use crate::handshake::deflate::{self, DeflateError};
+use crate::handshake::{
+    Accepted, ClientHandshake, ExtensionHeader, HandshakeError, ResponseReader, WebSocketUrl,
+};
+use crate::observe::{ConnectionInfo, Monitor};
+use crate::protocol::{Connection, DeflateConfig, PerMessageDeflate, Role};
+use crate::socket::{Established, Negotiated, WebSocket};
+use crate::transport::reach::Found;
+use crate::transport::throttle::{Failures, Place};
+use crate::transport::{ConnectError, Driver, MaybeTls};
+
+/// One connection about to be made.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = we_net::Client::default();
+/// let socket = client
+///     .request("wss://chat.example/rooms/1")?
+///     .origin("https://chat.example")?
+///     .subprotocols(["chat.v2", "chat.v1"])?
+///     .header("Authorization", "Bearer …")?
+///     .connect()
+///     .await?;
+/// println!("speaking {:?}", socket.subprotocol());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Request {
+    client: Client,
+    url: WebSocketUrl,
+    handshake: ClientHandshake,
+}
+
+impl Request {
+    pub(super) fn new(client: Client, url: WebSocketUrl, handshake: ClientHandshake) -> Self {
+        Self {
+            client,
+            url,
+            handshake,
+        }
+    }
+
+    /// Where the connection will lead.
+    pub fn url(&self) -> &WebSocketUrl {
+        &self.url
+    }
+
+    /// Sets `Origin`, as a script's request has it.
+    pub fn origin(mut self, origin: impl Into<String>) -> Result<Self, ConnectError> {
+        self.handshake = self.handshake.with_origin(origin)?;
+        Ok(self)
+    }
+
+    /// Asks for subprotocols, the preferred one first; the connection fails unless the server
+    /// chooses one of them.
+    pub fn subprotocols<T: Into<String>>(
+        mut self,
+        subprotocols: impl IntoIterator<Item = T>,
+    ) -> Result<Self, ConnectError> {
+        self.handshake = self.handshake.with_subprotocols(subprotocols)?;
+        Ok(self)
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, ConnectError> {
+        self.handshake = self.handshake.with_header(name, value)?;
+        Ok(self)
+    }
+
+    /// Makes the connection.
+    ///
+    /// Dropping the future gives the attempt up.
+    pub async fn connect(self) -> Result<WebSocket, ConnectError> {
+        Ok(self.establish().await?.into())
+    }
+
+    /// Makes the connection and returns its [`Driver`] instead of a [`WebSocket`]: for an owner
+    /// with an event loop of its own.
+    pub async fn establish(self) -> Result<Established<MaybeTls>, ConnectError> {
+        let counters = Arc::clone(&self.client.counters);
+        let url = self.url.clone();
+        tracing::debug!(target: "we::net", %url, "connecting");
+        let result = self.establish_uncounted().await;
+        if let Err(error) = &result {
+            tracing::debug!(target: "we::net", %url, %error, "not connected");
+            counters.failed();
+        }
+        result
+    }
+
+    async fn establish_uncounted(self) -> Result<Established<MaybeTls>, ConnectError> {
+        let reach = &self.client.reach;
+        // https://fetch.spec.whatwg.org/#block-bad-port
+        if self.url.is_bad_port() {
+            return Err(ConnectError::BadPort(self.url.port()));
+        }
+        let found = reach.look_up(self.url.as_url()).await?;
+        let place = Place {
+            door: found.door.clone(),
+            resource: self.url.resource_name(),
+        };
+        let failures = self.client.failures.clone();
+        if let Some(failures) = &failures {
+            failures.wait(&place).await;
+        }
+        // RFC 6455 section 4.1: while another connection to this address is being opened, wait.
+        // That one has its time limits, so this ends.
+        let turn = self.client.gate.enter(found.door.clone()).await;
+        let remembered = failures.clone().map(|failures| (failures, place.clone()));
+        let opened = self.open(found, remembered).await;
+        match (&opened, failures) {
+            (Ok(_), Some(failures)) => failures.succeeded(&place),
+            (Err(_), Some(failures)) => failures.failed(place),
+            (_, None) => {}
+        }
+        drop(turn);
+        opened
+    }
+
+    /// Dials, and opens the WebSocket.
+    async fn open(
+        self,
+        found: Found,
+        failures: Option<(Failures, Place)>,
+    ) -> Result<Established<MaybeTls>, ConnectError> {
+        let reach = self.client.reach.clone();
+        let limit = reach.timeouts.handshake;
+        let host = self.url.host_header();
+        let url = self.url.as_url().clone();
+        let socket = reach.dial(&url, found, self.client.head_limits).await?;
+        let peer_addr = socket.peer_addr();
+        let open = async {
+            let stream = reach.secure(&url, socket).await?;
+            self.open_on(stream, peer_addr, failures).await
+        };
+        match timeout(limit, open).await {
+            Ok(result) => result,
+            Err(_) => Err(ConnectError::HandshakeTimeout { host, after: limit }),
+        }
+    }
+
+    /// Opens the WebSocket on a stream that is there already (a tunnel, a pipe), without time
+    /// limit.
+    ///
+    /// TLS is the stream's affair: what the URL's scheme says makes no difference here.
+    pub async fn on_stream<S: AsyncRead + AsyncWrite + Unpin>(
+        self,
+        stream: S,
+    ) -> Result<Established<S>, ConnectError> {
+        let counters = Arc::clone(&self.client.counters);
+        let result = self.open_on(stream, None, None).await;
+        if result.is_err() {
+            counters.failed();
+        }
+        result
+    }
+
+    async fn open_on<S: AsyncRead + AsyncWrite + Unpin>(
+        self,
+        mut stream: S,
+        peer_addr: Option<SocketAddr>,
+        failures: Option<(Failures, Place)>,
+    ) -> Result<Established<S>, ConnectError> {
+        let host = self.url.host_header();
+        let origin = self.handshake.origin().map(str::to_owned);
+        let mut reader = self.send(&mut stream).await?.into_reader();
+        let answer = read_answer(&mut stream, &mut reader).await;
+        // Also the cookies of an answer that opens nothing count.
+        self.keep_cookies(origin.as_deref(), &reader);
+        let accepted = match answer {
+            Ok(Ok(accepted)) => accepted,
+            Ok(Err(source)) => return Err(ConnectError::Handshake { host, source }),
+            Err(source) => return Err(ConnectError::broken(host, source)),
+        };
+        let deflate = match agreed_compression(&self.client.compression, &accepted.extensions) {
+            Ok(deflate) => deflate,
+            Err(error) => {
+                let source = error.into();
+                return Err(ConnectError::Handshake { host, source });
+            }
+        };
+        let mut connection = Connection::new(Role::Client, Arc::clone(&self.client.config));
+        if let Some(deflate) = deflate {
+            connection = connection.with_extension(Box::new(deflate));
+        }
+        let extensions = ExtensionHeader::format_list(&accepted.extensions);
+        let info = ConnectionInfo {
+            id: Monitor::next_id(),
+            role: Role::Client,
+            target: &self.url.to_string(),
+            peer_addr,
+            subprotocol: accepted.subprotocol.as_deref(),
+            extensions: &extensions,
+        };
+        let monitor = Monitor::opened(&info, &self.client.counters, &self.client.frame_log)
+            .with_failures(failures);
+        Ok(Established {
+            driver: Driver::new(stream, connection)
+                .with_monitor(monitor)
+                .with_leftover(&accepted.leftover),
+            negotiated: Negotiated {
+                resource: self.url.resource_name(),
+                subprotocol: accepted.subprotocol,
+                extensions,
+                headers: accepted.headers,
+                peer_addr,
+            },
+        })
+    }
+}
+
+impl Request {
+    /// Sends the request, with what the operator and the jar have to add to it.
+    async fn send<S: AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+    ) -> Result<ClientHandshake, ConnectError> {
+        let mut handshake = self.handshake.clone();
+        for header in self.client.headers.of(self.url.as_url()) {
+            handshake = handshake.with_default_header(header.name(), header.value())?;
+        }
+        if let Some(jar) = &self.client.cookies {
+            let context = CookieContext {
+                url: self.url.as_url(),
+                origin: handshake.origin(),
+            };
+            if let Some(cookies) = jar.0.cookies(&context) {
+                // What no header can carry is not worth the connection.
+                match handshake.clone().with_default_header("Cookie", &cookies) {
+                    Ok(with_cookies) => handshake = with_cookies,
+                    Err(error) => {
+                        tracing::warn!(target: "we::net", %error, "cookies are not sent");
+                    }
+                }
+            }
+        }
+        let sent = async {
+            stream.write_all(&handshake.request()).await?;
+            stream.flush().await
+        };
+        match sent.await {
+            Ok(()) => Ok(handshake),
+            Err(source) => Err(ConnectError::broken(self.url.host_header(), source)),
+        }
+    }
+
+    fn keep_cookies(&self, origin: Option<&str>, reader: &ResponseReader) {
+        if let (Some(jar), Some(headers)) = (&self.client.cookies, reader.headers()) {
+            let context = CookieContext {
+                url: self.url.as_url(),
+                origin,
+            };
+            let mut values = headers.values("Set-Cookie").peekable();
+            if values.peek().is_some() {
+                jar.0.set_cookies(&context, &mut values);
+            }
+        }
+    }
+}
+
+/// The compression that the server has agreed to.
+fn agreed_compression(
+    offered: &[DeflateConfig],
+    accepted: &[ExtensionHeader],
+) -> Result<Option<PerMessageDeflate>, DeflateError> {
+    let Some(answer) = accepted
+        .iter()
+        .find(|extension| extension.name() == deflate::NAME)
+    else {
+        return Ok(None);
+    };
+    let (config, params) = deflate::check_answer(offered, answer)?;
+    Ok(Some(PerMessageDeflate::new(Role::Client, &config, &params)))
+}
+
+/// Reads the answer to the request.
+async fn read_answer<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    reader: &mut ResponseReader,
+) -> io::Result<Result<Accepted, HandshakeError>> {
+    let mut buffer = vec![0; 4096];
+    loop {
+        let count = match stream.read(&mut buffer).await {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            Err(error) => return Err(error),
+        };
+        let bytes = buffer.get(..count).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(Err(reader.receive_eof()));
+        }
+        match reader.receive(bytes) {
+            Ok(None) => {}
+            Ok(Some(accepted)) => return Ok(Ok(accepted)),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+}
