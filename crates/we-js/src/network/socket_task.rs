@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::yield_now;
 use we_net::protocol::{Closure, Event, Refusal};
 use we_net::transport::Driver;
 
@@ -89,6 +90,8 @@ struct Pump<S> {
     accepted: u64,
     /// How many of them have to be written for JavaScript to be told.
     awaited: Option<u64>,
+    /// One turn of the network, before it is told.
+    look: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     closure: Option<Closure>,
 }
 
@@ -102,6 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             arrived: 0,
             accepted: 0,
             awaited: None,
+            look: None,
             closure: None,
         };
         pump.driver.connection_mut().answer_later();
@@ -190,12 +194,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         self.tell(event);
     }
 
+    /// Whether the network has been looked at since the output was written, and the peer does not end the connection. What it
+    /// took after the peer had begun to close may never be read: JavaScript is to hear of the end first, not that a write
+    /// was done. To compress a large message takes long enough for that to come in the middle.
+    fn has_looked(&mut self, cx: &mut TaskContext<'_>) -> bool {
+        if self.driver.connection().ends_with_next_event() {
+            return false;
+        }
+        let look = self.look.get_or_insert_with(|| Box::pin(yield_now()));
+        let has_looked = look.as_mut().poll(cx).is_ready();
+        if has_looked {
+            self.look = None;
+        }
+        has_looked
+    }
+
     /// Tells the loop what has happened, all at once.
-    fn post(&mut self) {
+    fn post(&mut self, cx: &mut TaskContext<'_>) {
         let unwritten = self.driver.connection().buffered_amount();
         let flushed = self.accepted.saturating_sub(unwritten);
         self.channel.set_flushed(flushed);
-        if self.awaited.is_some_and(|bytes| flushed >= bytes) {
+        if self.awaited.is_some_and(|bytes| flushed >= bytes) && self.has_looked(cx) {
             self.awaited = None;
             self.tell(SocketEvent::Flushed);
         }
@@ -215,7 +234,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Pump<S> {
         let this = self.get_mut();
         this.take_commands(cx);
         let over = this.drive(cx);
-        this.post();
+        this.post(cx);
         over.map(|()| match this.closure.take() {
             Some(closure) => Closed::from(closure),
             None => Closed::abnormally(None),
