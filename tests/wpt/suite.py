@@ -28,6 +28,7 @@ GROUPS = {
     "url": ["url"],
     "console": ["console"],
     "eventsource": ["eventsource"],
+    "fetch": ["fetch/api"],
 }
 
 MARKUP = (".html", ".htm")

@@ -54,7 +54,7 @@
 //! `PromiseRejectionEvent`, `ProgressEvent`; `DOMException`; `AbortController`, `AbortSignal`; `Blob`, `File`,
 //! `FileReader`; `MessageChannel`, `MessagePort`, `BroadcastChannel`; `ReadableStream`, `WritableStream`,
 //! `TransformStream` with their readers, writers, controllers and queuing strategies; `TextEncoder`, `TextDecoder`; `URL`,
-//! `URLSearchParams`; `Performance`; the functions `setTimeout`, `setInterval`, `clearTimeout`, `clearInterval`,
+//! `URLSearchParams`; `fetch()`, `Headers`, `Request`, `Response`; `Performance`; the functions `setTimeout`, `setInterval`, `clearTimeout`, `clearInterval`,
 //! `queueMicrotask`, `structuredClone`, `atob`, `btoa`, `reportError`; `console`, `navigator`, `origin`,
 //! `performance`, `self`. The global object is an event target, with `onerror`, `onunhandledrejection` and
 //! `onrejectionhandled`.
@@ -70,6 +70,7 @@
 //! | `websocket` | the interface, the delivery of what the network says, what keeps a socket alive |
 //! | `network` | connections as tasks, driven by the loop's thread while it waits and by a standby while it is busy |
 //! | [`event_loop`] | tasks, timers, microtasks, rejections, scripts and modules |
+//! | `fetch` | `fetch()` and its interfaces; the scripts of workers and modules |
 //! | `abort`, `file`, `url`, `encoding`, ... | one standard each |
 //! | `platform` | which of them a context gets |
 //!

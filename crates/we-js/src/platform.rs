@@ -19,6 +19,7 @@ use crate::{
     },
     encoding::{TextDecoder, TextDecoderStream, TextEncoder, TextEncoderStream},
     event_loop::{EventLoop, EventResult, LoopHost, Options},
+    fetch,
     file::{Blob, File, FileReader, install_file_reader_sync},
     messaging::{self, BroadcastChannel, MessageChannel, MessagePort, Notice},
     navigator::Navigator,
@@ -155,6 +156,7 @@ fn install(context: &mut Context) -> JsResult<()> {
     register::<TextDecoderStream>(context)?;
     register::<Url>(context)?;
     register::<UrlSearchParams>(context)?;
+    fetch::install(context)?;
     EventLoop::install_globals(context)?;
     base64::install(context)?;
     structured_clone::install(context)?;
@@ -223,10 +225,11 @@ mod tests {
                 new Blob(['x']), new File([], 'x'), new FileReader(), new URL('x:/y'), new URLSearchParams('a=b'), new URLSearchParams('a=b').keys(), new EventTarget(),
                 new Event('x'), new CustomEvent('x'), controller, controller.signal, new TextEncoder(), new TextDecoder(),
                 new DOMException(), performance, globalThis.navigator, new MessageChannel(), new MessageChannel().port1, new BroadcastChannel('x'),
+                new Headers(), new Request('x:/y'), new Response(), new Response('x'), new ReadableStream(),
             ];
             let calls = 0;
             const attempt = f => { calls++; try { const r = f(); if (r instanceof Promise) r.catch(() => {}) } catch {} };
-            const skipped = ['setTimeout', 'setInterval', 'reportError', 'queueMicrotask', 'error', 'rejection'];
+            const skipped = ['fetch', 'setTimeout', 'setInterval', 'reportError', 'queueMicrotask', 'error', 'rejection'];
             const members = new Set();
             const interfaces = Object.getOwnPropertyNames(globalThis).filter(name =>
                 typeof globalThis[name] === 'function' && !skipped.includes(name) && !builtIns.includes(name));

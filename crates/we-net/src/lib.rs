@@ -78,7 +78,7 @@
 //! | [`protocol`] | frames, messages, close codes, and the state machine of a connection, without I/O |
 //! | [`handshake`] | URLs, requests and responses of the opening handshake, without I/O |
 //! | [`transport`] | name look-up, dialling, TLS, and the driver that gives the state machine a socket |
-//! | [`http`] | GET requests, redirects, and bodies as they arrive |
+//! | [`http`] | requests over HTTP/1.1, redirects, and bodies as they come |
 //! | [`proxy`] | which proxy leads to a server, and the negotiations with it, without I/O |
 //! | [`cookies`] | a trait for the embedder's jar, and one in memory |
 //! | [`observe`] | counters, events, a log of frames |

@@ -31,9 +31,11 @@
   }
 
   const { fetch } = g;
-  if (fetch) {      // a runtime without a base URL gets absolute ones
+  let knowsBase = false;
+  try { knowsBase = new Request("").url === new URL("", url).href; } catch {}
+  if (fetch && !knowsBase) {      // it gets absolute URLs
     define("fetch", (input, init) => fetch(typeof input === "string" ? new URL(input, url).href : input, init));
-  } else if (Object.keys(files).length > 0) {
+  } else if (!fetch && Object.keys(files).length > 0) {
     // No fetch: the harness reads the files that the test names, and nothing else can be had.
     define("fetch", async (input) => {
       const text = files[new URL(input, url).pathname];

@@ -13,5 +13,5 @@ mod tests;
 pub(crate) use algorithm::AbortAlgorithm;
 pub(crate) use controller::AbortController;
 pub(crate) use signal::{
-    AbortSignal, keep_observed_signal, remove_listener_on_abort, signal_abort,
+    AbortSignal, dependent, keep_observed_signal, remove_listener_on_abort, signal_abort,
 };

@@ -223,7 +223,7 @@ fn timeout(args: &[JsValue], context: &mut Context) -> JsResult<JsObject> {
     Ok(signal.object().clone())
 }
 
-/// <https://dom.spec.whatwg.org/#create-a-dependent-abort-signal>
+/// <https://dom.spec.whatwg.org/#dom-abortsignal-any>
 fn any(args: &[JsValue], context: &mut Context) -> JsResult<JsObject> {
     let not_signals = || {
         JsNativeError::typ()
@@ -233,13 +233,21 @@ fn any(args: &[JsValue], context: &mut Context) -> JsResult<JsObject> {
         This::<AbortSignal>::from_value(&value).ok_or_else(|| not_signals().into())
     })?
     .ok_or_else(not_signals)?;
+    Ok(dependent(signals, context)?.object().clone())
+}
+
+/// [Creates a dependent abort signal](https://dom.spec.whatwg.org/#create-a-dependent-abort-signal) from signals.
+pub(crate) fn dependent(
+    signals: Vec<This<AbortSignal>>,
+    context: &mut Context,
+) -> JsResult<This<AbortSignal>> {
     // 1.
     let result = AbortSignal::create(context)?;
     // 2.
     for signal in &signals {
         if let Some(reason) = signal.state().reason() {
             *result.state().reason.borrow_mut() = Some(reason);
-            return Ok(result.object().clone());
+            return Ok(result);
         }
     }
     // 3.
@@ -255,7 +263,7 @@ fn any(args: &[JsValue], context: &mut Context) -> JsResult<JsObject> {
         }
     }
     // 5.
-    Ok(result.object().clone())
+    Ok(result)
 }
 
 /// Appends `source` to the source signals of `signal` and `signal` to the dependent signals of `source`.

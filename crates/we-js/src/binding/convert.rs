@@ -4,10 +4,11 @@
 //! A conversion may run script (`toString`, `valueOf`, getters, iterators), so all arguments are
 //! converted before any state is borrowed.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::Hash};
 
 use boa_engine::{
     Context, JsNativeError, JsResult, JsString, JsSymbol, JsValue, js_string, object::JsObject,
+    string::JsStr,
 };
 
 use super::{Primordials, to_usv_string};
@@ -241,15 +242,48 @@ pub(crate) fn sequence<T>(
     }
 }
 
-/// `record<USVString, USVString>`: the enumerable own properties of an object, in their order.
-/// <https://webidl.spec.whatwg.org/#js-record>
+/// `ByteString`: each code unit is a byte. <https://webidl.spec.whatwg.org/#js-ByteString>
+pub(crate) fn byte_string(value: &JsValue, context: &mut Context) -> JsResult<Vec<u8>> {
+    let string = value.to_string(context)?;
+    let bytes: Result<Vec<u8>, _> = string.iter().map(u8::try_from).collect();
+    bytes.map_err(|_| {
+        JsNativeError::typ()
+            .with_message("a string has a character that is no byte")
+            .into()
+    })
+}
+
+/// The string whose code units are these bytes.
+pub(crate) fn from_bytes(bytes: &[u8]) -> JsString {
+    JsString::from(JsStr::latin1(bytes))
+}
+
+/// `record<USVString, USVString>`
 pub(crate) fn usv_string_record(
     object: &JsObject,
     context: &mut Context,
 ) -> JsResult<Vec<(String, String)>> {
+    record(object, usv_string, context)
+}
+
+/// `record<ByteString, ByteString>`
+pub(crate) fn byte_string_record(
+    object: &JsObject,
+    context: &mut Context,
+) -> JsResult<Vec<(Vec<u8>, Vec<u8>)>> {
+    record(object, byte_string, context)
+}
+
+/// `record<T, T>`: the enumerable own properties of an object, in their order.
+/// <https://webidl.spec.whatwg.org/#js-record>
+fn record<T: Clone + Eq + Hash>(
+    object: &JsObject,
+    convert: fn(&JsValue, &mut Context) -> JsResult<T>,
+    context: &mut Context,
+) -> JsResult<Vec<(T, T)>> {
     let descriptor_of = Primordials::get(context, |it| &it.object_get_own_property_descriptor)?;
-    let mut record: Vec<(String, String)> = Vec::new();
-    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut record: Vec<(T, T)> = Vec::new();
+    let mut places: HashMap<T, usize> = HashMap::new();
     // 3.
     let keys = object.own_property_keys(context)?;
     // 4.
@@ -268,9 +302,9 @@ pub(crate) fn usv_string_record(
             continue;
         }
         // A symbol is no string: a TypeError.
-        let name = usv_string(&JsValue::from(&key), context)?;
+        let name = convert(&JsValue::from(&key), context)?;
         let value = object.get(key, context)?;
-        let value = usv_string(&value, context)?;
+        let value = convert(&value, context)?;
         // Names that differ in lone surrogates only are the same by now: the last value counts.
         let place = *places.entry(name.clone()).or_insert(record.len());
         match record.get_mut(place) {

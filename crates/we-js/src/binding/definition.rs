@@ -445,6 +445,28 @@ pub(crate) fn define_function<R: Into<JsValue> + 'static>(
     Ok(())
 }
 
+/// The same for one that returns a promise: whatever it throws becomes a rejection.
+pub(crate) fn define_promise_function(
+    name: &'static str,
+    required: usize,
+    steps: impl Fn(&[JsValue], &mut Context) -> JsResult<JsPromise> + Copy + 'static,
+    context: &mut Context,
+) -> JsResult<()> {
+    let native = NativeFunction::from_copy_closure(move |this, args, context| {
+        let promise = require_global(this, context)
+            .and_then(|()| require("the global object", name, required, args))
+            .and_then(|()| steps(args, context));
+        match promise {
+            Ok(promise) => Ok(promise.into()),
+            Err(error) => Ok(JsPromise::reject(error, context)?.into()),
+        }
+    });
+    let function = function(name, required, native, context);
+    let target = mixin_target(context);
+    target.define_property_or_throw(key(name), property(function, OPERATION), context)?;
+    Ok(())
+}
+
 /// An operation of the global object may be called without a `this` value, but not on another object.
 /// <https://webidl.spec.whatwg.org/#dfn-create-operation-function>
 pub(crate) fn require_global(this: &JsValue, context: &Context) -> JsResult<()> {

@@ -39,8 +39,9 @@ mod weak;
 pub(crate) use buffer_source::{BufferSource, ViewKind, not_a_buffer_source};
 pub(crate) use convert::*;
 pub(crate) use definition::{
-    Definition, Interface, PlatformObject, define_function, define_global, mix_into, mixin_target,
-    namespace_operation, property, register, register_global, require_global,
+    Definition, Interface, PlatformObject, define_function, define_global, define_promise_function,
+    mix_into, mixin_target, namespace_operation, property, register, register_global,
+    require_global,
 };
 pub(crate) use iterable::PairIterable;
 pub(crate) use primordials::Primordials;

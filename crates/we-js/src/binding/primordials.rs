@@ -25,6 +25,10 @@ pub(crate) struct Primordials {
     reg_exp_flags: Vec<JsObject>,
     /// `get SharedArrayBuffer.prototype.growable`
     pub(crate) shared_array_buffer_growable: JsObject,
+    /// `JSON.parse`
+    pub(crate) json_parse: JsObject,
+    /// `JSON.stringify`
+    pub(crate) json_stringify: JsObject,
     /// `Object.getOwnPropertyDescriptor`
     pub(crate) object_get_own_property_descriptor: JsObject,
     /// `WeakRef.prototype.deref`
@@ -52,6 +56,7 @@ impl Primordials {
         let reg_exp = constructors.regexp().prototype();
         let object = constructors.object().constructor();
         let weak_ref = constructors.weak_ref().prototype();
+        let json = context.intrinsics().objects().json();
         let primordials = Self {
             array_buffer_resizable: getter(&array_buffer, "resizable")?,
             array_buffer_max_byte_length: getter(&array_buffer, "maxByteLength")?,
@@ -62,6 +67,8 @@ impl Primordials {
                 .map(|(name, _)| getter(&reg_exp, name))
                 .collect::<JsResult<_>>()?,
             shared_array_buffer_growable: getter(&shared_array_buffer, "growable")?,
+            json_parse: method(&json, "parse")?,
+            json_stringify: method(&json, "stringify")?,
             object_get_own_property_descriptor: method(&object, "getOwnPropertyDescriptor")?,
             weak_ref_deref: method(&weak_ref, "deref")?,
         };

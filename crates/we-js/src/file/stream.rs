@@ -28,7 +28,7 @@ struct BlobSource {
 }
 
 /// A byte stream of the bytes, which are copied chunk by chunk when somebody reads.
-pub(super) fn of_bytes(data: BlobData, context: &mut Context) -> JsResult<ReadableStream> {
+pub(crate) fn of_bytes(data: BlobData, context: &mut Context) -> JsResult<ReadableStream> {
     let is_empty = data.len() == 0;
     let source = BlobSource {
         data,
@@ -37,7 +37,10 @@ pub(super) fn of_bytes(data: BlobData, context: &mut Context) -> JsResult<Readab
     let start = Promise::fulfilled();
     let (stream, controller) = ReadableStream::new_bytes(source, &start, 0.0, context)?;
     if is_empty {
-        queue(move |context| controller.close(context), context)?;
+        queue(
+            move |context| controller.close_and_respond(context),
+            context,
+        )?;
     }
     Ok(stream)
 }
@@ -66,7 +69,7 @@ impl UnderlyingSource for BlobSource {
                     }
                 }
                 if is_last {
-                    controller.close(context)?;
+                    controller.close_and_respond(context)?;
                 }
                 pulled.resolve(boa_engine::JsValue::undefined(), context)
             },

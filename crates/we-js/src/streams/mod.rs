@@ -42,7 +42,7 @@ mod writable;
 
 use boa_engine::{Context, JsNativeError, JsResult, JsValue};
 
-pub(crate) use readable::{ReadableStream, UnderlyingSource};
+pub(crate) use readable::{ReadRequest, ReadableStream, Reader, UnderlyingSource};
 #[allow(unused_imports, reason = "the whole interface for other standards")]
 pub(crate) use {
     readable::{ByteController, DefaultController},

@@ -46,7 +46,8 @@ impl UrlSearchParams {
         self.list.replace(parse(query));
     }
 
-    fn serialize(&self) -> String {
+    /// The [serialization](https://url.spec.whatwg.org/#concept-urlencoded-serializer) of the list.
+    pub(crate) fn serialize(&self) -> String {
         form_urlencoded::Serializer::new(String::new())
             .extend_pairs(self.list.borrow().iter())
             .finish()

@@ -25,6 +25,9 @@ pub enum HttpError {
     /// The scheme is neither `http` nor `https`.
     #[error("`{0}:` cannot be loaded over HTTP; use http: or https:")]
     Scheme(String),
+    /// The method is not a token.
+    #[error("`{0}` is not an HTTP method")]
+    Method(String),
     /// The URL cannot be written into a request line.
     #[error("the URL on {host} cannot be asked for ({source}); is it longer than 64 KiB?")]
     Unsendable {

@@ -9,10 +9,12 @@ use std::task::{Context, Poll};
 
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper::client::conn::http1;
+use hyper::ext::ReasonPhrase;
 
 use super::HttpError;
 use super::error::{detail, io_kind};
 use super::io::{Meter, Metered};
+use super::upload::RequestBody;
 use crate::handshake::{HeadLimits, Headers};
 use crate::transport::MaybeTls;
 
@@ -22,6 +24,7 @@ const MAX_BUFFER: usize = 64 * 1024;
 /// The answer of a server, its body still to come.
 pub(super) struct Answer {
     pub(super) status: u16,
+    pub(super) reason: Vec<u8>,
     pub(super) headers: Headers,
     pub(super) rest: Rest,
 }
@@ -34,7 +37,7 @@ pub(super) struct Rest {
 
 /// hyper's connection, until it ends.
 struct Connection {
-    running: Option<http1::Connection<Metered<MaybeTls>, String>>,
+    running: Option<http1::Connection<Metered<MaybeTls>, RequestBody>>,
     /// Why it ended, if it should not have.
     failure: Option<hyper::Error>,
 }
@@ -42,7 +45,7 @@ struct Connection {
 /// Sends `request` and waits for the head of the answer, without time limit.
 pub(super) async fn exchange(
     stream: MaybeTls,
-    request: hyper::Request<String>,
+    request: hyper::Request<RequestBody>,
     limits: HeadLimits,
     host: &str,
 ) -> Result<Answer, HttpError> {
@@ -77,6 +80,12 @@ pub(super) async fn exchange(
             detail: "it switches to another protocol unasked".to_owned(),
         });
     }
+    // hyper keeps the phrase only if it is not the usual one.
+    let reason = match head.extensions.get::<ReasonPhrase>() {
+        Some(reason) => reason.as_bytes(),
+        None => head.status.canonical_reason().unwrap_or("").as_bytes(),
+    };
+    let reason = reason.to_vec();
     let mut headers = Headers::new();
     for (name, value) in &head.headers {
         headers
@@ -88,6 +97,7 @@ pub(super) async fn exchange(
     }
     Ok(Answer {
         status: head.status.as_u16(),
+        reason,
         headers,
         rest: Rest {
             incoming,

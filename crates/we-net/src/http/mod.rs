@@ -1,7 +1,9 @@
-//! A small HTTP client for what stands beside WebSocket: loading scripts, following event streams.
+//! A small HTTP client for what stands beside WebSocket: loading scripts, following event streams, and
+//! `fetch()`.
 //!
-//! It sends GET requests over HTTP/1.1, one connection each, and hands the answer's body over as it
-//! arrives. The way to the server (name look-up, dialling, proxies, TLS, blocked ports, time limits) is that
+//! It sends requests over HTTP/1.1, one connection each, and hands the answer's body over as it
+//! arrives. The body of a request is sent as it comes, too ([`RequestBody`]). The way to the server
+//! (name look-up, dialling, proxies, TLS, blocked ports, time limits) is that
 //! of the [`Client`](crate::Client) which it is asked of; redirects follow [fetch][redirect].
 //!
 //! ```
@@ -35,9 +37,9 @@
 //!
 //! # What it does not do
 //!
-//! No other methods, no bodies of requests, no cookies, no cache, no decompression
-//! (`Accept-Encoding: identity` is sent), no kept-alive connections. Of fetch there are the redirects
-//! and the blocked ports; what a page may read of which origin (CORS) is the caller's to check, for
+//! No cookies, no cache, no decompression (`Accept-Encoding: identity` is sent), no kept-alive
+//! connections. Of fetch there are the redirects of GET requests and the blocked ports; what a page
+//! may read of which origin (CORS) is the caller's to check, for
 //! which it takes the redirects one by one ([`Request::send_once`]).
 //!
 //! [redirect]: https://fetch.spec.whatwg.org/#http-redirect-fetch
@@ -48,9 +50,11 @@ mod exchange;
 mod io;
 mod redirect;
 mod request;
+mod upload;
 
 pub use body::Body;
 pub use error::{HttpError, RedirectError};
 pub use hyper::body::Bytes;
 pub use redirect::MAX_REDIRECTS;
 pub use request::{DEFAULT_IDLE_TIMEOUT, Request, Response};
+pub use upload::{BodySender, RequestBody};

@@ -28,6 +28,8 @@ impl Request {
     ///
     /// # Errors
     /// [`HttpError::Redirect`] if it must not be followed.
+    ///
+    /// The next request has the method of this one: that is right for GET and HEAD.
     pub fn redirected(&self, response: &Response) -> Result<Option<Request>, HttpError> {
         self.next(response.status, &response.headers)
             .map_err(|source| HttpError::Redirect {
@@ -37,8 +39,7 @@ impl Request {
     }
 
     fn next(&self, status: u16, headers: &Headers) -> Result<Option<Request>, RedirectError> {
-        // https://fetch.spec.whatwg.org/#redirect-status
-        if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+        if !is_redirect(status) {
             return Ok(None);
         }
         let Some(url) = location(headers, &self.url)? else {
@@ -74,6 +75,30 @@ impl Request {
         next.url = url;
         Ok(Some(next))
     }
+}
+
+impl Response {
+    /// The URL that the answer redirects to: [location URL][spec]. `None` if it is no redirect, or does not
+    /// say where to.
+    ///
+    /// [spec]: https://fetch.spec.whatwg.org/#concept-response-location-url
+    ///
+    /// # Errors
+    /// [`HttpError::Redirect`] if `Location` is not one URL.
+    pub fn location(&self) -> Result<Option<Url>, HttpError> {
+        if !is_redirect(self.status) {
+            return Ok(None);
+        }
+        location(&self.headers, &self.url).map_err(|source| HttpError::Redirect {
+            host: authority(&self.url),
+            source,
+        })
+    }
+}
+
+/// <https://fetch.spec.whatwg.org/#redirect-status>
+fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
 /// Where a redirect leads; `None` if it does not say.

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
 use super::exchange::exchange;
-use super::{Body, HttpError};
+use super::{Body, HttpError, RequestBody};
 use crate::Client;
 use crate::handshake::{
     HeaderError, Headers, authority, basic_authorization, is_bad_port, without_credentials,
@@ -39,14 +40,17 @@ const RESERVED: [&str; 12] = [
     "via",
 ];
 
-/// One GET request about to be sent; [`Client::get`] makes it.
+/// A request about to be sent; [`Client::get`] and [`Client::http`] make it.
 #[derive(Clone)]
 pub struct Request {
     client: Client,
+    method: Method,
     pub(super) url: Url,
     /// The caller's headers.
     pub(super) headers: Headers,
     idle: Option<Duration>,
+    /// Whether the server may take as long as it wants to answer.
+    is_patient: bool,
     /// How many redirects have led here.
     pub(super) redirects: u8,
 }
@@ -57,6 +61,8 @@ pub struct Request {
 pub struct Response {
     /// The status. All are answers: a 404 is no error here.
     pub status: u16,
+    /// What the server says of the status in words, if anything.
+    pub reason: Vec<u8>,
     /// The URL that has answered, which is another one than was asked for if there were redirects.
     /// Its fragment is the last one that was given.
     pub url: Url,
@@ -73,6 +79,15 @@ impl Client {
     ///
     /// See [`http`](crate::http) for an example.
     pub fn get(&self, url: impl AsRef<str>) -> Result<Request, HttpError> {
+        self.http("GET", url)
+    }
+
+    /// Prepares a request with any method. Methods are case-sensitive.
+    ///
+    /// A body is given when it is [sent](Request::send_with).
+    pub fn http(&self, method: &str, url: impl AsRef<str>) -> Result<Request, HttpError> {
+        let method = Method::from_bytes(method.as_bytes())
+            .map_err(|_| HttpError::Method(method.to_owned()))?;
         let input = url.as_ref();
         let url = Url::parse(input).map_err(|source| HttpError::Url {
             input: input.to_owned(),
@@ -83,9 +98,11 @@ impl Client {
         }
         Ok(Request {
             client: self.clone(),
+            method,
             url,
             headers: Headers::new(),
             idle: Some(DEFAULT_IDLE_TIMEOUT),
+            is_patient: false,
             redirects: 0,
         })
     }
@@ -113,6 +130,14 @@ impl Request {
     /// [`DEFAULT_IDLE_TIMEOUT`].
     pub fn idle_timeout(mut self, idle: impl Into<Option<Duration>>) -> Self {
         self.idle = idle.into();
+        self
+    }
+
+    /// Lets the server take as long as it wants for the head of its answer, once there is a connection: for
+    /// requests that somebody else gives up. Otherwise the client's time limit for the handshake is that
+    /// of the answer, too.
+    pub fn patient(mut self) -> Self {
+        self.is_patient = true;
         self
     }
 
@@ -148,30 +173,43 @@ impl Request {
     /// # }
     /// ```
     pub async fn send_once(&self) -> Result<Response, HttpError> {
+        self.send_with(RequestBody::none()).await
+    }
+
+    /// The same with a body.
+    pub async fn send_with(&self, body: RequestBody) -> Result<Response, HttpError> {
         let reach = &self.client.reach;
         let host = authority(&self.url);
-        tracing::debug!(target: "we::net", url = %without_credentials(&self.url), "requesting");
+        tracing::debug!(
+            target: "we::net", method = %self.method, url = %without_credentials(&self.url), "requesting"
+        );
         // https://fetch.spec.whatwg.org/#block-bad-port
         if is_bad_port(port(&self.url)) {
             return Err(ConnectError::BadPort(port(&self.url)).into());
         }
-        let head = self.head(&host)?;
+        let request = self.head(&host, body)?;
         let found = reach.look_up(&self.url).await?;
         let socket = reach
             .dial(&self.url, found, self.client.head_limits)
             .await?;
-        let answer = async {
-            let stream = reach.secure(&self.url, socket).await?;
-            exchange(stream, head, self.client.head_limits, &host).await
-        };
         let limit = reach.timeouts.handshake;
-        let answer = match timeout(limit, answer).await {
-            Ok(answer) => answer?,
-            Err(_) => return Err(HttpError::HeadTimeout { host, after: limit }),
+        let deadline = Instant::now() + limit;
+        let late = |_| HttpError::HeadTimeout {
+            host: host.clone(),
+            after: limit,
+        };
+        let stream = reach.secure(&self.url, socket);
+        let stream = timeout_at(deadline, stream).await.map_err(late)??;
+        let answer = exchange(stream, request, self.client.head_limits, &host);
+        let answer = if self.is_patient {
+            answer.await?
+        } else {
+            timeout_at(deadline, answer).await.map_err(late)??
         };
         tracing::debug!(target: "we::net", %host, status = answer.status, "answered");
         Ok(Response {
             status: answer.status,
+            reason: answer.reason,
             url: self.url.clone(),
             redirected: self.redirects > 0,
             headers: answer.headers,
@@ -179,8 +217,12 @@ impl Request {
         })
     }
 
-    /// The head of the request for hyper.
-    fn head(&self, host: &str) -> Result<hyper::Request<String>, HttpError> {
+    /// The request for hyper.
+    fn head(
+        &self,
+        host: &str,
+        body: RequestBody,
+    ) -> Result<hyper::Request<RequestBody>, HttpError> {
         let unsendable = |source: Box<dyn std::error::Error + Send + Sync>| HttpError::Unsendable {
             host: host.to_owned(),
             source,
@@ -211,7 +253,15 @@ impl Request {
         {
             lines.append("Authorization", credentials)?;
         }
-        let mut request = hyper::Request::new(String::new());
+        // https://fetch.spec.whatwg.org/#concept-http-network-or-cache-fetch step 8
+        let expects_body = self.method == Method::POST || self.method == Method::PUT;
+        if let Some(length) = body.length() {
+            lines.append("Content-Length", length.to_string())?;
+        } else if body.is_none() && expects_body {
+            lines.append("Content-Length", "0")?;
+        }
+        let mut request = hyper::Request::new(body);
+        *request.method_mut() = self.method.clone();
         *request.uri_mut() = target;
         for line in lines.iter().chain(self.headers.iter()) {
             let name = HeaderName::from_bytes(line.name().as_bytes())

@@ -150,7 +150,7 @@ fn finalization_callbacks_run_and_a_registry_does_not_keep_the_loop() {
     let log = bench.log_of(
         "globalThis.registry = new FinalizationRegistry(held => log('gone', held));
          registry.register({}, 'it');
-         setTimeout(collect, 1); setTimeout(() => log('late'), 30);",
+         setTimeout(() => { collect(); setTimeout(() => log('late'), 30) }, 1);",
     );
     assert_eq!(log, ["gone it", "late"]);
 }

@@ -330,6 +330,16 @@ impl ByteController {
         self.stream().close(context)
     }
 
+    /// [Closes](https://streams.spec.whatwg.org/#readablestream-close) the stream for another standard: a read into a
+    /// buffer that waits is told at once.
+    pub(crate) fn close_and_respond(&self, context: &mut Context) -> JsResult<()> {
+        self.close(context)?;
+        if self.has_pending() && !self.stream().is_readable() {
+            self.respond(0, context)?;
+        }
+        Ok(())
+    }
+
     /// Makes the stream fail. What waits in it is dropped.
     ///
     /// <https://streams.spec.whatwg.org/#readable-byte-stream-controller-error>

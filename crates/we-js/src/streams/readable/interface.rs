@@ -58,7 +58,7 @@ impl Interface for ReadableStream {
             let stream = this.state().clone();
             let branches = match stream.byte_controller() {
                 Some(_) => byte_tee::tee(&stream, context)?,
-                None => tee::tee(&stream, context)?,
+                None => tee::tee(&stream, false, context)?,
             };
             let objects = branches.map(|branch| branch.object(context));
             let objects: JsResult<Vec<_>> = objects.into_iter().collect();

@@ -7,6 +7,7 @@ mod async_iterator;
 mod byob;
 mod byte_controller;
 mod byte_tee;
+mod collect;
 mod default_controller;
 mod from;
 mod interface;
@@ -23,11 +24,15 @@ use boa_gc::{Finalize, Gc, GcRefCell, Trace};
 pub(crate) use byte_controller::ByteController;
 pub(crate) use default_controller::DefaultController;
 pub(super) use pipe::{PipeOptions, pipe_to};
-use reader::{Reader, Request};
+use reader::Request;
+pub(crate) use reader::{ReadRequest, Reader};
 use source::Source;
 pub(crate) use source::UnderlyingSource;
 
-use super::strategy::Strategy;
+use super::{
+    strategy::Strategy,
+    transform::{TransformStream, Transformer},
+};
 use crate::binding::{self, Promise, register};
 
 pub(super) fn install(context: &mut Context) -> JsResult<()> {
@@ -156,6 +161,20 @@ impl ReadableStream {
         self.0.borrow().status
     }
 
+    /// Whether there may be more to read.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.status() == Status::Readable
+    }
+
+    /// Makes the stream [fail](https://streams.spec.whatwg.org/#readablestream-error), whatever it is made of.
+    pub(crate) fn fail(&self, reason: JsValue, context: &mut Context) -> JsResult<()> {
+        match self.controller() {
+            Some(Controller::Default(controller)) => controller.error(reason, context),
+            Some(Controller::Byte(controller)) => controller.error(reason, context),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn stored_error(&self) -> JsValue {
         self.0.borrow().stored_error.clone()
     }
@@ -163,6 +182,30 @@ impl ReadableStream {
     /// <https://streams.spec.whatwg.org/#is-readable-stream-locked>
     pub(crate) fn is_locked(&self) -> bool {
         self.0.borrow().reader.is_some()
+    }
+
+    /// <https://streams.spec.whatwg.org/#is-readable-stream-disturbed>
+    pub(crate) fn is_disturbed(&self) -> bool {
+        self.0.borrow().disturbed
+    }
+
+    /// [Tee](https://streams.spec.whatwg.org/#readablestream-tee) for another standard: the second branch has copies of
+    /// the chunks.
+    pub(crate) fn tee_copying(&self, context: &mut Context) -> JsResult<[Self; 2]> {
+        match self.byte_controller() {
+            Some(_) => byte_tee::tee(self, context),
+            None => tee::tee(self, true, context),
+        }
+    }
+
+    /// [Create a proxy](https://streams.spec.whatwg.org/#readablestream-create-a-proxy): a stream that has the rest of
+    /// this one, which is locked from now on.
+    pub(crate) fn proxy(&self, context: &mut Context) -> JsResult<Self> {
+        let identity = TransformStream::new(Identity, context)?;
+        let (readable, writable) = (identity.readable()?, identity.writable()?);
+        let promise = pipe_to(self, &writable, &PipeOptions::default(), context)?;
+        promise.mark_as_handled();
+        Ok(readable)
     }
 
     /// Whether it was transferred, which cannot be done twice.
@@ -187,7 +230,7 @@ impl ReadableStream {
     }
 
     /// <https://streams.spec.whatwg.org/#readable-stream-cancel>
-    pub(super) fn cancel(&self, reason: JsValue, context: &mut Context) -> JsResult<Promise> {
+    pub(crate) fn cancel(&self, reason: JsValue, context: &mut Context) -> JsResult<Promise> {
         // 1.
         self.set_disturbed();
         match self.status() {
@@ -297,6 +340,22 @@ impl Controller {
             Self::Default(_) => {}
             Self::Byte(controller) => controller.release_steps(),
         }
+    }
+}
+
+/// An [identity transform](https://streams.spec.whatwg.org/#identity-transform-stream).
+#[derive(Trace, Finalize)]
+struct Identity;
+
+impl Transformer for Identity {
+    fn transform(
+        &self,
+        chunk: JsValue,
+        stream: &TransformStream,
+        context: &mut Context,
+    ) -> JsResult<Promise> {
+        stream.enqueue(chunk, context)?;
+        Ok(Promise::fulfilled())
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
 };
 
 /// The dictionary `StreamPipeOptions`: <https://streams.spec.whatwg.org/#dictdef-streampipeoptions>
+#[derive(Default)]
 pub(crate) struct PipeOptions {
     pub(crate) prevent_abort: bool,
     pub(crate) prevent_cancel: bool,

@@ -15,7 +15,7 @@ use crate::binding::{
 };
 
 /// What becomes of a read: <https://streams.spec.whatwg.org/#read-request>
-pub(super) trait ReadRequest: Trace {
+pub(crate) trait ReadRequest: Trace {
     /// The chunk steps.
     fn chunk(&self, chunk: JsValue, context: &mut Context) -> JsResult<()>;
     /// The close steps. The request of a BYOB reader may get its view back.
@@ -24,7 +24,7 @@ pub(super) trait ReadRequest: Trace {
     fn error(&self, error: JsValue, context: &mut Context) -> JsResult<()>;
 }
 
-pub(super) type Request = Box<dyn ReadRequest>;
+pub(crate) type Request = Box<dyn ReadRequest>;
 
 /// The request of a script's `read()`: its promise.
 #[derive(Trace, Finalize)]
@@ -48,7 +48,7 @@ impl ReadRequest for PromiseRequest {
 
 /// A reader of either kind. Clones are the same one.
 #[derive(Clone, Trace, Finalize)]
-pub(super) struct Reader(Gc<GcRefCell<Slots>>);
+pub(crate) struct Reader(Gc<GcRefCell<Slots>>);
 
 /// The slots of <https://streams.spec.whatwg.org/#generic-reader-mixin> and the requests of its users.
 #[derive(Trace, Finalize)]
@@ -61,7 +61,7 @@ struct Slots {
 
 impl Reader {
     /// <https://streams.spec.whatwg.org/#acquire-readable-stream-reader>
-    pub(super) fn acquire(stream: &ReadableStream, context: &mut Context) -> JsResult<Self> {
+    pub(crate) fn acquire(stream: &ReadableStream, context: &mut Context) -> JsResult<Self> {
         Self::acquire_kind(stream, false, context)
     }
 
@@ -135,7 +135,7 @@ impl Reader {
     }
 
     /// <https://streams.spec.whatwg.org/#readable-stream-default-reader-read>
-    pub(super) fn read(&self, request: Request, context: &mut Context) -> JsResult<()> {
+    pub(crate) fn read(&self, request: Request, context: &mut Context) -> JsResult<()> {
         let Some(stream) = self.stream() else {
             return Err(released());
         };
@@ -151,13 +151,13 @@ impl Reader {
     }
 
     /// <https://streams.spec.whatwg.org/#readable-stream-reader-generic-cancel>
-    pub(super) fn cancel(&self, reason: JsValue, context: &mut Context) -> JsResult<Promise> {
+    pub(crate) fn cancel(&self, reason: JsValue, context: &mut Context) -> JsResult<Promise> {
         self.stream().ok_or_else(released)?.cancel(reason, context)
     }
 
     /// <https://streams.spec.whatwg.org/#abstract-opdef-readablestreamdefaultreaderrelease>, and the same for BYOB
     /// readers.
-    pub(super) fn release(&self, context: &mut Context) -> JsResult<()> {
+    pub(crate) fn release(&self, context: &mut Context) -> JsResult<()> {
         let Some(stream) = self.stream() else {
             return Ok(());
         };

@@ -7,7 +7,12 @@ use super::{
     DefaultController, ReadableStream, UnderlyingSource,
     reader::{ReadRequest, Reader},
 };
-use crate::{binding::Promise, event_loop::LoopState, streams::strategy::Strategy};
+use crate::{
+    binding::{Promise, thrown},
+    event_loop::LoopState,
+    streams::strategy::Strategy,
+    structured_clone::{deserialize, serialize},
+};
 
 /// A tee. Clones are the same one.
 #[derive(Clone, Trace, Finalize)]
@@ -23,6 +28,7 @@ struct State {
     canceled: [Option<JsValue>; 2],
     branches: Vec<DefaultController>,
     cancel_promise: Promise,
+    clones_for_second: bool,
 }
 
 /// One of the two branches, as the source of its stream.
@@ -43,8 +49,12 @@ impl UnderlyingSource for Branch {
     }
 }
 
-/// Both branches of `stream`, which is locked from now on.
-pub(super) fn tee(stream: &ReadableStream, context: &mut Context) -> JsResult<[ReadableStream; 2]> {
+/// Both branches of `stream`, which is locked from now on. The second may be given structured clones of the chunks.
+pub(super) fn tee(
+    stream: &ReadableStream,
+    clones_for_second: bool,
+    context: &mut Context,
+) -> JsResult<[ReadableStream; 2]> {
     let reader = Reader::acquire(stream, context)?;
     let tee = Tee(Gc::new(GcRefCell::new(State {
         stream: stream.clone(),
@@ -54,6 +64,7 @@ pub(super) fn tee(stream: &ReadableStream, context: &mut Context) -> JsResult<[R
         canceled: [None, None],
         branches: Vec::new(),
         cancel_promise: Promise::new(),
+        clones_for_second,
     })));
     let start = Promise::fulfilled();
     let mut branch = |index| {
@@ -98,6 +109,34 @@ impl Tee {
             .filter(|(_, canceled)| canceled.is_none())
             .map(|(branch, _)| branch.clone())
             .collect()
+    }
+
+    fn is_canceled(&self, index: usize) -> bool {
+        let state = self.0.borrow();
+        state.canceled.get(index).is_some_and(Option::is_some)
+    }
+
+    /// The second branch's chunk; `None` if it could not be cloned, and the tee has failed.
+    fn second_chunk(&self, chunk: &JsValue, context: &mut Context) -> JsResult<Option<JsValue>> {
+        if !self.0.borrow().clones_for_second || self.is_canceled(1) {
+            return Ok(Some(chunk.clone()));
+        }
+        let clone = serialize(chunk, &[], context).and_then(|it| deserialize(it, context));
+        let error = match clone {
+            Ok(clone) => return Ok(Some(clone.value)),
+            Err(error) => thrown(error, context)?,
+        };
+        let (branches, _) = self.branches();
+        for branch in branches {
+            branch.error(error.clone(), context)?;
+        }
+        let (stream, promise) = {
+            let state = self.0.borrow();
+            (state.stream.clone(), state.cancel_promise.clone())
+        };
+        let canceled = stream.cancel(error, context)?;
+        promise.resolve_with(&canceled, context)?;
+        Ok(None)
     }
 
     fn settle_cancel(&self, all_canceled: bool, context: &mut Context) -> JsResult<()> {
@@ -150,8 +189,14 @@ impl ReadRequest for TeeRequest {
         let tee = self.0.clone();
         LoopState::of(context)?.queue_microtask(move |context| {
             tee.0.borrow_mut().read_again = false;
-            for branch in tee.open_branches() {
-                branch.enqueue(chunk.clone(), context)?;
+            let Some(second) = tee.second_chunk(&chunk, context)? else {
+                return Ok(());
+            };
+            let (branches, _) = tee.branches();
+            for (index, (branch, chunk)) in branches.iter().zip([chunk, second]).enumerate() {
+                if !tee.is_canceled(index) {
+                    branch.enqueue(chunk, context)?;
+                }
             }
             let again = {
                 let mut state = tee.0.borrow_mut();

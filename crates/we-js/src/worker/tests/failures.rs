@@ -68,18 +68,25 @@ fn a_worker_that_panics_is_reported() {
 #[test]
 fn nobody_hears_what_a_worker_said_that_was_terminated() {
     // The second timer tells that the first one's error has been sent.
-    let script = |end: &str| {
+    let script = |end: &str, until: &str| {
         format!(
-            "const shared = new Int32Array(new SharedArrayBuffer(4)); globalThis.heard = []; onerror = () => {{ heard.push('self') }};
+            "const shared = new Int32Array(new SharedArrayBuffer(4)); globalThis.heard = []; let done; onerror = () => {{ heard.push('self'); done('heard') }};
              const w = worker(() => {{ onmessage = ({{ data }}) => {{
                  setTimeout(() => {{ throw new RangeError('late') }}); setTimeout(() => Atomics.store(data, 0, 1), 2) }} }});
              w.onerror = () => {{ heard.push('worker') }};
              w.postMessage(shared);
-             new Promise(r => setTimeout(() => {{ while (Atomics.load(shared, 0) === 0); {end}; setTimeout(() => r(heard.join()), 20) }}))"
+             const told = new Promise(r => done = r);
+             new Promise(r => setTimeout(() => {{ while (Atomics.load(shared, 0) === 0); {end}; r() }})).then(() => {until}).then(() => heard.join())"
         )
     };
-    assert_eq!(run(&script("w.terminate()")), (String::new(), Vec::new()));
-    let (heard, reports) = run(&script(""));
+    assert_eq!(
+        run(&script(
+            "w.terminate()",
+            "new Promise(r => setTimeout(r, 20))"
+        )),
+        (String::new(), Vec::new())
+    );
+    let (heard, reports) = run(&script("", "told"));
     assert_eq!(heard, "worker,self");
     assert_eq!(reports.len(), 1, "{reports:?}");
 }
@@ -152,6 +159,6 @@ fn no_asynchronous_job_goes_on_after_close() {
             import('data:text/javascript,export default 1').then(() => { close(); postMessage('closing') });
             import('data:text/javascript,export default 2').then(() => postMessage('must not run'));
         });
-        w.onmessage = e => heard.push(e.data); new Promise(r => setTimeout(() => r(heard.join()), 50))";
+        new Promise(r => w.onmessage = e => { heard.push(e.data); setTimeout(() => r(heard.join()), 50) })";
     assert_eq!(run(script), ("closing".to_owned(), Vec::new()));
 }

@@ -6,7 +6,7 @@ use super::{FetchError, MAX_SCRIPT};
 
 /// Reads a regular file, on a thread for blocking work: neither a slow disk nor a network drive that does not answer holds
 /// up the agent.
-pub(super) async fn read(path: PathBuf) -> Result<Vec<u8>, FetchError> {
+pub(in crate::fetch) async fn read(path: PathBuf) -> Result<Vec<u8>, FetchError> {
     let shown = path.clone();
     let read = tokio::task::spawn_blocking(move || read_now(path));
     read.await.unwrap_or_else(|error| {

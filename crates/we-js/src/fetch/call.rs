@@ -1,0 +1,240 @@
+//! The method `fetch()`: <https://fetch.spec.whatwg.org/#fetch-method>
+//!
+//! A fetch is an asynchronous job of the event loop: it keeps the loop running, and ends with it. The body of a response
+//! belongs to its stream: the network is read from while somebody reads the stream, and a little ahead; only then does it
+//! keep the loop running. A response that nobody wants any more closes its connection when it is collected.
+
+use std::{
+    cell::{Cell, RefCell},
+    pin::pin,
+    rc::Rc,
+};
+
+use boa_engine::{
+    Context, JsResult, JsValue,
+    job::NativeAsyncJob,
+    object::{JsObject, builtins::JsPromise},
+};
+use boa_gc::{Finalize, Gc, GcRefCell, Trace};
+use tokio::sync::Notify;
+use we_net::http::{Body as NetBody, BodySender, RequestBody};
+
+use super::{
+    body::{Body, HasBody},
+    download,
+    fetching::{Asker, Fetching, NetworkError, Received, ReceivedBody, Upload},
+    headers::Guard,
+    request::Request,
+    response::Response,
+    upload::pump,
+};
+use crate::{
+    abort::{AbortAlgorithm, AbortSignal},
+    binding::{Promise, This, type_error},
+    event_loop::LoopState,
+    streams::ReadableStream,
+};
+
+/// A call of `fetch()`. Clones are the same one.
+#[derive(Clone, Trace, Finalize)]
+pub(super) struct Call(Gc<State>);
+
+#[derive(Trace, Finalize)]
+struct State {
+    promise: Promise,
+    request_body: Option<ReadableStream>,
+    /// The body of the response, once there is one.
+    response_body: GcRefCell<Option<ReadableStream>>,
+    /// What the signal runs, until there is nothing left to abort.
+    abort: GcRefCell<Option<(JsObject, AbortAlgorithm)>>,
+    /// The body of a response that no script may see, until the call is aborted or forgotten.
+    #[unsafe_ignore_trace]
+    hidden: Cell<Option<Box<NetBody>>>,
+    #[unsafe_ignore_trace]
+    stop: Stop,
+}
+
+/// Ends what the network does for a call. Clones are the same one.
+#[derive(Clone, Default)]
+pub(super) struct Stop(Rc<(Cell<bool>, Notify)>);
+
+impl Stop {
+    pub(super) fn stop(&self) {
+        self.0.0.set(true);
+        self.0.1.notify_waiters();
+    }
+
+    /// Waits until it is stopped.
+    pub(super) async fn stopped(&self) {
+        // All of this happens on one thread: nothing comes between the two lines.
+        if !self.0.0.get() {
+            self.0.1.notified().await;
+        }
+    }
+}
+
+/// <https://fetch.spec.whatwg.org/#dom-global-fetch>
+pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromise> {
+    // 1.
+    let promise = Promise::new();
+    let object = promise.object(context)?;
+    // 2., 3.
+    let request = Request::from_arguments(args, context)?;
+    let (head, signal, body) = {
+        let state = request.state();
+        (state.head().clone(), state.signal(), state.body())
+    };
+    let signal = This::<AbortSignal>::from_object(signal);
+    let call = Call(Gc::new(State {
+        promise,
+        request_body: body.as_ref().map(|body| body.stream.clone()),
+        response_body: GcRefCell::new(None),
+        abort: GcRefCell::new(None),
+        hidden: Cell::new(None),
+        stop: Stop::default(),
+    }));
+    if let Some(signal) = signal {
+        // 4.
+        if signal.state().is_aborted() {
+            call.abort(&AbortSignal::reason_of(&signal), context)?;
+            return Ok(object);
+        }
+        // 11.
+        let algorithm = AbortAlgorithm::new(call.clone(), Call::abort);
+        algorithm.add_to(&signal);
+        *call.0.abort.borrow_mut() = Some((signal.object().clone(), algorithm));
+    }
+    // 12.
+    let (upload, source) = match body {
+        None => (Upload::None, None),
+        Some(Body {
+            source: Some(data), ..
+        }) => (Upload::Data(data), None),
+        Some(Body { stream, .. }) => {
+            let (sender, body) = RequestBody::channel();
+            (Upload::Stream(Some(body)), Some((stream, sender)))
+        }
+    };
+    let limit = context.host_hooks().max_buffer_size(context);
+    let state = LoopState::of(context)?;
+    let asker = Asker {
+        client: state.options().client.clone(),
+        origin: state.origin(),
+        base: state.base_url().cloned(),
+        reads_files: state.reads_files(),
+        limit,
+    };
+    let url = head.url.clone();
+    let fetching = Fetching::new(head, upload, asker);
+    let job = NativeAsyncJob::new(async move |context: &RefCell<&mut Context>| {
+        let result = call.run(fetching, source, context).await;
+        let context = &mut context.borrow_mut();
+        match result {
+            // It was aborted, and the promise is settled.
+            None => {}
+            Some(Ok((received, sender))) => call.respond(received, sender, context)?,
+            Some(Err(error)) => {
+                tracing::warn!(target: "we::net", "{url}: {error}");
+                call.finish();
+                let error = type_error("fetch: no answer could be had from the server", context);
+                call.0.promise.reject(error, context)?;
+            }
+        }
+        Ok(JsValue::undefined())
+    });
+    context.enqueue_job(job.into());
+    Ok(object)
+}
+
+/// A stream to be sent, and where to.
+type Source = (ReadableStream, BodySender);
+
+impl Call {
+    /// Fetches and, meanwhile, sends the stream. `None` if it was aborted. A sender is handed on where the server has
+    /// answered without having all of the body: the rest is not sent, but the connection must not take that for a failure.
+    async fn run(
+        &self,
+        fetching: Fetching,
+        source: Option<Source>,
+        context: &RefCell<&mut Context>,
+    ) -> Option<Result<(Received, Option<BodySender>), NetworkError>> {
+        let (stream, sender) = source.unzip();
+        let fetching = pin!(fetching.run());
+        let pumping = async {
+            match (stream, &sender) {
+                (Some(stream), Some(sender)) => pump(&stream, sender, context).await,
+                _ => Ok(()),
+            }
+        };
+        let result = tokio::select! {
+            biased;
+            () = self.0.stop.stopped() => return None,
+            result = fetching => result,
+            Err(message) = pumping => Err(NetworkError::Upload(message)),
+        };
+        Some(result.map(|received| (received, sender)))
+    }
+
+    /// `processResponse`: <https://fetch.spec.whatwg.org/#dom-global-fetch> step 12
+    fn respond(
+        &self,
+        received: Received,
+        sender: Option<BodySender>,
+        context: &mut Context,
+    ) -> JsResult<()> {
+        let body = match received.body {
+            ReceivedBody::None => None,
+            ReceivedBody::Hidden(body) => {
+                self.0.hidden.set(Some(body));
+                let response = Response::create(received.head, Guard::Immutable, None, context)?;
+                let response = response.object().clone();
+                return self.0.promise.resolve(response.into(), context);
+            }
+            ReceivedBody::Data(data) => Some(Body::of_bytes(data, context)?),
+            ReceivedBody::Network(body) => Some(Body {
+                stream: download::stream(body, sender, self.clone(), context)?,
+                source: None,
+            }),
+        };
+        match &body {
+            Some(body) => *self.0.response_body.borrow_mut() = Some(body.stream.clone()),
+            None => self.finish(),
+        }
+        let response = Response::create(received.head, Guard::Immutable, body, context)?;
+        let response = response.object().clone();
+        self.0.promise.resolve(response.into(), context)
+    }
+
+    /// [Abort the `fetch()` call](https://fetch.spec.whatwg.org/#abort-fetch)
+    fn abort(&self, reason: &JsValue, context: &mut Context) -> JsResult<()> {
+        self.0.stop.stop();
+        let body = self.0.response_body.borrow().clone();
+        self.finish();
+        // 1.
+        self.0.promise.reject(reason.clone(), context)?;
+        // 2.
+        if let Some(body) = &self.0.request_body
+            && body.is_readable()
+        {
+            body.cancel(reason.clone(), context)?.mark_as_handled();
+        }
+        // 3. to 5.
+        match body {
+            Some(body) if body.is_readable() => body.fail(reason.clone(), context),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn stop(&self) -> &Stop {
+        &self.0.stop
+    }
+
+    /// Nothing is left to abort.
+    pub(super) fn finish(&self) {
+        if let Some((signal, algorithm)) = self.0.abort.borrow_mut().take() {
+            algorithm.remove_from(&signal);
+        }
+        self.0.response_body.borrow_mut().take();
+        self.0.hidden.take();
+    }
+}

@@ -1,0 +1,335 @@
+//! `fetch()` against servers on threads of this process.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::{LoopHandle, Options, testing::Agent};
+
+/// Reads a request, to the end of its body.
+fn request(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let read = stream.read(&mut buffer).unwrap();
+        text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            assert_ne!(read, 0, "{text}");
+            continue;
+        };
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "))
+            .map_or(0, |length| length.parse().unwrap());
+        let is_complete = if head.contains("Transfer-Encoding: chunked") {
+            body.ends_with("0\r\n\r\n")
+        } else {
+            body.len() >= length
+        };
+        if is_complete || read == 0 {
+            return text;
+        }
+    }
+}
+
+/// A server that lives as long as the process: each connection has a thread, and is given to `answer` with its request.
+fn serve(answer: fn(&str, TcpStream)) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            thread::spawn(move || {
+                let request = request(&mut stream);
+                answer(&request, stream);
+            });
+        }
+    });
+    origin
+}
+
+/// Answers with the request itself, or as its path says.
+fn echo(request: &str, mut stream: TcpStream) {
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    let (status, headers, body) = match path.split_once('?') {
+        Some(("/redirect", status)) => (status, "Location: /echo\r\n", ""),
+        Some(("/with", header)) => ("200 Fine", header, request),
+        _ => ("200 Fine", "", request),
+    };
+    let headers = headers.replace("%20", " ").replace(';', "\r\n");
+    let headers = headers.trim_end();
+    let line = if headers.is_empty() { "" } else { "\r\n" };
+    let length = body.len();
+    let _ = write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Length: {length}{line}{headers}\r\n\r\n{body}"
+    );
+}
+
+fn agent(server: &str, origin: Option<&str>) -> Agent {
+    let mut agent = Agent::with(Options {
+        origin: origin.map(|origin| origin.parse::<url::Url>().unwrap().origin()),
+        base_url: Some(format!("{server}/base/").parse().unwrap()),
+        ..Options::default()
+    });
+    agent
+        .eval(&format!("globalThis.server = '{server}'"))
+        .unwrap();
+    agent
+}
+
+#[track_caller]
+fn expect(agent: &mut Agent, cases: &[(&str, &str)]) {
+    for (script, expected) in cases {
+        let script = format!("(async () => {{ {script} }})()");
+        assert_eq!(agent.eval(&script).as_deref(), Ok(*expected), "{script}");
+    }
+}
+
+#[test]
+fn requests_have_methods_headers_and_bodies() {
+    let server = serve(echo);
+    let line = "const line = async (init, name) => (await (await fetch('/echo', init)).text())
+        .split('\\r\\n').find(line => line.startsWith(name))";
+    expect(
+        &mut agent(&server, None),
+        &[
+            (
+                "const r = await fetch('x?y#z'); const text = await r.text();
+                 return [r.type, r.status, r.statusText, r.ok, r.redirected, r.url === server + '/base/x?y', text.split('\\r\\n')[0]].join()",
+                "basic,200,Fine,true,false,true,GET /base/x?y HTTP/1.1",
+            ),
+            (&format!("{line}; return line({{ headers: {{ 'X-A': ' b' }} }}, 'X-A')"), "X-A: b"),
+            (&format!("{line}; return line({{ method: 'POST' }}, 'Content-Length')"), "Content-Length: 0"),
+            (&format!("{line}; return line({{ method: 'patch', body: 'ü' }}, 'patch')"), "patch /echo HTTP/1.1"),
+            (&format!("{line}; return line({{ method: 'PUT', body: 'ü' }}, 'Content-Length')"), "Content-Length: 2"),
+            (&format!("{line}; return line({{ method: 'PUT', body: 'ü' }}, 'Content-Type')"), "Content-Type: text/plain;charset=UTF-8"),
+            (
+                "const r = await fetch('/', { method: 'POST', body: 'abc' }); return (await r.text()).endsWith('\\r\\n\\r\\nabc')",
+                "true",
+            ),
+            ("const r = await fetch('/', { method: 'HEAD' }); return r.body", "null"),
+            (
+                "return [await rejection(fetch('/', { method: 'TRACE' })), await rejection(fetch('http://[')),
+                  await rejection(fetch('/', { body: '' })), await rejection(fetch()), await rejection(fetch('ftp://x/'))].join()",
+                "TypeError,TypeError,TypeError,TypeError,TypeError",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_stream_is_sent_chunk_by_chunk() {
+    let server = serve(echo);
+    expect(
+        &mut agent(&server, None),
+        &[
+            (
+                "let n = 0; const body = new ReadableStream({ async pull(c) {
+                     await new Promise(r => setTimeout(r)); n++ < 3 ? c.enqueue(new Uint8Array([96 + n])) : c.close() } });
+                 const r = await fetch('/', { method: 'POST', duplex: 'half', body });
+                 return (await r.text()).split('\\r\\n').slice(-9).join()",
+                "1,a,1,b,1,c,0,,",
+            ),
+            (
+                "const body = new ReadableStream({ pull(c) { c.enqueue('text') } });
+                 return rejection(fetch('/', { method: 'POST', duplex: 'half', body }))",
+                "TypeError",
+            ),
+            (
+                "const body = new ReadableStream({ pull(c) { c.error(1) } });
+                 return rejection(fetch('/', { method: 'POST', duplex: 'half', body }))",
+                "TypeError",
+            ),
+            (
+                "return error(() => new Request('/', { method: 'POST', body: new ReadableStream() }))",
+                "TypeError",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn redirects_are_followed_refused_or_shown() {
+    let server = serve(echo);
+    let stream =
+        "const body = new ReadableStream({ pull(c) { c.enqueue(new Uint8Array(1)); c.close() } });
+        const init = { method: 'POST', duplex: 'half', body }";
+    expect(
+        &mut agent(&server, None),
+        &[
+            (
+                "const r = await fetch('/redirect?302', { method: 'POST', body: 'x' });
+                 return [r.redirected, r.url === server + '/echo', (await r.text()).split(' ')[0]].join()",
+                "true,true,GET",
+            ),
+            (
+                "const r = await fetch('/redirect?307', { method: 'POST', body: 'x' });
+                 const text = await r.text(); return [text.split(' ')[0], text.endsWith('x')].join()",
+                "POST,true",
+            ),
+            ("return rejection(fetch('/redirect?301', { redirect: 'error' }))", "TypeError"),
+            (
+                "const r = await fetch('/redirect?301', { redirect: 'manual' });
+                 return [r.type, r.status, r.url === server + '/redirect?301', r.body].join()",
+                "opaqueredirect,0,true,",
+            ),
+            (&format!("{stream}; return rejection(fetch('/redirect?308', init))"), "TypeError"),
+            (&format!("{stream}; return (await fetch('/redirect?303', init)).status"), "200"),
+        ],
+    );
+}
+
+#[test]
+fn another_origin_has_to_agree() {
+    let server = serve(echo);
+    let allow = "Access-Control-Allow-Origin:*";
+    expect(
+        &mut agent(&server, Some("http://a.example/")),
+        &[
+            ("return rejection(fetch('/echo'))", "TypeError"),
+            ("return rejection(fetch('/echo', { mode: 'same-origin' }))", "TypeError"),
+            (
+                "const r = await fetch('/echo', { mode: 'no-cors' }); return [r.type, r.status, r.url, r.body].join()",
+                "opaque,0,,",
+            ),
+            (
+                &format!(
+                    "const r = await fetch('/with?{allow};X-A:1;X-B:2;Access-Control-Expose-Headers:x-b');
+                     return [r.type, r.headers.get('x-a'), r.headers.get('x-b'), (await r.text()).includes('Origin: http://a.example\\r\\n')].join()"
+                ),
+                "cors,,2,true",
+            ),
+            // The server has the same answer to the preflight request.
+            (&format!("return rejection(fetch('/with?{allow}', {{ method: 'PUT' }}))"), "TypeError"),
+            (
+                &format!(
+                    "const r = await fetch('/with?{allow};Access-Control-Allow-Methods:PUT', {{ method: 'PUT' }}); return r.status"
+                ),
+                "200",
+            ),
+            (
+                &format!("return rejection(fetch('/with?{allow}', {{ credentials: 'include' }}))"),
+                "TypeError",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn local_urls_are_fetched() {
+    let mut agent = agent("http://127.0.0.1:9", None);
+    let file = url::Url::from_file_path(std::env::current_exe().unwrap()).unwrap();
+    let fetch_file = format!("return (await (await fetch('{file}')).arrayBuffer()).byteLength > 0");
+    expect(
+        &mut agent,
+        &[
+            (
+                "const r = await fetch('data:text/x;a=b,c%20d'); return [r.headers.get('content-type'), await r.text()].join()",
+                "text/x;a=b,c d",
+            ),
+            (
+                "const url = URL.createObjectURL(new Blob(['abcdef'], { type: 'a/b' })); const request = new Request(url);
+                 const r = await fetch(url, { headers: { range: 'bytes=1-2' } });
+                 const parts = [r.status, r.headers.get('content-range'), await r.text()];
+                 URL.revokeObjectURL(url);
+                 return parts.concat(await (await fetch(request)).text(), await rejection(fetch(url))).join()",
+                "206,bytes 1-2/6,bc,abcdef,TypeError",
+            ),
+        ],
+    );
+    // Not for scripts from a server.
+    let refused = format!("return rejection(fetch('{file}'))");
+    expect(&mut agent, &[(refused.as_str(), "TypeError")]);
+    let mut agent = Agent::new();
+    // A limit of the tests' agents: the file is larger than a buffer may be.
+    let read = agent.eval(&format!("(async () => {{ {fetch_file} }})()"));
+    assert!(read.is_err_and(|error| error.contains("fit into memory")));
+    expect(
+        &mut agent,
+        &[(
+            "return rejection(fetch('file:///no/such/file'))",
+            "TypeError",
+        )],
+    );
+}
+
+/// How much the endless server below has sent.
+static SENT: AtomicUsize = AtomicUsize::new(0);
+
+fn endless(_: &str, mut stream: TcpStream) {
+    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+    let piece = [b'x'; 1 << 16];
+    while stream.write_all(&piece).is_ok() {
+        SENT.fetch_add(piece.len(), Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_body_is_read_as_fast_as_the_script_reads_it_until_it_is_canceled_or_aborted() {
+    let server = serve(endless);
+    expect(
+        &mut agent(&server, None),
+        &[
+            (
+                "const reader = (await fetch('/')).body.getReader(); const { value } = await reader.read();
+                 await new Promise(r => setTimeout(r, 200)); await reader.cancel(); return value.length > 0",
+                "true",
+            ),
+            (
+                "const controller = new AbortController(); const r = await fetch('/', { signal: controller.signal });
+                 const reader = r.body.getReader(); await reader.read(); controller.abort();
+                 return [await rejection((async () => { for (;;) await reader.read() })()), await rejection(reader.closed)].join()",
+                "AbortError 20,AbortError 20",
+            ),
+            ("return rejection(fetch('/', { signal: AbortSignal.abort(new RangeError) }))", "RangeError"),
+            // Nobody reads it, and the loop does not wait for it.
+            ("globalThis.kept = await fetch('/'); return kept.status", "200"),
+        ],
+    );
+    // What the buffers of the sockets hold, and not more.
+    let sent = SENT.load(Ordering::SeqCst);
+    assert!(sent < 64 << 20, "{sent} bytes");
+}
+
+#[test]
+fn a_fetch_that_waits_ends_with_its_signal_or_its_agent() {
+    let server = serve(|_, stream| {
+        thread::sleep(Duration::from_secs(600));
+        drop(stream);
+    });
+    expect(
+        &mut agent(&server, None),
+        &[(
+            "return rejection(fetch('/', { signal: AbortSignal.timeout(20) }))",
+            "TimeoutError 23",
+        )],
+    );
+    let handle = LoopHandle::new(None);
+    let terminator = handle.clone();
+    let mut agent = Agent::with_handle(handle, Options::default());
+    let begun = Arc::new(AtomicUsize::new(0));
+    let seen = begun.clone();
+    let stopper = thread::spawn(move || {
+        while seen.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+        terminator.terminate();
+    });
+    let script = format!("fetch('{server}/'); 0");
+    agent
+        .context
+        .eval(boa_engine::Source::from_bytes(&script))
+        .unwrap();
+    begun.store(1, Ordering::SeqCst);
+    agent.run();
+    stopper.join().unwrap();
+}
