@@ -7,14 +7,17 @@ use std::time::{Duration, Instant};
 
 use we_net::protocol::deflate::{DeflateConfig, DeflateParams, PerMessageDeflate, WindowBits};
 use we_net::protocol::{
-    CloseCode, Config, Connection, ConnectionError, Event, FrameHeader, Limits, Message, OpCode,
-    Role, State,
+    CloseCode, Config, Connection, ConnectionError, Event, FrameHeader, KeepAlive, Limits, Message,
+    OpCode, Role, State, Timeouts,
 };
 
 const MAX_MESSAGE: usize = 1000;
 
 /// The option by which permessage-deflate is in use.
 const COMPRESSED: u8 = 2;
+
+/// The option by which the timers run that watch for silence.
+const WATCHFUL: u8 = 128;
 
 pub fn run(data: &[u8]) {
     let Some((options, data)) = super::choice(data) else {
@@ -37,6 +40,11 @@ fn connection(options: u8) -> Connection {
             max_pending_output: 10_000,
         },
         fragment_size: NonZeroUsize::new(usize::from(options >> 4)),
+        keep_alive: (options & WATCHFUL != 0).then(KeepAlive::default),
+        timeouts: Timeouts {
+            idle: (options & WATCHFUL != 0).then_some(Duration::from_secs(60)),
+            ..Config::server().timeouts
+        },
         ..Config::server()
     };
     let connection = Connection::new(role, config).with_mask_source(|| *b"mask");

@@ -129,7 +129,9 @@ pub struct KeepAlive {
     /// How long a peer may be silent before it is sent a Ping. Default 20 s.
     pub interval: Duration,
     /// How long it may be silent from then on; then the connection is over, with
-    /// [`ConnectionError::PeerSilent`](super::ConnectionError::PeerSilent). Default 20 s.
+    /// [`ConnectionError::PeerSilent`](super::ConnectionError::PeerSilent). Runs from the moment when
+    /// the transport has taken all of the Ping, which may have to wait behind a part of a long
+    /// message; before that it starts anew whenever output makes progress. Default 20 s.
     pub timeout: Duration,
 }
 

@@ -170,12 +170,107 @@ fn without_being_started_the_timers_run_from_the_first_call() {
         keep_alive,
         ..Config::default()
     };
-    let mut connection = Connection::new(Role::Server, config);
+    let mut connection = Connection::new(Role::Server, config.clone());
     assert_eq!(connection.poll_timeout(), None);
     connection.receive(start, &[]);
     assert_eq!(connection.poll_timeout(), Some(start + 20 * SECOND));
+    // Whichever it is.
+    for call in [
+        |connection: &mut Connection, now| connection.handle_timeout(now),
+        |connection: &mut Connection, now| connection.ping(now, b"").unwrap(),
+        |connection: &mut Connection, now| connection.send(now, Message::text("x")).unwrap(),
+    ] {
+        let mut connection = Connection::new(Role::Client, config.clone());
+        call(&mut connection, start);
+        assert_eq!(connection.poll_timeout(), Some(start + 20 * SECOND));
+    }
     // Nor does a connection without such timers get any.
     let mut plain = started(Role::Server, start, Config::server());
     plain.receive(start, &[]);
     assert_eq!(plain.poll_timeout(), None);
+}
+
+#[test]
+fn a_peer_that_answers_is_asked_again_after_the_interval_however_long_the_timeout() {
+    let start = Instant::now();
+    let keep_alive = Some(KeepAlive {
+        interval: 5 * SECOND,
+        timeout: 60 * SECOND,
+    });
+    let config = Config {
+        keep_alive,
+        ..Config::default()
+    };
+    let mut connection = started(Role::Client, start, config);
+    let [ping] = at(&mut connection, start + 5 * SECOND).try_into().unwrap();
+    assert_eq!(connection.poll_timeout(), Some(start + 65 * SECOND));
+    let pong = Frame::new(OpCode::Pong, &ping.payload).to(Role::Client);
+    receive(&mut connection, start + 6 * SECOND, &pong);
+    assert_eq!(connection.poll_timeout(), Some(start + 11 * SECOND));
+    assert_eq!(at(&mut connection, start + 11 * SECOND).len(), 1);
+}
+
+#[test]
+fn a_peer_has_its_time_to_answer_from_when_the_ping_was_written() {
+    for role in ROLES {
+        let start = Instant::now();
+        let mut connection = keeping_alive(role, start);
+        connection
+            .send(start, Message::binary(vec![7; 5000]))
+            .unwrap();
+        let mut now = start;
+        // The frame is on its way, so the Ping has to wait for its end.
+        write_some(&mut connection, now, 1000);
+        now += 20 * SECOND;
+        for _ in 0..4 {
+            connection.handle_timeout(now);
+            now += 4 * SECOND;
+            write_some(&mut connection, now, 1000);
+        }
+        connection.handle_timeout(now);
+        write_all(&mut connection, now);
+        connection.handle_timeout(now + 5 * SECOND - Duration::from_nanos(1));
+        assert_eq!(connection.state(), State::Open);
+        connection.handle_timeout(now + 5 * SECOND);
+        assert_eq!(connection.state(), State::Closed);
+    }
+}
+
+#[test]
+fn a_ping_has_room_beside_whatever_waits_and_one_at_a_time_waits() {
+    let start = Instant::now();
+    let mut connection = keeping_alive(Role::Server, start);
+    while connection.ping(start, &[0; 125]).is_ok() {}
+    let mut now = start;
+    for _ in 0..3 {
+        // Nothing is written, but the peer goes on talking.
+        now += 20 * SECOND;
+        connection.handle_timeout(now);
+        now += SECOND;
+        connection.receive(now, &Frame::new(OpCode::Pong, "hello").to(Role::Server));
+    }
+    let frames = written_frames(&mut connection, now);
+    let own = frames.iter().filter(|frame| frame.payload.len() == 12);
+    assert_eq!((own.count(), frames.len() > 5), (1, true));
+}
+
+#[test]
+fn control_frames_between_the_pieces_of_a_message_are_no_activity() {
+    for role in ROLES {
+        let start = Instant::now();
+        let mut connection = idling(role, start);
+        let piece = Frame::text("hello").not_fin().to(role);
+        receive(&mut connection, start + 10 * SECOND, &piece);
+        let ping = Frame::new(OpCode::Ping, "hello").to(role);
+        receive(&mut connection, start + 60 * SECOND, &ping);
+        connection
+            .send(start + 61 * SECOND, Message::text("x"))
+            .unwrap();
+        // The Pong goes first, and has not gone out yet.
+        write_some(&mut connection, start + 100 * SECOND, 1);
+        connection.handle_timeout(start + 120 * SECOND);
+        assert_eq!(connection.state(), State::Open);
+        connection.handle_timeout(start + 121 * SECOND);
+        assert_eq!(connection.state(), State::Closing);
+    }
 }

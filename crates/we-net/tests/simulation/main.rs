@@ -7,6 +7,8 @@
 //!   all of them has a connection that ended with an error.
 //! - The end is reported exactly once, last, and as what it was.
 //! - A connection that is ending always has a deadline.
+//! - An open one is closed as idle, asks its peer and gives it up when that is due (`watch.rs`), and
+//!   has a deadline by then: not earlier, not later, and never while the peer answers in time.
 //! - Memory follows what waits, within the limits of the configuration, and all of it is given back.
 //! - No byte is written after the Close frame or after the end; what is written is by the rules.
 //!
@@ -22,6 +24,15 @@
 //! one by one or by the oldest, no limit on output, a fragment without FIN, its share of the buffered
 //! amount lost; in `read.rs` a control frame cut short, in `frame.rs` a header cut in two, in
 //! `payload.rs` too much memory for fragments, in `mod.rs` for events.
+//! Of the timers of an open connection: in `vigil.rs`, 25 changes, each by one of the first fifty
+//! seeds: a peer not heard, an answer that does not count, a next Ping too soon or too late by a
+//! nanosecond or counted from anything but the last sign of life, a Ping whenever a timer ends, Pings
+//! with one number, their Pongs told, all Pongs kept back, a peer never given up, or before its time,
+//! a timer not started, not seen by the caller or set again by the look itself, messages that do not
+//! count; around it, some only by thousands of seeds: timers that wait for a second call, messages or
+//! pieces of them that do not count, control frames that do, timers in a connection that closes, 1000
+//! for 1001, no Close frame, a Ping that nobody watches, that finds no room, a second one beside it,
+//! time to answer that runs while the Ping waits.
 //! Not caught, because no peer here lies: memory by a declared length, and a size limit held against
 //! each frame by itself; `protocol_suite` and `hostile_peers` see to them.
 //!
@@ -35,6 +46,7 @@ mod memory;
 mod network;
 mod parcel;
 mod random;
+mod watch;
 mod wire;
 mod world;
 
@@ -102,18 +114,25 @@ fn check_variety(outcomes: &[Outcome]) {
     let count = |is: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| is(outcome)).count();
     let sum = |of: fn(&Outcome) -> usize| outcomes.iter().map(of).sum::<usize>();
     eprintln!(
-        "{} schedules, {} steps, {} clean, {} with losses, {} messages delivered, {} lost",
+        "{} schedules, {} steps, {} clean, {} with losses, {} messages delivered, {} lost, \
+         {} idle, {} given up after silence, {} times asked",
         outcomes.len(),
         sum(|outcome| outcome.steps),
         count(|outcome| outcome.clean),
         count(|outcome| outcome.lost > 0),
         sum(|outcome| outcome.delivered),
         sum(|outcome| outcome.lost),
+        count(|outcome| outcome.idle),
+        count(|outcome| outcome.silent),
+        sum(|outcome| outcome.asks as usize),
     );
     if outcomes.len() >= 1000 {
         let tenth = outcomes.len() / 10;
         assert!(count(|outcome| outcome.clean) > tenth);
         assert!(count(|outcome| outcome.lost > 0) > tenth);
+        assert!(count(|outcome| outcome.idle) > tenth / 10);
+        assert!(count(|outcome| outcome.silent) > tenth / 10);
+        assert!(sum(|outcome| outcome.asks as usize) > outcomes.len() / 2);
     }
 }
 

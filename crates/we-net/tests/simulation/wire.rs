@@ -4,6 +4,17 @@
 
 use we_net::protocol::Role;
 
+/// What distinguishes the number of a Ping that a connection has sent by itself.
+pub const KEEP_ALIVE: u64 = 1 << 63;
+
+/// The number in the payload of a Ping or a Pong.
+pub fn number(payload: &[u8]) -> u64 {
+    match payload.strip_prefix(b"we-alive") {
+        Some(number) => KEEP_ALIVE | u64::from(u32::from_be_bytes(number.try_into().unwrap())),
+        None => u64::from_be_bytes(payload[..8].try_into().unwrap()),
+    }
+}
+
 /// One direction of a connection, as far as it has been seen.
 pub struct Wire {
     masked: bool,
@@ -17,6 +28,8 @@ pub struct Wire {
     pub payload: u64,
     /// The same with their headers.
     pub framed: u64,
+    /// The same with headers that are not whole yet.
+    pub pieces: u64,
     /// Whole messages.
     pub messages: usize,
     /// Whole control frames.
@@ -24,6 +37,8 @@ pub struct Wire {
     /// The numbers in the Pings and Pongs.
     pub pings: Vec<u64>,
     pub pongs: Vec<u64>,
+    /// Of these Pongs, those that answer Pings of keep-alive.
+    pub signs: usize,
     /// The body of the Close frame.
     pub close: Option<Vec<u8>>,
 }
@@ -49,10 +64,12 @@ impl Wire {
             in_message: false,
             payload: 0,
             framed: 0,
+            pieces: 0,
             messages: 0,
             controls: 0,
             pings: Vec::new(),
             pongs: Vec::new(),
+            signs: 0,
             close: None,
         }
     }
@@ -71,6 +88,7 @@ impl Wire {
             let Some(frame) = &mut self.frame else {
                 assert!(self.close.is_none(), "a byte after the Close frame");
                 self.header.push(*first);
+                self.pieces += u64::from(self.header[0] & 8 == 0);
                 bytes = rest;
                 self.begin_frame();
                 continue;
@@ -80,6 +98,7 @@ impl Wire {
             if frame.opcode & 8 == 0 {
                 self.payload += chunk.len() as u64;
                 self.framed += chunk.len() as u64;
+                self.pieces += chunk.len() as u64;
             } else {
                 let unmask = |(i, byte): (usize, &u8)| byte ^ frame.key[(frame.seen + i) % 4];
                 self.control.extend(chunk.iter().enumerate().map(unmask));
@@ -150,10 +169,13 @@ impl Wire {
         }
         self.controls += 1;
         let payload = std::mem::take(&mut self.control);
-        let number = || u64::from_be_bytes(payload[..8].try_into().unwrap());
         match frame.opcode {
-            9 => self.pings.push(number()),
-            10 => self.pongs.push(number()),
+            9 => self.pings.push(number(&payload)),
+            10 => {
+                let pong = number(&payload);
+                self.signs += usize::from(pong & KEEP_ALIVE != 0);
+                self.pongs.push(pong);
+            }
             _ => self.close = Some(payload),
         }
     }

@@ -6,15 +6,15 @@ use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use we_net::protocol::{Config, Limits, Role, Timeouts};
+use we_net::protocol::{Config, KeepAlive, Limits, Role, Timeouts};
 
-use crate::end::{Compression, Ending, Endpoint};
+use crate::end::{Cause, Compression, Ending, Endpoint};
 use crate::network::{Loss, Network, Read};
 use crate::parcel::Parcel;
 use crate::random::Random;
 
 /// Steps after which a schedule that is to end hangs.
-const PATIENCE: usize = 200_000;
+const PATIENCE: usize = 1_000_000;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +40,12 @@ pub struct Outcome {
     pub lost: usize,
     /// Whether both ends were closed cleanly.
     pub clean: bool,
+    /// How often an endpoint has asked a silent peer.
+    pub asks: u64,
+    /// Whether one has given its peer up.
+    pub silent: bool,
+    /// Whether one has closed because nothing happened.
+    pub idle: bool,
 }
 
 pub struct World {
@@ -71,9 +77,14 @@ impl World {
             true => Some(Compression::random(&mut random)),
             false => None,
         };
+        let start = Instant::now();
         let mut end = |role, config: &Config| {
             let masks = Random::new(random.next());
-            Endpoint::new(role, config.clone(), compression.as_ref(), masks)
+            let mut end = Endpoint::new(role, start, config.clone(), compression.as_ref(), masks);
+            if random.chance(50) {
+                end.start(start);
+            }
+            end
         };
         let ends = [
             end(Role::Client, &configs[0]),
@@ -85,7 +96,6 @@ impl World {
             _ => (&[1, 300, 5000, 66_000], 5000),
         };
         let capacities = [(); 2].map(|()| least * random.pick(&[1, 10, 100]));
-        let start = Instant::now();
         let world = Self {
             start,
             now: start,
@@ -127,6 +137,9 @@ impl World {
         }
         for (_, fault) in std::mem::take(&mut self.faults) {
             self.strike(fault);
+        }
+        if self.random.chance(20) {
+            self.rest();
         }
         if self.healthy && self.random.chance(30) {
             self.settle();
@@ -317,10 +330,14 @@ impl World {
 
     /// Hands over some of what has arrived, and lets the application take events.
     fn read(&mut self, at: usize) -> bool {
-        let end = &mut self.ends[at];
         // An application that takes no events does not read on.
-        let full = self.asleep[at] && end.waiting_messages() > 2;
-        if end.transport_gone || end.eof_read || full {
+        let full = self.asleep[at] && self.ends[at].waiting_messages() > 2;
+        !full && self.look_for_input(at)
+    }
+
+    fn look_for_input(&mut self, at: usize) -> bool {
+        let end = &mut self.ends[at];
+        if end.transport_gone || end.eof_read {
             return false;
         }
         let most = self.random.pick(&[1, 2, 10, 1000, 100_000]);
@@ -376,9 +393,20 @@ impl World {
         any
     }
 
+    /// Both ends look at the clock; first into the transport, as they have to, if a deadline has come.
     fn tick(&mut self) {
         for at in 0..2 {
-            self.ends[at].tick(self.now);
+            let deadline = self.ends[at].connection().poll_timeout();
+            if deadline.is_some_and(|deadline| deadline <= self.now) {
+                self.look_for_input(at);
+            }
+            let [first, second] = &mut self.ends;
+            let (end, peer) = if at == 0 {
+                (first, second)
+            } else {
+                (second, first)
+            };
+            end.tick(self.now, peer.accepted());
             self.after(at);
             self.take_events(at);
         }
@@ -423,6 +451,17 @@ impl World {
             network.into_iter().chain(deadline)
         };
         (0..2).flat_map(of).filter(|time| *time > self.now).min()
+    }
+
+    /// The applications do nothing for a while.
+    fn rest(&mut self) {
+        let until = self.now + self.random.millis(1000);
+        self.work_all();
+        while let Some(time) = self.next_time(true).filter(|time| *time <= until) {
+            self.now = time;
+            self.tick();
+            self.work_all();
+        }
     }
 
     /// Lets the network work until all is quiet: then everything has been delivered, the newest
@@ -498,6 +537,9 @@ impl World {
             delivered: 0,
             lost: 0,
             clean: true,
+            asks: self.ends.iter().map(|end| end.watch.asks).sum(),
+            silent: false,
+            idle: self.ends.iter().any(|end| end.idled),
         };
         for (from, to) in [(0, 1), (1, 0)] {
             let (sender, receiver) = (&self.ends[from], &self.ends[to]);
@@ -506,6 +548,7 @@ impl World {
             outcome.lost += accepted - delivered;
             let end = receiver.end.expect("closed");
             outcome.clean &= end.clean;
+            outcome.silent |= end.error == Some(Cause::Silent);
             // A clean end at the receiver means that it has got everything. One at the sender means
             // that the transport has taken everything, which `Endpoint` has seen to.
             assert!(!end.clean || delivered == accepted, "{}", self.describe());
@@ -525,7 +568,9 @@ impl World {
 
 /// Whether no time-out and no limit of this configuration comes into play when all goes well.
 fn is_patient(config: &Config) -> bool {
-    config.timeouts.closing >= Duration::from_secs(10)
+    let keep_alive = config.keep_alive.map(|keep| keep.timeout);
+    let waits = keep_alive.into_iter().chain([config.timeouts.closing]);
+    waits.min() >= Some(Duration::from_secs(10))
 }
 
 fn config(random: &mut Random) -> Config {
@@ -552,6 +597,22 @@ fn config(random: &mut Random) -> Config {
             stalled_write: Some(brief()),
             idle: None,
         };
+    }
+    if random.chance(20) {
+        let most = random.pick(&[20, 200, 2000]);
+        config.timeouts.idle = Some(Duration::from_millis(1 + random.below(most) as u64));
+    }
+    if random.chance(30) {
+        let most = random.pick(&[15, 150]);
+        let mut up_to = |most| Duration::from_millis(1 + random.below(most) as u64);
+        let interval = up_to(most);
+        let timeout = match up_to(3).as_millis() {
+            1 => up_to(20),
+            2 => up_to(500),
+            // Longer than a peer can take that lives.
+            _ => Duration::from_secs(15),
+        };
+        config.keep_alive = Some(KeepAlive { interval, timeout });
     }
     config
 }

@@ -190,6 +190,7 @@ impl Connection {
     /// The time is `now`. To be called when [`poll_timeout`](Self::poll_timeout) says; harmless
     /// before.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.start(now);
         if self.deadline.is_none_or(|deadline| now < deadline) {
             return self.keep_vigil(now);
         }
@@ -221,8 +222,8 @@ impl Connection {
                 self.close(now, Some(CloseFrame { code, reason }));
             }
             Finding::Ping(payload) => {
-                // Refused only if Pings of the caller wait to be written, which do as well.
-                let _ = self.ping(now, &payload);
+                self.writer.queue_keep_alive(&payload);
+                self.watch_output(now);
             }
             Finding::Gone => self.terminate(Some(ConnectionError::PeerSilent)),
         }

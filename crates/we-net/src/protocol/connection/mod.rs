@@ -217,7 +217,7 @@ impl Connection {
         let mut input = bytes;
         self.start(now);
         if let (Some(vigil), false) = (&mut self.vigil, bytes.is_empty()) {
-            vigil.heard(now);
+            vigil.heard(now, &self.config);
         }
         while self.phase.is_reading() {
             let mut rules = Rules {
@@ -227,10 +227,7 @@ impl Connection {
             };
             match self.reader.next(&mut input, &mut rules) {
                 Ok(None) => break,
-                Ok(Some(Incoming::Message(message))) => {
-                    self.note_activity(now);
-                    self.push_event(Event::Message(message));
-                }
+                Ok(Some(Incoming::Message(message))) => self.push_event(Event::Message(message)),
                 Ok(Some(Incoming::Ping(payload))) => {
                     self.writer.owe_pong(payload.clone());
                     self.push_event(Event::Ping(payload));
@@ -242,7 +239,7 @@ impl Connection {
                 Err(error) => self.on_offence(now, error),
             }
         }
-        if self.reader.is_within_message() {
+        if self.reader.take_progress() {
             self.note_activity(now);
         }
         self.watch_output(now);
@@ -283,6 +280,7 @@ impl Connection {
     /// # Errors
     /// [`Refusal`]: closing, closed, too long, or too many Pings waiting.
     pub fn ping(&mut self, now: Instant, payload: &[u8]) -> Result<(), Refusal> {
+        self.start(now);
         self.ensure_open()?;
         self.writer.queue_ping(payload)?;
         self.watch_output(now);
@@ -348,10 +346,13 @@ impl Connection {
     /// The transport has taken the first `n` of the bytes that [`output`](Self::output) showed.
     pub fn output_written(&mut self, now: Instant, n: usize) {
         if n > 0 && !self.is_terminated() {
-            if self.buffered_amount() > 0 {
+            let written = self.writer.written(n);
+            if written.message {
                 self.note_activity(now);
             }
-            self.writer.written(n);
+            if let (Some(vigil), true) = (&mut self.vigil, written.keep_alive) {
+                vigil.ping_moved(now);
+            }
             self.on_progress(now);
         }
     }

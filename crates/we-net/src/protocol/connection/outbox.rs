@@ -80,6 +80,8 @@ pub(super) struct Outbox {
     /// How much of the urgent lane the transport was shown. What it has written is counted by what
     /// it saw.
     urgent_shown: usize,
+    /// Where in the urgent lane the frame ends that was marked; 0 if it has been written.
+    mark: usize,
 }
 
 impl Outbox {
@@ -138,6 +140,16 @@ impl Outbox {
         mask: Option<MaskKey>,
     ) {
         append_frame(&mut self.urgent, header, payload, mask);
+    }
+
+    /// Marks the urgent frame that was queued last.
+    pub(super) fn mark_urgent(&mut self) {
+        self.mark = self.urgent.len();
+    }
+
+    /// Whether the frame that was marked last waits to be written.
+    pub(super) fn is_marked_waiting(&self) -> bool {
+        self.urgent_written < self.mark
     }
 
     fn count_frame(&mut self, len: usize, credit: usize) {
@@ -271,6 +283,7 @@ impl Outbox {
         empty_block(&mut self.urgent);
         self.urgent_written = 0;
         self.urgent_shown = 0;
+        self.mark = 0;
     }
 
     /// Drops everything, and keeps only the count of payload bytes that were never written.

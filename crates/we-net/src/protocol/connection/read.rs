@@ -39,6 +39,8 @@ pub(super) struct Reader {
     message: Option<Assembly>,
     /// The payload of the control frame that is arriving.
     control: AlignedBytes,
+    /// See [`take_progress`](Self::take_progress).
+    progress: bool,
 }
 
 /// A frame whose payload is arriving.
@@ -68,6 +70,7 @@ impl Reader {
             frame: None,
             message: None,
             control: empty(),
+            progress: false,
         }
     }
 
@@ -104,10 +107,9 @@ impl Reader {
         }
     }
 
-    /// Whether a message has arrived in part.
-    pub(super) fn is_within_message(&self) -> bool {
-        let in_frame = self.frame.as_ref();
-        self.message.is_some() || in_frame.is_some_and(|frame| !frame.opcode.is_control())
+    /// Whether a message has come, or a piece of one, since this was last asked.
+    pub(super) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.progress)
     }
 
     /// Drops what has arrived in part.
@@ -147,6 +149,7 @@ impl Reader {
                 .as_mut()
                 .ok_or(ProtocolError::UnexpectedContinuation)?
                 .begin_fragment(header, rules.limits)?;
+            self.progress = true;
         }
         Ok(OpenFrame {
             opcode,
@@ -215,6 +218,7 @@ impl Reader {
             _ => None,
         };
         let extension = rules.extension.as_deref_mut();
+        self.progress |= !chunk.is_empty();
         frame.mask = message.append(chunk, frame.mask, expected, rules.limits, extension)?;
         if frame.remaining > 0 || !frame.fin {
             return Ok(None);

@@ -1,8 +1,8 @@
 //! The timers of an open connection on which nothing happens: is it idle, is the peer still there?
 //!
-//! Nothing is set again by each byte that arrives. A timer runs out where it was set; then it shows
-//! whether something has happened meanwhile, and it is set to when nothing will have happened for
-//! long enough.
+//! Nothing is set again by each byte that arrives (but by the first one after a Ping). A timer runs
+//! out where it was set; then it shows whether something has happened meanwhile, and it is set to
+//! when nothing will have happened for long enough.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub(super) struct Vigil {
     idle_at: Option<Instant>,
     /// When to look at `heard`.
     silent_at: Option<Instant>,
-    /// When the Ping was queued that nothing has come after.
+    /// Since when the peer could have answered the Ping that nothing has come after.
     pinged: Option<Instant>,
     pings: u32,
 }
@@ -57,8 +57,19 @@ impl Vigil {
     }
 
     /// Something has arrived.
-    pub(super) fn heard(&mut self, now: Instant) {
+    pub(super) fn heard(&mut self, now: Instant, config: &Config) {
         self.heard = now;
+        if let (Some(_), Some(keep)) = (self.pinged.take(), config.keep_alive) {
+            self.silent_at = self.next_ping(keep);
+        }
+    }
+
+    /// The transport has taken something before it had all of the last Ping, or the end of that: the
+    /// peer's time to answer begins now at the earliest.
+    pub(super) fn ping_moved(&mut self, now: Instant) {
+        if let Some(pinged) = &mut self.pinged {
+            *pinged = now;
+        }
     }
 
     /// A message, or a piece of one, has come or gone.
@@ -99,18 +110,15 @@ impl Vigil {
 
     fn look_for_life(&mut self, now: Instant, keep: KeepAlive) -> Finding {
         if let Some(pinged) = self.pinged {
-            // What came in the same moment came after it.
-            if self.heard < pinged {
+            self.silent_at = pinged.checked_add(keep.timeout);
+            if self.silent_at.is_some_and(|end| end <= now) {
                 self.silent_at = None;
                 return Finding::Gone;
             }
-            self.pinged = None;
+            return Finding::Nothing;
         }
-        // Without any time between them the Pings would leave no time for anything else.
-        let interval = keep.interval.max(Duration::from_millis(1));
-        let next = self.heard.checked_add(interval);
-        if next.is_none_or(|next| next > now) {
-            self.silent_at = next;
+        self.silent_at = self.next_ping(keep);
+        if self.silent_at.is_none_or(|next| next > now) {
             return Finding::Nothing;
         }
         self.pinged = Some(now);
@@ -121,5 +129,12 @@ impl Vigil {
         prefix.copy_from_slice(&PING);
         number.copy_from_slice(&self.pings.to_be_bytes());
         Finding::Ping(payload)
+    }
+
+    /// When the peer will have been silent for long enough.
+    fn next_ping(&self, keep: KeepAlive) -> Option<Instant> {
+        // Without any time between them the Pings would leave no time for anything else.
+        let interval = keep.interval.max(Duration::from_millis(1));
+        self.heard.checked_add(interval)
     }
 }

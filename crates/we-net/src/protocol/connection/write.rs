@@ -38,6 +38,15 @@ enum Queued {
     TooLarge,
 }
 
+/// What the transport has taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written {
+    /// Some of a message (or of the Close frame).
+    pub(super) message: bool,
+    /// Some of a Ping of keep-alive, or of what goes before it.
+    pub(super) keep_alive: bool,
+}
+
 /// The write half of a connection.
 pub(super) struct Writer {
     masking: Masking,
@@ -249,6 +258,15 @@ impl Writer {
         Ok(())
     }
 
+    /// Queues a Ping of keep-alive, unless one waits: that asks the peer as well. Whatever else waits,
+    /// there is room for it.
+    pub(super) fn queue_keep_alive(&mut self, payload: &[u8]) {
+        if !self.outbox.is_marked_waiting() {
+            self.push_urgent(OpCode::Ping, payload);
+            self.outbox.mark_urgent();
+        }
+    }
+
     /// A Ping has arrived. A few are answered one by one, of a flood only the newest
     /// ([section 5.5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.5.3)).
     pub(super) fn owe_pong(&mut self, ping: Payload) {
@@ -311,11 +329,18 @@ impl Writer {
     }
 
     /// The transport has taken the next `n` bytes.
-    pub(super) fn written(&mut self, n: usize) {
+    pub(super) fn written(&mut self, n: usize) -> Written {
+        let unwritten = self.outbox.unwritten();
+        let keep_alive = self.outbox.is_marked_waiting();
         self.outbox.advance(n);
+        let message = self.outbox.unwritten() < unwritten;
         if self.is_close_begun() {
             self.outbox.discard_urgent();
             self.take_owed_pongs();
+        }
+        Written {
+            message,
+            keep_alive,
         }
     }
 

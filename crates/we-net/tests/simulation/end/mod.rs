@@ -1,6 +1,8 @@
 //! One endpoint: the library's connection and an application that notes what it did and saw, and
 //! holds each call against what the interface promises.
 
+mod checks;
+
 use std::io::{ErrorKind, IoSlice};
 use std::time::{Duration, Instant};
 
@@ -12,7 +14,8 @@ use we_net::protocol::{
 use crate::memory::Account;
 use crate::parcel::Parcel;
 use crate::random::Random;
-use crate::wire::Wire;
+use crate::watch::{Due, Watch};
+use crate::wire::{KEEP_ALIVE, Wire, number};
 
 /// What one connection may hold besides what waits: small buffers that are kept, the Pongs that it
 /// owes, a few Pings.
@@ -30,7 +33,7 @@ const MAX_PONGS: usize = 2 * 16;
 /// What a compressor and a decompressor hold, with windows of 15 bits.
 const COMPRESSION: usize = 420 << 10;
 
-/// What compression keeps for each thread.
+/// What compression keeps for each thread, which its first connection pays.
 const SCRATCH: usize = 32 << 10;
 
 /// An event, without what it owns.
@@ -61,6 +64,7 @@ pub enum Cause {
     Transport,
     ClosingTimeout,
     NotReading,
+    Silent,
     /// What no peer of these schedules does.
     Offence,
 }
@@ -75,6 +79,7 @@ impl Cause {
             ConnectionError::Transport(_) => Self::Transport,
             ConnectionError::ClosingTimeout => Self::ClosingTimeout,
             ConnectionError::PeerNotReading => Self::NotReading,
+            ConnectionError::PeerSilent => Self::Silent,
             _ => Self::Offence,
         }
     }
@@ -86,6 +91,15 @@ pub enum Ending {
     Close,
     Fail,
     Abort,
+}
+
+/// What the clock may have found.
+#[derive(Clone, Copy, Debug, Default)]
+struct CutOff {
+    /// The peer does not answer.
+    silent: bool,
+    /// The peer does not read.
+    stalled: bool,
 }
 
 /// The most that has waited since nothing last did.
@@ -156,6 +170,14 @@ pub struct Endpoint {
     ending: Option<Ending>,
     /// When the transport last took something.
     last_written: Option<Instant>,
+    /// Since when it has had something to write.
+    wants_write_since: Option<Instant>,
+    /// What its timers promise while it is open.
+    pub watch: Watch,
+    /// For what the clock may have ended it while it was open.
+    cut_off: CutOff,
+    /// Whether it has closed because nothing happened.
+    pub idled: bool,
     /// Whether a deadline has ended the wait for the application.
     timed_out: bool,
     pub end: Option<End>,
@@ -173,6 +195,7 @@ pub struct Endpoint {
 impl Endpoint {
     pub fn new(
         role: Role,
+        now: Instant,
         config: Config,
         compression: Option<&Compression>,
         mut masks: Random,
@@ -198,7 +221,6 @@ impl Endpoint {
         Self {
             connection: Some(connection),
             account,
-            config,
             compressed,
             shares_memory,
             written: Wire::from(role, compressed),
@@ -216,6 +238,10 @@ impl Endpoint {
             close_seen: false,
             ending: None,
             last_written: None,
+            wants_write_since: None,
+            watch: Watch::new(now, &config),
+            cut_off: CutOff::default(),
+            idled: false,
             timed_out: false,
             end: None,
             eof_read: false,
@@ -225,7 +251,14 @@ impl Endpoint {
             out_high: HighWater::default(),
             in_high: HighWater::default(),
             events_high: HighWater::default(),
+            config,
         }
+    }
+
+    /// The opening handshake has just ended.
+    pub fn start(&mut self, now: Instant) {
+        self.watch.told(now);
+        self.call(|connection| connection.start(now));
     }
 
     pub fn connection(&self) -> &Connection {
@@ -270,6 +303,7 @@ impl Endpoint {
     pub fn send(&mut self, now: Instant, parcel: Parcel, by_copy: bool) -> bool {
         let state = self.connection().state();
         let unwritten = self.unwritten_wire();
+        self.watch.told(now);
         let refusal = self.call(|connection| {
             if by_copy {
                 return connection.send_ref(now, parcel.as_ref()).err();
@@ -289,6 +323,7 @@ impl Endpoint {
                     self.compressed || alone || after <= limit.saturating_add(MAX_HEADER) as u64,
                     "beyond the limit"
                 );
+                self.watch.active(now);
                 self.accepted.push(parcel);
                 self.accepted_bytes += parcel.len() as u64;
                 self.accepted_wire += self.wire_len(parcel.len());
@@ -337,6 +372,7 @@ impl Endpoint {
         let mut payload = number.to_be_bytes().to_vec();
         payload.resize(8 + padding, 0);
         let open = self.is_open();
+        self.watch.told(now);
         match self.call(|connection| connection.ping(now, &payload)) {
             Ok(()) => {
                 assert!(open);
@@ -379,14 +415,31 @@ impl Endpoint {
 
     pub fn output_written(&mut self, now: Instant, bytes: &[u8]) {
         assert!(!self.is_over(), "written after the end");
+        self.watch.told(now);
+        self.watch.progress(now);
+        let (pieces, pings) = (self.written.pieces, self.written.pings.len());
         self.written.see(bytes);
+        if self.written.pieces > pieces {
+            self.watch.active(now);
+        }
+        for ping in &self.written.pings[pings..] {
+            if ping & KEEP_ALIVE != 0 {
+                self.watch.ping_written(*ping);
+            }
+        }
         self.last_written = Some(now);
         self.call(|connection| connection.output_written(now, bytes.len()));
     }
 
     pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
+        self.watch.told(now);
         if self.read.close.is_none() {
+            let framed = self.read.framed;
             self.read.see(bytes);
+            self.watch.heard(now);
+            if self.read.framed > framed {
+                self.watch.active(now);
+            }
         }
         self.pongs_before = self.written.pongs.len();
         self.call(|connection| connection.receive(now, bytes));
@@ -402,22 +455,52 @@ impl Endpoint {
         assert!(self.is_over());
     }
 
+    /// Whether it may have found that a message from its peer is too long.
+    fn may_be_doomed(&self, peer: &[Parcel]) -> bool {
+        let limit = self.max_message_size();
+        let mut arriving = peer.iter().take(self.read.messages + 1);
+        self.fails && arriving.any(|parcel| parcel.len() > limit)
+    }
+
+    /// Whether the timers of an open connection run: until the peer's Close frame has come.
+    fn is_watched(&self) -> bool {
+        self.is_open() && self.read.close.is_none()
+    }
+
+    /// Whether output has waited too long for an open connection.
+    fn is_stalled(&self, now: Instant) -> bool {
+        let since = self.wants_write_since.max(self.last_written);
+        match (
+            self.wants_write_since.and(since),
+            self.config.timeouts.stalled_write,
+        ) {
+            (Some(since), Some(patience)) => now - since >= patience,
+            _ => false,
+        }
+    }
+
     /// The clock has been looked at.
-    pub fn tick(&mut self, now: Instant) {
+    pub fn tick(&mut self, now: Instant, peer: &[Parcel]) {
         let (was_open, was_over) = (self.is_open(), self.is_over());
+        self.watch.told(now);
+        let watched = self.is_watched();
+        let doomed = self.may_be_doomed(peer);
+        let due = if watched {
+            self.watch.due(now)
+        } else {
+            Due::Nothing
+        };
+        let stalled = self.is_stalled(now);
         self.call(|connection| connection.handle_timeout(now));
         self.timed_out |= was_open && !self.is_open();
-        if self.is_over() && !was_over {
+        if watched {
+            self.check_what_was_due(now, due, stalled, doomed);
+        } else if self.is_over() && !was_over {
             // As long as output makes progress, nothing is wrong with the peer.
-            let timeouts = &self.config.timeouts;
             let closed = self.written.close.is_some() && self.read.close.is_some();
-            let failing = self.fails;
-            let patience = if closed || failing {
-                Duration::ZERO
-            } else if was_open && self.read.close.is_none() {
-                timeouts.stalled_write.expect("a time-out")
-            } else {
-                timeouts.closing
+            let patience = match closed || self.fails {
+                true => Duration::ZERO,
+                false => self.config.timeouts.closing,
             };
             let waited = self.last_written.is_none_or(|time| now - time >= patience);
             assert!(waited, "no patience");
@@ -448,6 +531,9 @@ impl Endpoint {
         });
         let Some(event) = event else {
             assert_eq!(self.end.is_some(), self.is_over());
+            if self.is_watched() && !self.fails {
+                self.check_all_is_told();
+            }
             return false;
         };
         assert!(self.end.is_none(), "{event:?} after Closed");
@@ -467,8 +553,11 @@ impl Endpoint {
                 self.pings_seen += 1;
             }
             Seen::Pong(number) => {
-                assert_eq!(self.read.pongs.get(self.pongs_seen), Some(&number));
-                self.pongs_seen += 1;
+                // The connection's own are not told.
+                let mut told = self.read.pongs[self.pongs_seen..].iter();
+                let at = told.position(|pong| pong & KEEP_ALIVE == 0);
+                self.pongs_seen += at.expect("a Pong has come") + 1;
+                assert_eq!(self.read.pongs[self.pongs_seen - 1], number);
             }
             Seen::CloseReceived(code) => {
                 assert!(!self.is_open());
@@ -497,129 +586,24 @@ impl Endpoint {
             let codes = [Some(1006), self.read.close_code()];
             assert!(codes.contains(&Some(end.code)), "{end:?}");
         }
+        match end.error {
+            Some(Cause::Silent) => assert!(self.cut_off.silent, "the peer was not silent"),
+            Some(Cause::NotReading) => assert!(self.cut_off.stalled, "the peer was reading"),
+            _ => {}
+        }
+        let said = self.written.close_code();
+        let going_away = said == Some(CloseCode::GOING_AWAY.get());
+        let is_echo = said == self.read.close_code();
+        let failed = end.error == Some(Cause::TooBig);
+        assert!(
+            said.is_none() || is_echo || failed || going_away == self.idled,
+            "closed with {said:?}"
+        );
         let expected = match self.ending {
             None => !matches!(end.error, Some(Cause::Local | Cause::Aborted)),
             Some(_) => true,
         };
         assert!(expected, "{end:?} after {:?}", self.ending);
-    }
-
-    /// What holds after every step.
-    pub fn check(&mut self, now: Instant, peer: &[Parcel]) {
-        let connection = self.connection();
-        let over = connection.is_terminated();
-        assert_eq!(over, connection.state() == State::Closed);
-        assert!(over || self.end.is_none());
-        if over {
-            assert!(!connection.wants_write(), "output after the end");
-            assert!(!connection.wants_shutdown());
-            assert_eq!(connection.poll_timeout(), None);
-        } else {
-            self.check_deadline(now);
-        }
-        self.check_end_of_transport();
-
-        let unwritten = self.accepted_bytes.saturating_sub(self.written.payload);
-        let buffered = connection.buffered_amount();
-        if self.compressed {
-            assert!(buffered <= self.accepted_bytes);
-        } else {
-            assert_eq!(buffered, unwritten, "the buffered amount");
-        }
-
-        let mut pings = self.read.pings.iter();
-        let answers = |pong| pings.any(|ping| *ping == pong);
-        assert!(self.written.pongs.iter().copied().all(answers));
-        let pongs = self.written.pongs.len() - self.pongs_before;
-        assert!(pongs <= MAX_PONGS, "{pongs} Pongs at once");
-        self.check_memory(peer);
-    }
-
-    /// It is the server that ends the transport, and each end lets go of it as soon as it may.
-    fn check_end_of_transport(&self) {
-        let connection = self.connection();
-        let closed = self.written.close.is_some() && self.read.close.is_some();
-        if connection.wants_shutdown() {
-            assert!(self.written.close.is_some() && !connection.wants_write());
-        } else if closed && connection.role() == Role::Server {
-            assert!(connection.is_terminated(), "does not end the transport");
-        }
-        if self.eof_read && closed {
-            assert!(
-                connection.is_terminated(),
-                "waits for an end that was there"
-            );
-        }
-        let fails = self.fails;
-        if self.eof_read && self.read.close.is_none() && !fails {
-            assert!(connection.is_terminated(), "outlives its transport");
-        }
-    }
-
-    /// A connection that is ending always has a time at which it will have ended.
-    fn check_deadline(&self, now: Instant) {
-        let connection = self.connection();
-        let deadline = connection.poll_timeout();
-        let timeouts = &self.config.timeouts;
-        let ending = connection.state() == State::Closing || self.read.close.is_some();
-        let stalled = connection.wants_write() && timeouts.stalled_write.is_some();
-        assert!(deadline.is_some() || !(ending || stalled), "may hang");
-        let longest = [timeouts.closing, timeouts.tcp_close, timeouts.failing]
-            .into_iter()
-            .chain(timeouts.stalled_write)
-            .max();
-        let latest = longest.map(|longest| now + longest);
-        assert!(deadline <= latest, "waits too long");
-    }
-
-    /// Memory follows what waits, not what a peer has declared, and not what is over.
-    fn check_memory(&mut self, peer: &[Parcel]) {
-        if !self.connection().wants_write() {
-            self.at_rest = (self.accepted_wire, self.written.framed);
-        }
-        if self.shares_memory {
-            return;
-        }
-        let over = self.is_over();
-        let unwritten = if over {
-            0
-        } else {
-            self.unwritten_wire() as usize
-        };
-        // A block is given back when all is written, the Close frame and Pongs too.
-        let waits = usize::from(self.connection().wants_write());
-        let out = self.out_high.note(unwritten.max(waits));
-        // Five times: of a frame of seven bytes its place in the queue takes the most.
-        let out = 5 * (out + out.min(BLOCK));
-
-        let limit = self.max_message_size();
-        let arrived = self.read.messages.min(peer.len());
-        let whole: usize = peer[self.taken.min(arrived)..arrived]
-            .iter()
-            .map(|parcel| parcel.len().min(limit))
-            .sum();
-        let assembling = match peer.get(arrived) {
-            Some(parcel) if !over => parcel.len().min(limit),
-            _ => 0,
-        };
-        let incoming = 4 * self.in_high.note(whole + assembling);
-        let events =
-            (self.read.messages + self.read.controls + 2).saturating_sub(self.events_taken);
-        let idle = self.end.is_some();
-        let events = self.events_high.note(if idle { 0 } else { events });
-        let events = 2 * events * (size_of::<Event>() + 64);
-
-        let fixed = match (self.compressed, over) {
-            (true, _) => FIXED + COMPRESSION,
-            (false, true) => FIXED / 8,
-            (false, false) => FIXED,
-        };
-        let bound = fixed + out + incoming + events;
-        let held = self.account.held();
-        assert!(
-            held <= bound,
-            "holds {held} bytes: {fixed} fixed, {out} out, {incoming} in, {events} for events"
-        );
     }
 
     /// Everything is given back.
@@ -639,9 +623,13 @@ impl Endpoint {
         self.compressed || self.account.held() < FIXED
     }
 
-    /// All of its Pings that were answered, and the newest that was not, and so on.
+    /// Whether all of its Pings have been written, and the newest was answered: of a flood others
+    /// need not be.
     pub fn newest_ping_is_answered(&self) -> bool {
-        self.pings_sent.last() == self.read.pongs.last()
+        let own = |ping: &&u64| **ping & KEEP_ALIVE == 0;
+        self.written.pings.iter().filter(own).eq(&self.pings_sent)
+            && !self.watch.waits()
+            && self.written.pings.last() == self.read.pongs.last()
     }
 
     pub fn describe(&self) -> String {
@@ -655,8 +643,4 @@ impl Endpoint {
             self.end
         )
     }
-}
-
-fn number(payload: &[u8]) -> u64 {
-    u64::from_be_bytes(payload[..8].try_into().unwrap())
 }
