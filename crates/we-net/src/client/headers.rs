@@ -1,11 +1,13 @@
 //! Headers that the operator of a client sends with each request.
 
+use std::fmt;
+
 use url::Url;
 
 use crate::handshake::{Header, HeaderError, Headers, WebSocketUrl, is_reserved};
 
 /// Headers, each for every server or for one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct OperatorHeaders {
     lists: Vec<(Option<Server>, Headers)>,
 }
@@ -36,6 +38,9 @@ impl OperatorHeaders {
         name: &str,
         value: &[u8],
     ) -> Result<(), HeaderError> {
+        if name.eq_ignore_ascii_case("proxy-authorization") {
+            return Err(HeaderError::ForProxy);
+        }
         if is_reserved(name) {
             return Err(HeaderError::Reserved(name.to_owned()));
         }
@@ -57,6 +62,14 @@ impl OperatorHeaders {
                 .flat_map(|(_, headers)| headers.iter())
         };
         lists(asked).chain(lists(None))
+    }
+}
+
+impl fmt::Debug for OperatorHeaders {
+    /// Shows only the names: who knows what an operator calls a header with a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.lists.iter().map(|(_, headers)| headers.names());
+        f.debug_list().entries(names).finish()
     }
 }
 
@@ -85,6 +98,55 @@ mod tests {
                 .collect();
             assert_eq!(names, expected, "{url}");
         }
+    }
+
+    #[test]
+    fn what_is_shown_are_names() {
+        let mut headers = OperatorHeaders::default();
+        headers.add(None, "X-Api-Key", b"secret").unwrap();
+        let shown = format!("{headers:?}");
+        assert!(
+            shown.contains("X-Api-Key") && !shown.contains("secret"),
+            "{shown}"
+        );
+        let url = "ws://u:secret@h/?secret";
+        let mut client = crate::Client::builder()
+            .header("X-Api-Key", "secret")
+            .unwrap()
+            .build();
+        let request = client
+            .request(url)
+            .unwrap()
+            .header("X-Mine", "secret")
+            .unwrap();
+        client.headers = headers;
+        let url = WebSocketUrl::parse(url, None).unwrap();
+        let handshake = crate::handshake::ClientHandshake::new(&url)
+            .with_header("X-Mine", "secret")
+            .unwrap()
+            .with_subprotocols(["secret"])
+            .unwrap();
+        let handshake_shown = format!("{handshake:?}");
+        let mut reader = handshake.into_reader();
+        let _ = reader.receive(b"HTTP/1.1 101 secret\r\nSet-Cookie: a=secret\r\n");
+        let shown = format!("{client:?} {request:?} {handshake_shown} {reader:?}");
+        assert!(
+            shown.contains("X-Mine") && !shown.contains("secret"),
+            "{shown}"
+        );
+        // What goes out as credentials is shown in no other form.
+        assert!(
+            !shown.contains("Basic") && !shown.contains("dTpzZWNyZXQ"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn what_is_for_the_proxy_points_to_its_url() {
+        let mut headers = OperatorHeaders::default();
+        let refused = headers.add(None, "proxy-Authorization", b"Basic x");
+        assert_eq!(refused, Err(HeaderError::ForProxy));
+        assert!(HeaderError::ForProxy.to_string().contains("proxy's URL"));
     }
 
     #[test]

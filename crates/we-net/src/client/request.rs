@@ -1,21 +1,24 @@
 //! One connection about to be made.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::Client;
 use crate::cookies::CookieContext;
 use crate::handshake::deflate::{self, DeflateError};
 use crate::handshake::{
     Accepted, ClientHandshake, ExtensionHeader, HandshakeError, ResponseReader, WebSocketUrl,
+    for_log,
 };
 use crate::observe::{ConnectionInfo, Monitor};
 use crate::protocol::{Connection, DeflateConfig, PerMessageDeflate, Role};
 use crate::socket::{Established, Negotiated, WebSocket};
+use crate::transport::gate::Turn;
 use crate::transport::reach::Found;
 use crate::transport::throttle::{Failures, Place};
 use crate::transport::{ConnectError, Driver, MaybeTls};
@@ -36,7 +39,7 @@ use crate::transport::{ConnectError, Driver, MaybeTls};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     client: Client,
     url: WebSocketUrl,
@@ -91,10 +94,10 @@ impl Request {
     pub async fn establish(self) -> Result<Established<MaybeTls>, ConnectError> {
         let counters = Arc::clone(&self.client.counters);
         let url = self.url.clone();
-        tracing::debug!(target: "we::net", %url, "connecting");
+        tracing::debug!(target: "we::net", url = %for_log(url.as_url()), "connecting");
         let result = self.establish_uncounted().await;
         if let Err(error) = &result {
-            tracing::debug!(target: "we::net", %url, %error, "not connected");
+            tracing::debug!(target: "we::net", url = %for_log(url.as_url()), %error, "not connected");
             counters.failed();
         }
         result
@@ -107,26 +110,38 @@ impl Request {
             return Err(ConnectError::BadPort(self.url.port()));
         }
         let found = reach.look_up(self.url.as_url()).await?;
-        let place = Place {
-            door: found.door.clone(),
-            resource: self.url.resource_name(),
-        };
         let failures = self.client.failures.clone();
-        if let Some(failures) = &failures {
-            failures.wait(&place).await;
-        }
-        // RFC 6455 section 4.1: while another connection to this address is being opened, wait.
-        // That one has its time limits, so this ends.
-        let turn = self.client.gate.enter(found.door.clone()).await;
-        let remembered = failures.clone().map(|failures| (failures, place.clone()));
-        let opened = self.open(found, remembered).await;
-        match (&opened, failures) {
-            (Ok(_), Some(failures)) => failures.succeeded(&place),
-            (Err(_), Some(failures)) => failures.failed(place),
+        let remembered = failures.map(|failures| {
+            let place = failures.place(self.url.as_url());
+            (failures, place)
+        });
+        let turn = self.turn(&found, remembered.as_ref()).await;
+        let opened = self.open(found, remembered.clone()).await;
+        match (&opened, remembered) {
+            (Ok(_), Some((failures, place))) => failures.succeeded(place),
+            (Err(_), Some((failures, place))) => failures.failed(place),
             (_, None) => {}
         }
         drop(turn);
         opened
+    }
+
+    /// Waits until this connection may be opened.
+    ///
+    /// RFC 6455 section 4.1: not while another one to this address is being opened, which ends because
+    /// that one has its time limits; and section 7.2.3: not too soon after one that has failed.
+    async fn turn(&self, found: &Found, remembered: Option<&(Failures, Place)>) -> Turn {
+        loop {
+            let turn = self.client.gate.enter(found.door.clone()).await;
+            // Looked at by one at a time: of those that have waited for the same delay only the first
+            // goes ahead, and the others see what has become of it.
+            let left = remembered.and_then(|(failures, place)| failures.left(*place));
+            let Some(delay) = left else { return turn };
+            // Other paths on that server need not wait.
+            drop(turn);
+            tracing::debug!(target: "we::net", ?delay, "a connection has just failed; waiting before the next");
+            sleep(delay).await;
+        }
     }
 
     /// Dials, and opens the WebSocket.
@@ -267,6 +282,16 @@ impl Request {
                 jar.0.set_cookies(&context, &mut values);
             }
         }
+    }
+}
+
+impl fmt::Debug for Request {
+    /// Shows neither credentials nor the query.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("url", &self.url)
+            .field("handshake", &self.handshake)
+            .finish_non_exhaustive()
     }
 }
 

@@ -4,6 +4,8 @@
 //! Follows <https://www.rfc-editor.org/rfc/rfc6455#section-4.1> and, where that is stricter,
 //! <https://websockets.spec.whatwg.org/#websocket-opening-handshake>.
 
+use std::fmt;
+
 use base64::Engine as _;
 use rand::Rng as _;
 
@@ -11,7 +13,7 @@ use super::error::{HandshakeError, HeaderError, SubprotocolError};
 use super::extension::ExtensionHeader;
 use super::head::{HeadKind, HeadLimits, HeadReader, ResponseHead};
 use super::headers::{Headers, Lookup};
-use super::url::{WebSocketUrl, basic_authorization};
+use super::url::{WebSocketUrl, basic_authorization, without_query};
 use super::{BASE64, VERSION, accept_value, check_subprotocols};
 
 /// Headers that the handshake writes itself, and those that would give the request a body or end
@@ -52,7 +54,7 @@ pub(crate) fn is_reserved(name: &str) -> bool {
 /// assert_eq!(reader.receive(b"HTTP/1.1 101 Swi")?, None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClientHandshake {
     resource: String,
     host: String,
@@ -203,6 +205,19 @@ impl ClientHandshake {
     }
 }
 
+impl fmt::Debug for ClientHandshake {
+    /// Shows no query, no credentials, and of the headers only the names.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientHandshake")
+            .field("host", &self.host)
+            .field("resource", &without_query(&self.resource))
+            .field("origin", &self.origin)
+            .field("extensions", &self.extensions)
+            .field("headers", &self.headers.names())
+            .finish_non_exhaustive()
+    }
+}
+
 /// What a server agreed to. From here on the connection speaks frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -218,11 +233,19 @@ pub struct Accepted {
 }
 
 /// Waits for a server's answer and checks it.
-#[derive(Debug)]
 pub struct ResponseReader {
     handshake: ClientHandshake,
     head: HeadReader,
     headers: Option<Headers>,
+}
+
+impl fmt::Debug for ResponseReader {
+    /// Shows nothing of the answer: it may set cookies.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseReader")
+            .field("handshake", &self.handshake)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ResponseReader {

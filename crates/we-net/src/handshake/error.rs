@@ -19,6 +19,11 @@ pub enum HeaderError {
     /// The protocol itself sets this header.
     #[error("header `{0}` is set by the protocol itself; remove it")]
     Reserved(String),
+    /// `Proxy-Authorization`, which would go through the tunnel to the server.
+    #[error(
+        "header `Proxy-Authorization` would go to the server; write the user name and password into the proxy's URL, as in http://user:password@host:port"
+    )]
+    ForProxy,
 }
 
 /// A list of subprotocols that cannot be asked for.

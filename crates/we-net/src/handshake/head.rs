@@ -7,6 +7,8 @@
 //! is complete, `httparse` takes it apart once. What is wrong shows at a byte that does not depend
 //! on how the bytes were cut.
 
+use std::fmt;
+
 use super::error::HeadError;
 use super::headers::Headers;
 
@@ -37,7 +39,6 @@ pub(crate) enum HeadKind {
 }
 
 /// Collects a head, byte by byte.
-#[derive(Debug)]
 pub(crate) struct HeadReader {
     kind: HeadKind,
     limits: HeadLimits,
@@ -73,6 +74,16 @@ enum LineEnd {
     Field,
     /// The empty line that ends the head.
     Head,
+}
+
+impl fmt::Debug for HeadReader {
+    /// Shows no bytes: there may be secrets among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeadReader")
+            .field("kind", &self.kind)
+            .field("len", &self.head.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl HeadReader {

@@ -161,6 +161,13 @@ impl Headers {
     }
 }
 
+impl Headers {
+    /// For a `Debug` that must not show values.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.fields.iter().map(Header::name).collect()
+    }
+}
+
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.fields).finish()

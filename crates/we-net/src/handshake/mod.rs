@@ -38,7 +38,8 @@ pub use rejection::{Rejection, RejectionReason};
 pub use server::{AcceptError, AcceptResponse, RequestReader, ServerRequest};
 pub use url::{UrlError, WebSocketUrl, is_bad_port};
 pub(crate) use url::{
-    authority, basic_authorization, has_credentials, percent_decode, without_credentials,
+    authority, basic_authorization, for_log, has_credentials, percent_decode, shown_input,
+    without_query,
 };
 
 use base64::Engine as _;

@@ -24,7 +24,7 @@ use super::BASE64;
 /// assert!(url.is_secure());
 /// # Ok::<(), we_net::handshake::UrlError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct WebSocketUrl {
     /// Scheme `ws` or `wss`, with a host, without a fragment.
     url: Url,
@@ -39,7 +39,7 @@ pub enum UrlError {
         "`{input}` is not a valid URL ({source}); write it as ws://host/path or wss://host/path"
     )]
     Invalid {
-        /// What was given.
+        /// What was given, with `…` in place of what may be a secret.
         input: String,
         /// What the URL parser says.
         source: url::ParseError,
@@ -64,7 +64,7 @@ impl WebSocketUrl {
             .base_url(base)
             .parse(input)
             .map_err(|source| UrlError::Invalid {
-                input: input.to_owned(),
+                input: shown_input(input),
                 source,
             })?;
         Self::try_from(url)
@@ -201,6 +201,14 @@ impl fmt::Display for WebSocketUrl {
     }
 }
 
+impl fmt::Debug for WebSocketUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WebSocketUrl")
+            .field(&for_log(&self.url))
+            .finish()
+    }
+}
+
 /// Host and port as the `Host` header has them: the port only where it is not the default.
 pub(crate) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
@@ -217,6 +225,45 @@ pub(crate) fn without_credentials(url: &Url) -> Cow<'_, str> {
     }
     let resource = &url[Position::BeforePath..Position::AfterQuery];
     Cow::Owned(format!("{}://…@{}{resource}", url.scheme(), authority(url)))
+}
+
+/// The URL for traces, which also must not show the query: tokens like to travel in it.
+pub(crate) fn for_log(url: &Url) -> String {
+    without_query(&without_credentials(url)).into_owned()
+}
+
+/// The same for what is a string already: a URL that has lost its credentials, or the target of a request.
+pub(crate) fn without_query(shown: &str) -> Cow<'_, str> {
+    match shown.find(['?', '#']) {
+        Some(end) => Cow::Owned(format!("{}…", shown.get(..=end).unwrap_or_default())),
+        None => Cow::Borrowed(shown),
+    }
+}
+
+/// A string that is no URL for error messages: without what might have been credentials or a query.
+pub(crate) fn shown_input(input: &str) -> String {
+    let (start, rest) = match input.split_once("//") {
+        Some((scheme, rest)) => (format!("{scheme}//"), rest),
+        None => (String::new(), input),
+    };
+    // An `@` further on is none before a host, but who knows what was meant. It may well be that all
+    // before the `//` is a part of a password, too.
+    let (start, rest) = match rest.rsplit_once('@') {
+        Some((_, rest)) if is_scheme(&start) => (format!("{start}…@"), rest),
+        Some((_, rest)) => ("…@".to_owned(), rest),
+        None if start.contains('@') => ("…".to_owned(), rest),
+        None => (start, rest),
+    };
+    let shown = start + &without_query(rest);
+    shown.chars().take(200).collect()
+}
+
+/// Whether this is a scheme with what stands between it and a host, or nothing.
+fn is_scheme(text: &str) -> bool {
+    let name = text.strip_suffix("//").unwrap_or(text);
+    let name = name.strip_suffix(':').unwrap_or(name);
+    name.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
 /// <https://url.spec.whatwg.org/#include-credentials>
@@ -409,6 +456,30 @@ mod tests {
         assert_eq!(url.to_string(), "ws://…@h/x");
         assert_eq!(parse("ws://h/").unwrap().username(), None);
         assert_eq!(parse("ws://:p@h/").unwrap().username().unwrap(), b"");
+    }
+
+    #[test]
+    fn what_is_shown_has_no_secrets() {
+        for (input, shown) in [
+            ("ws://u:secret@h:99999/a@b", "ws://…@b"),
+            ("ws://u:secret@h:99999/", "ws://…@h:99999/"),
+            ("ws://u:se/cret//x@h:99999/", "ws://…@h:99999/"),
+            ("u:secret@h", "…@h"),
+            ("u:secret//secret@h", "…@h"),
+            ("u@secret//h", "…h"),
+            ("ws://h:99999/a?token=secret#secret", "ws://h:99999/a?…"),
+            ("ws://[::1/", "ws://[::1/"),
+            ("/relative", "/relative"),
+            ("", ""),
+        ] {
+            assert_eq!(shown_input(input), shown, "{input}");
+        }
+        let error = parse("ws://u:secret@h:99999/?secret").unwrap_err();
+        let url = parse("ws://u:secret@h:1/a?secret").unwrap();
+        let all = format!("{error} {error:?} {url:?}");
+        assert!(!all.contains("secret"), "{all}");
+        assert_eq!(for_log(url.as_url()), "ws://…@h:1/a?…");
+        assert_eq!(for_log(parse("ws://h").unwrap().as_url()), "ws://h/");
     }
 
     #[test]

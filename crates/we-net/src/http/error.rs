@@ -17,7 +17,7 @@ pub enum HttpError {
         "`{input}` is not a valid URL ({source}); write it as http://host/path or https://host/path"
     )]
     Url {
-        /// What was given.
+        /// What was given, with `…` in place of what may be a secret.
         input: String,
         /// What the URL parser says.
         source: url::ParseError,

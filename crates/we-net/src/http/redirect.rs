@@ -7,7 +7,7 @@ use url::{Origin, Url};
 
 use super::request::is_http;
 use super::{HttpError, RedirectError, Request, Response};
-use crate::handshake::{Headers, authority, has_credentials};
+use crate::handshake::{Headers, authority, has_credentials, shown_input};
 
 /// How many redirects are followed.
 pub const MAX_REDIRECTS: u8 = 20;
@@ -114,7 +114,7 @@ fn location(headers: &Headers, current: &Url) -> Result<Option<Url>, RedirectErr
     let text = percent_encode_non_ascii(value);
     let mut url = current
         .join(&text)
-        .map_err(|_| RedirectError::Location(text.chars().take(200).collect()))?;
+        .map_err(|_| RedirectError::Location(shown_input(&text)))?;
     if url.fragment().is_none() {
         url.set_fragment(current.fragment());
     }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 use url::{Position, Url};
 
 use super::exchange::exchange;
 use super::{Body, HttpError, RequestBody};
 use crate::Client;
 use crate::handshake::{
-    HeaderError, Headers, authority, basic_authorization, is_bad_port, without_credentials,
+    HeaderError, Headers, authority, basic_authorization, for_log, is_bad_port, shown_input,
 };
 use crate::transport::ConnectError;
 use crate::transport::reach::port;
@@ -56,7 +56,6 @@ pub struct Request {
 }
 
 /// What a server has answered.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Response {
     /// The status. All are answers: a 404 is no error here.
@@ -90,7 +89,7 @@ impl Client {
             .map_err(|_| HttpError::Method(method.to_owned()))?;
         let input = url.as_ref();
         let url = Url::parse(input).map_err(|source| HttpError::Url {
-            input: input.to_owned(),
+            input: shown_input(input),
             source,
         })?;
         if !is_http(&url) {
@@ -181,7 +180,7 @@ impl Request {
         let reach = &self.client.reach;
         let host = authority(&self.url);
         tracing::debug!(
-            target: "we::net", method = %self.method, url = %without_credentials(&self.url), "requesting"
+            target: "we::net", method = %self.method, url = %for_log(&self.url), "requesting"
         );
         // https://fetch.spec.whatwg.org/#block-bad-port
         if is_bad_port(port(&self.url)) {
@@ -193,18 +192,19 @@ impl Request {
             .dial(&self.url, found, self.client.head_limits)
             .await?;
         let limit = reach.timeouts.handshake;
-        let deadline = Instant::now() + limit;
+        let started = Instant::now();
         let late = |_| HttpError::HeadTimeout {
             host: host.clone(),
             after: limit,
         };
         let stream = reach.secure(&self.url, socket);
-        let stream = timeout_at(deadline, stream).await.map_err(late)??;
+        let stream = timeout(limit, stream).await.map_err(late)??;
         let answer = exchange(stream, request, self.client.head_limits, &host);
         let answer = if self.is_patient {
             answer.await?
         } else {
-            timeout_at(deadline, answer).await.map_err(late)??
+            let left = limit.saturating_sub(started.elapsed());
+            timeout(left, answer).await.map_err(late)??
         };
         tracing::debug!(target: "we::net", %host, status = answer.status, "answered");
         Ok(Response {
@@ -280,7 +280,17 @@ impl Request {
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
-            .field("url", &without_credentials(&self.url))
+            .field("url", &for_log(&self.url))
+            .field("headers", &self.headers.names())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("url", &for_log(&self.url))
             .field("headers", &self.headers)
             .finish_non_exhaustive()
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tracing::Level;
 
 use super::{ConnectionInfo, Counters, Direction, FrameLog, FrameRecord, SHOWN_PAYLOAD};
+use crate::handshake::without_query;
 use crate::protocol::{Closure, ConnectionError, Event, FrameHeader, FrameScanner};
 use crate::transport::throttle::{Failures, Place};
 
@@ -55,7 +56,7 @@ impl Monitor {
             target: "we::net",
             connection = connection.id,
             role = ?connection.role,
-            target = connection.target,
+            target = %without_query(connection.target),
             peer = ?connection.peer_addr,
             subprotocol = connection.subprotocol,
             extensions = connection.extensions,

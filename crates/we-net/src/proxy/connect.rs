@@ -2,16 +2,27 @@
 //!
 //! Follows <https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6>.
 
+use std::fmt;
+
 use super::{Login, ProxyError, Step};
 use crate::handshake::{HeadKind, HeadLimits, HeadReader, ResponseHead};
 
 /// A request for a tunnel.
-#[derive(Debug)]
 pub(crate) struct Connect {
     request: Option<Vec<u8>>,
     head: HeadReader,
     limits: HeadLimits,
     logged_in: bool,
+}
+
+impl fmt::Debug for Connect {
+    /// Shows no bytes: there may be credentials among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect")
+            .field("head", &self.head)
+            .field("logged_in", &self.logged_in)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Connect {

@@ -7,13 +7,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::RngExt as _;
-use tokio::time::{Instant, sleep_until};
-
-use super::gate::Door;
+use tokio::time::Instant;
+use url::Url;
 
 /// More URLs than this are not remembered at a time.
 const MAX_ENTRIES: usize = 1024;
@@ -45,17 +45,17 @@ impl Default for Throttle {
     }
 }
 
-/// A server, by address, and what is asked of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
-    pub(crate) door: Door,
-    pub(crate) resource: String,
-}
+/// A server and what is asked of it, as a number that tells nobody either. It takes the same room however
+/// long the URL is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Place(u64);
 
 /// The failures that a client remembers. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Failures {
     throttle: Throttle,
+    /// Nobody can choose URLs that fall together.
+    hasher: RandomState,
     entries: Arc<Mutex<HashMap<Place, Failure>>>,
 }
 
@@ -66,8 +66,14 @@ struct Failure {
 }
 
 impl Failure {
-    fn end(&self) -> Instant {
-        self.at + self.delay
+    /// What is left to be waited.
+    fn left(&self, now: Instant) -> Duration {
+        self.delay
+            .saturating_sub(now.saturating_duration_since(self.at))
+    }
+
+    fn is_forgotten(&self, now: Instant, max: Duration) -> bool {
+        now.saturating_duration_since(self.at) >= self.delay.saturating_add(max)
     }
 }
 
@@ -75,18 +81,24 @@ impl Failures {
     pub(crate) fn new(throttle: Throttle) -> Self {
         Self {
             throttle,
+            hasher: RandomState::new(),
             entries: Arc::default(),
         }
     }
 
-    /// Waits until it is time to connect to `place`.
-    pub(crate) async fn wait(&self, place: &Place) {
-        let end = self.lock().get(place).map(Failure::end);
-        if let Some(end) = end.filter(|end| *end > Instant::now()) {
-            let delay = end - Instant::now();
-            tracing::debug!(target: "we::net", ?delay, "a connection has just failed; waiting before the next");
-            sleep_until(end).await;
-        }
+    /// Scheme, host, port and path count. The query does not: scripts like to put something new there
+    /// each time.
+    pub(crate) fn place(&self, url: &Url) -> Place {
+        let port = url.port_or_known_default();
+        let parts = (url.scheme(), url.host_str(), port, url.path());
+        Place(self.hasher.hash_one(parts))
+    }
+
+    /// How long it is until it is time to connect to `place`, if not now.
+    pub(crate) fn left(&self, place: Place) -> Option<Duration> {
+        let now = Instant::now();
+        let left = self.lock().get(&place)?.left(now);
+        (!left.is_zero()).then_some(left)
     }
 
     /// A connection to `place` could not be opened, or has broken.
@@ -94,26 +106,27 @@ impl Failures {
         let now = Instant::now();
         let Throttle { base, jitter, max } = self.throttle;
         let mut entries = self.lock();
-        let forgotten = |failure: &Failure| failure.end() + max <= now;
+        entries.retain(|_, failure| !failure.is_forgotten(now, max));
         let delay = match entries.get(&place) {
-            Some(failure) if !forgotten(failure) => failure.delay * 3 / 2,
-            _ => base + jitter.mul_f64(rand::rng().random()),
+            Some(failure) => failure.delay.saturating_add(failure.delay / 2),
+            None => {
+                let drawn = jitter.as_secs_f64() * rand::rng().random::<f64>();
+                base.saturating_add(Duration::try_from_secs_f64(drawn).unwrap_or(jitter))
+            }
         };
-        let failure = Failure {
-            at: now,
-            delay: delay.min(max),
-        };
-        if entries.len() >= MAX_ENTRIES {
-            entries.retain(|_, failure| !forgotten(failure));
+        if entries.len() >= MAX_ENTRIES && !entries.contains_key(&place) {
+            let oldest = entries.iter().min_by_key(|(_, failure)| failure.at);
+            if let Some(oldest) = oldest.map(|(place, _)| *place) {
+                entries.remove(&oldest);
+            }
         }
-        if entries.len() < MAX_ENTRIES || entries.contains_key(&place) {
-            entries.insert(place, failure);
-        }
+        let delay = delay.min(max);
+        entries.insert(place, Failure { at: now, delay });
     }
 
     /// A connection to `place` has been opened.
-    pub(crate) fn succeeded(&self, place: &Place) {
-        self.lock().remove(place);
+    pub(crate) fn succeeded(&self, place: Place) {
+        self.lock().remove(&place);
     }
 
     /// Nothing panics while the lock is held.
@@ -130,19 +143,23 @@ impl fmt::Debug for Failures {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn place(resource: &str) -> Place {
-        Place {
-            door: Door::Name("h".into()),
-            resource: resource.into(),
-        }
+    fn url(resource: &str) -> Url {
+        Url::parse(&format!("ws://h{resource}")).unwrap()
     }
 
-    /// How long `wait` takes, in milliseconds.
+    fn fail(failures: &Failures, resource: &str) {
+        failures.failed(failures.place(&url(resource)));
+    }
+
+    /// How long one has to wait, in milliseconds, and waits.
     async fn waited(failures: &Failures, resource: &str) -> u128 {
         let before = Instant::now();
-        failures.wait(&place(resource)).await;
+        while let Some(left) = failures.left(failures.place(&url(resource))) {
+            tokio::time::sleep(left).await;
+        }
         before.elapsed().as_millis()
     }
 
@@ -150,12 +167,12 @@ mod tests {
     async fn the_delay_grows_by_half_from_a_random_start_up_to_its_limit() {
         let failures = Failures::new(Throttle::default());
         assert_eq!(waited(&failures, "/").await, 0);
-        failures.failed(place("/"));
+        fail(&failures, "/");
         let mut last = waited(&failures, "/").await;
         assert!((200..=401).contains(&last), "{last}");
         assert_eq!(waited(&failures, "/").await, 0, "the time has passed");
         for _ in 0..16 {
-            failures.failed(place("/"));
+            fail(&failures, "/");
             let next = waited(&failures, "/").await;
             let expected = (last * 3 / 2).min(60_000);
             assert!(next.abs_diff(expected) <= 3, "{next} after {last}");
@@ -169,15 +186,15 @@ mod tests {
     async fn an_opened_connection_and_time_make_good() {
         let failures = Failures::new(Throttle::default());
         for _ in 0..8 {
-            failures.failed(place("/"));
+            fail(&failures, "/");
         }
-        failures.clone().succeeded(&place("/"));
+        failures.clone().succeeded(failures.place(&url("/")));
         assert_eq!(waited(&failures, "/").await, 0);
         for _ in 0..8 {
-            failures.failed(place("/"));
+            fail(&failures, "/");
         }
         tokio::time::advance(Duration::from_secs(130)).await;
-        failures.failed(place("/"));
+        fail(&failures, "/");
         assert!(waited(&failures, "/").await <= 401);
     }
 
@@ -186,19 +203,61 @@ mod tests {
         let mut delays = Vec::new();
         for number in 0..20 {
             let failures = Failures::new(Throttle::default());
-            failures.failed(place("/"));
+            fail(&failures, "/");
             delays.push((waited(&failures, "/").await, number));
         }
         let (least, most) = (delays.iter().min(), delays.iter().max());
         assert!(least.map(|d| d.0) != most.map(|d| d.0), "{delays:?}");
     }
 
-    #[tokio::test]
-    async fn what_is_remembered_is_bounded() {
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_is_bounded_and_the_oldest_goes() {
         let failures = Failures::new(Throttle::default());
-        for number in 0..2 * MAX_ENTRIES {
-            failures.failed(place(&number.to_string()));
+        for number in 0..=MAX_ENTRIES {
+            fail(&failures, &format!("/{number}"));
+            tokio::time::advance(Duration::from_micros(1)).await;
         }
         assert_eq!(failures.lock().len(), MAX_ENTRIES);
+        assert_eq!(failures.left(failures.place(&url("/0"))), None);
+        for number in [1, MAX_ENTRIES] {
+            let place = failures.place(&url(&format!("/{number}")));
+            assert!(failures.left(place).is_some(), "{number}");
+        }
+        // What has expired goes with the next failure.
+        tokio::time::advance(Duration::from_secs(130)).await;
+        fail(&failures, "/");
+        assert_eq!(failures.lock().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_is_server_and_path() {
+        let failures = Failures::new(Throttle::default());
+        let place = |url: &str| failures.place(&Url::parse(url).unwrap());
+        failures.failed(place("ws://h/a?b"));
+        for (url, same) in [
+            ("ws://h/a", true),
+            ("ws://h:80/a?c=d", true),
+            ("ws://user:password@h/a", true),
+            ("wss://h/a", false),
+            ("ws://h:81/a", false),
+            ("ws://i/a", false),
+            ("ws://h/b", false),
+        ] {
+            assert_eq!(failures.left(place(url)).is_some(), same, "{url}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_duration_is_too_long() {
+        let failures = Failures::new(Throttle {
+            base: Duration::MAX,
+            jitter: Duration::MAX,
+            max: Duration::MAX,
+        });
+        for _ in 0..3 {
+            fail(&failures, "/");
+            let left = failures.left(failures.place(&url("/")));
+            assert_eq!(left, Some(Duration::MAX));
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! What is sent, where to, and where redirects lead.
 
+use std::time::Duration;
+
 use tokio::net::TcpListener;
+use we_net::client::ConnectTimeouts;
 use we_net::handshake::HeaderError;
 use we_net::http::RedirectError;
 use we_net::transport::{ConnectError, Resolver};
@@ -226,4 +229,18 @@ fn requests_and_bodies_are_send() {
         is_send(async move { body.chunk().await });
     }
     let _ = body_is_send;
+}
+
+#[tokio::test]
+async fn a_time_limit_may_be_of_any_length() {
+    let (address, _heads) = pages("127.0.0.1", |_| ok("x")).await;
+    let client = Client::builder()
+        .timeouts(ConnectTimeouts {
+            connect: Duration::MAX,
+            handshake: Duration::MAX,
+        })
+        .build();
+    let url = format!("http://{address}/");
+    let response = soon(client.get(&url).unwrap().send()).await.unwrap();
+    assert_eq!(response.status, 200);
 }

@@ -67,3 +67,36 @@ async fn a_connection_that_breaks_delays_the_next_and_one_that_is_closed_does_no
         before.elapsed()
     );
 }
+
+#[tokio::test]
+async fn attempts_at_the_same_time_are_no_way_around_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (client, (sender, mut arrivals)) = (client(), tokio::sync::mpsc::unbounded_channel());
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            let _ = sender.send(Instant::now());
+        }
+    });
+    // Each with a query of its own, which makes no difference.
+    let attempts: Vec<_> = (0..5)
+        .map(|number| {
+            let (client, url) = (client.clone(), format!("ws://127.0.0.1:{port}/?{number}"));
+            tokio::spawn(async move { failing(&client, &url).await })
+        })
+        .collect();
+    let mut last = soon(arrivals.recv()).await.unwrap();
+    for least in [100, 150, 225, 337] {
+        let next = soon(arrivals.recv()).await.unwrap();
+        // What the server sees may be a little closer together than what the client does.
+        let gap = next - last;
+        assert!(
+            gap >= Duration::from_millis(least - 20),
+            "{gap:?} < {least} ms"
+        );
+        last = next;
+    }
+    for attempt in attempts {
+        attempt.await.unwrap();
+    }
+}
