@@ -1,6 +1,7 @@
 //! Which proxy a URL goes through.
 
 use std::env;
+use std::ffi::OsString;
 use std::fmt;
 
 use url::{Host, Url};
@@ -56,27 +57,41 @@ impl Proxies {
     /// the loopback addresses are never reached through these proxies, as browsers have it.
     ///
     /// # Errors
-    /// A variable that names no proxy; the error tells which.
+    /// A variable that names no proxy, or is not UTF-8; the error tells which.
     pub fn from_env() -> Result<Self, EnvironmentError> {
-        Self::from_variables(|name| env::var_os(name)?.into_string().ok())
+        Self::from_os_variables(|name| env::var_os(name))
     }
 
     /// As [`from_env`](Self::from_env), with `get` for the environment.
     pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, EnvironmentError> {
+        Self::from_os_variables(|name| get(name).map(OsString::from))
+    }
+
+    fn from_os_variables(get: impl Fn(&str) -> Option<OsString>) -> Result<Self, EnvironmentError> {
         let first = |names: &[&'static str]| {
-            names.iter().find_map(|name| {
-                let value = get(name).filter(|value| !value.trim().is_empty())?;
-                Some((*name, value))
-            })
+            for variable in names.iter().copied() {
+                match get(variable).map(OsString::into_string) {
+                    Some(Ok(value)) if !value.trim().is_empty() => {
+                        return Ok(Some((variable, value)));
+                    }
+                    // Passing over it would send what is meant for a proxy straight to the server.
+                    Some(Err(_)) => {
+                        let source = ProxyUrlError::NotUtf8;
+                        return Err(EnvironmentError { variable, source });
+                    }
+                    _ => {}
+                }
+            }
+            Ok(None)
         };
         let proxy = |names: &[&'static str]| {
-            first(names)
+            first(names)?
                 .map(|(variable, value)| {
                     Proxy::parse(&value).map_err(|source| EnvironmentError { variable, source })
                 })
                 .transpose()
         };
-        let except = first(&["no_proxy", "NO_PROXY"]);
+        let except = first(&["no_proxy", "NO_PROXY"])?;
         Ok(Self {
             plain: proxy(&["http_proxy", "all_proxy", "ALL_PROXY"])?,
             secure: proxy(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])?,
@@ -110,9 +125,9 @@ fn is_this_machine(host: &Host<&str>) -> bool {
     }
 }
 
-/// An environment variable that does not name a proxy.
+/// An environment variable that names no proxy, or no servers to be reached without one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the environment variable {variable} does not name a proxy: {source}")]
+#[error("the environment variable {variable} cannot be used: {source}")]
 pub struct EnvironmentError {
     /// Its name.
     pub variable: &'static str,
@@ -205,5 +220,22 @@ mod tests {
     fn a_variable_that_names_no_proxy_is_an_error() {
         let error = from(&[("https_proxy", "gopher://p")]).unwrap_err();
         assert!(error.to_string().contains("https_proxy"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_variable_that_is_no_text_is_an_error() {
+        use std::os::unix::ffi::OsStringExt as _;
+        for variable in ["http_proxy", "HTTPS_PROXY", "all_proxy", "no_proxy"] {
+            let result = Proxies::from_os_variables(|name| {
+                (name == variable).then(|| OsString::from_vec(b"p\xff".to_vec()))
+            });
+            let error = result.unwrap_err();
+            assert_eq!(
+                (error.variable, &error.source),
+                (variable, &ProxyUrlError::NotUtf8)
+            );
+            assert!(error.to_string().contains("UTF-8"), "{error}");
+        }
     }
 }

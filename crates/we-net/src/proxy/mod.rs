@@ -90,6 +90,9 @@ pub enum ProxyUrlError {
     /// The scheme is none that is known.
     #[error("`{0}:` is not a kind of proxy; use http:, https:, socks5: or socks5h:")]
     Scheme(String),
+    /// It is not text.
+    #[error("it is not UTF-8; write other characters of a user name or password as %XX")]
+    NotUtf8,
     /// There is no host.
     #[error("the proxy's URL names no host; write it as http://host:port or socks5h://host:port")]
     NoHost,
@@ -161,11 +164,13 @@ impl Proxy {
     pub fn parse(input: &str) -> Result<Self, ProxyUrlError> {
         let input = input.trim();
         let with_scheme;
-        let text = if input.contains("://") {
-            input
-        } else {
-            with_scheme = format!("http://{input}");
-            &with_scheme
+        // What stands before a `://` further on may be a part of the password, and must not be shown.
+        let text = match input.split_once("://") {
+            Some((scheme, _)) if is_scheme(scheme) => input,
+            _ => {
+                with_scheme = format!("http://{input}");
+                &with_scheme
+            }
         };
         let scheme = text.split("://").next().unwrap_or_default();
         let scheme = scheme.to_ascii_lowercase();
@@ -248,6 +253,12 @@ impl Login {
             base64::engine::general_purpose::STANDARD.encode(credentials)
         )
     }
+}
+
+/// <https://url.spec.whatwg.org/#url-scheme-string>, or nothing
+fn is_scheme(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
 /// Whether the authority of a URL ends in `:80`.
@@ -337,6 +348,9 @@ mod tests {
             ("http://", "no host"),
             ("http://u:secret@", "no host"),
             ("http://u:secret@p:99999", "not valid"),
+            ("u:secret://more@p:80", "not valid"),
+            ("u:secret@p:99999/x://y", "not valid"),
+            ("ftp://u:secret@p", "`ftp:` is not a kind of proxy"),
             ("socks5://user@p", "1 to 255 bytes"),
         ] {
             let error = Proxy::parse(input).unwrap_err().to_string();

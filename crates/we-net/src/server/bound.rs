@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 #[cfg(unix)]
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[cfg(unix)]
 use tokio::net::UnixListener;
@@ -20,15 +20,36 @@ pub(super) enum Listener {
     },
     #[cfg(unix)]
     Unix {
-        listener: UnixListener,
+        /// Goes first: as long as the socket is open, no other file can have its inode.
         _file: SocketFile,
+        listener: UnixListener,
     },
 }
 
 /// The file of a Unix socket, which goes when its server does.
 #[cfg(unix)]
 #[derive(Debug)]
-pub(super) struct SocketFile(PathBuf);
+pub(super) struct SocketFile {
+    path: PathBuf,
+    /// Device and inode of what was bound. Another server may have put its own in that place since.
+    bound: Option<(u64, u64)>,
+}
+
+#[cfg(unix)]
+impl SocketFile {
+    fn new(path: PathBuf) -> Self {
+        let bound = identity(&path);
+        Self { path, bound }
+    }
+}
+
+/// Device and inode of a file.
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
 
 impl Listener {
     pub(super) async fn tcp(address: impl ToSocketAddrs) -> io::Result<Self> {
@@ -40,8 +61,8 @@ impl Listener {
     #[cfg(unix)]
     pub(super) fn unix(path: PathBuf) -> io::Result<Self> {
         let listener = UnixListener::bind(&path)?;
-        let _file = SocketFile(path);
-        Ok(Self::Unix { listener, _file })
+        let _file = SocketFile::new(path);
+        Ok(Self::Unix { _file, listener })
     }
 
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
@@ -73,7 +94,9 @@ impl Listener {
 #[cfg(unix)]
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // If it has gone already, so much the better.
-        let _ = std::fs::remove_file(&self.0);
+        if self.bound.is_some() && identity(&self.path) == self.bound {
+            // If it has gone already, so much the better.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }

@@ -77,3 +77,22 @@ async fn a_socket_that_is_not_there_is_named_and_one_that_is_there_is_left_alone
     drop(first);
     assert!(!path.exists());
 }
+
+#[tokio::test]
+async fn a_socket_that_another_server_has_put_there_is_left_alone() {
+    let path = path();
+    let first = Server::builder().bind_unix(&path).await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let second = Server::builder().bind_unix(&path).await.unwrap();
+    drop(first);
+    assert!(path.exists());
+    drop(second);
+    assert!(!path.exists());
+    // Nor is what has never been a socket.
+    let third = Server::builder().bind_unix(&path).await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "mine").unwrap();
+    drop(third);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+    std::fs::remove_file(&path).unwrap();
+}
