@@ -8,7 +8,7 @@
 //! - `close`: `clean`, `code`, `reason`, `error`; `event` is `drop` where the shell has dropped the connection
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, BufRead, BufReader, Write},
     path::Path,
     sync::{Mutex, PoisonError},
@@ -33,12 +33,23 @@ pub(crate) struct NetLog {
 
 impl NetLog {
     /// Begins the file anew, readable for this user only: it will hold what is said on the connections.
+    ///
+    /// # Errors
+    /// If what is there already is no regular file of this user: somebody else might read or get what is written.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = Mutex::new(options.open(path)?);
+        let file = match fs::symlink_metadata(path) {
+            Ok(found) => reopen(path, &found)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut options = OpenOptions::new();
+                // Fails on whatever somebody has put there in the meantime, a link too.
+                options.write(true).create_new(true);
+                #[cfg(unix)]
+                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+                options.open(path)?
+            }
+            Err(error) => return Err(error),
+        };
+        let file = Mutex::new(file);
         Ok(Self { file })
     }
 
@@ -61,6 +72,47 @@ impl NetLog {
             tracing::warn!("cannot write the log of frames: {error}");
         }
     }
+}
+
+/// Opens the file that has been `found` at `path`, and empties it.
+fn reopen(path: &Path, found: &Metadata) -> io::Result<File> {
+    if !found.file_type().is_file() {
+        return Err(io::Error::other(
+            "what is there is no regular file; name another one",
+        ));
+    }
+    // Not emptied before it is known to be the right one.
+    let file = OpenOptions::new().write(true).open(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        let opened = file.metadata()?;
+        if (opened.dev(), opened.ino()) != (found.dev(), found.ino()) {
+            return Err(io::Error::other("it has just been replaced; try again"));
+        }
+        check_owner(opened.uid(), own_id())?;
+        // Only its owner may do that (or root), so it is a check as well.
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    }
+    file.set_len(0)?;
+    Ok(file)
+}
+
+/// The user that this process runs as, where the system shows it in its files.
+#[cfg(unix)]
+fn own_id() -> Option<u32> {
+    let own = fs::metadata("/proc/self").ok()?;
+    Some(std::os::unix::fs::MetadataExt::uid(&own))
+}
+
+#[cfg(unix)]
+fn check_owner(owner: u32, own: Option<u32>) -> io::Result<()> {
+    if own.is_some_and(|own| own != owner) {
+        return Err(io::Error::other(
+            "the file belongs to somebody else; name another one",
+        ));
+    }
+    Ok(())
 }
 
 impl FrameLog for NetLog {
@@ -273,6 +325,38 @@ mod tests {
         let mut output = Vec::new();
         let result = table(input.as_bytes(), &mut output);
         (String::from_utf8(output).unwrap(), result)
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_a_regular_file_of_this_user_is_written() {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+        let folder = std::env::temp_dir().join(format!("we-net-log-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let new = folder.join("new");
+        NetLog::create(&new).unwrap();
+        assert_eq!(mode(&new), 0o600);
+        let old = folder.join("old");
+        fs::write(&old, "old").unwrap();
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o644)).unwrap();
+        for (name, target) in [("link", &*old), ("dangling", Path::new("nothing"))] {
+            let link = folder.join(name);
+            symlink(target, &link).unwrap();
+            assert!(NetLog::create(&link).is_err(), "{name}");
+        }
+        assert!(NetLog::create(&folder).is_err());
+        assert!(!folder.join("nothing").exists());
+        assert_eq!(fs::read_to_string(&old).unwrap(), "old");
+        NetLog::create(&old).unwrap();
+        assert_eq!(
+            (fs::read_to_string(&old).unwrap().as_str(), mode(&old)),
+            ("", 0o600)
+        );
+        let own = fs::metadata(&old).unwrap().uid();
+        assert!(own_id().is_none_or(|id| id == own));
+        assert!(check_owner(own, Some(own + 1)).is_err());
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
