@@ -28,7 +28,7 @@ from suite import GROUPS, SCOPES, Test, discover
 HERE = Path(__file__).resolve().parent
 EXPECTATIONS, PEERS = HERE / "expectations.toml", HERE / "peers.json"
 PAGE = environment.REPOSITORY / "docs" / "conformance.md"
-COMMAND = "{we} run --expose-gc --ca {{ca}} --location {{url}} {{script}}"
+COMMAND = "{we} run --expose-gc {{buffers}} --ca {{ca}} --location {{url}} {{script}}"
 
 
 def arguments() -> argparse.Namespace:

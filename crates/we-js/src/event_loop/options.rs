@@ -25,11 +25,12 @@ pub struct Options {
     /// the current directory.
     pub base_url: Option<Url>,
 
-    /// The origin that requests carry. Without one, requests carry no `Origin`, as those of a program that is no
-    /// browser.
+    /// The origin that requests carry. Without one, the handshakes of sockets and requests for scripts carry no `Origin`, as
+    /// those of a program that is no browser; `fetch()` then takes the origin of [`base_url`](Self::base_url). Without
+    /// either there is no same-origin policy: no server's answer is kept from a script.
     pub origin: Option<Origin>,
 
-    /// Whether scripts may load scripts and JSON modules from `file:` URLs.
+    /// What scripts may do with `file:` URLs.
     pub file_access: FileAccess,
 
     /// How connections are made: time limits, whom to trust for `wss:`, limits of messages, compression. The default
@@ -78,8 +79,8 @@ impl Default for Options {
     }
 }
 
-/// Whether the agents of a program may load scripts and JSON modules from `file:` URLs: as modules, by `importScripts()`,
-/// as workers.
+/// Whether the agents of a program may use `file:` URLs: load scripts and JSON modules from them (as modules, by
+/// `importScripts()`, as workers), and read any file by `fetch()`.
 ///
 /// A worker may not do what the agent that started it may not, nor, if its own script came from a server, load files at
 /// all. The program that [`EventLoop::evaluate_file`](super::EventLoop::evaluate_file) starts is the embedder's choice
@@ -87,11 +88,12 @@ impl Default for Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum FileAccess {
-    /// Local programs may: if [`Options::base_url`], [`Options::origin`] or the URL that the program is run under is one of
+    /// Local programs may load scripts, and nothing reads other files: if [`Options::base_url`], [`Options::origin`] or the URL that the program is run under is one of
     /// a server (`http:`, `https:`, `ws:`, `wss:`), then not.
     #[default]
     OfLocalPrograms,
-    /// They may, whatever the URLs say.
+    /// They may do both, whatever the URLs say. What a script can read it can also send away: this is for programs whose
+    /// scripts are trusted as much as the program itself.
     Allowed,
     /// They may not.
     Refused,

@@ -53,6 +53,11 @@ impl LoopState {
         }
     }
 
+    /// Whether `fetch()` may read `file:` URLs: where the embedder has said so, not where it has said nothing.
+    pub(crate) fn fetches_files(&self) -> bool {
+        self.options.file_access == FileAccess::Allowed && self.reads_files()
+    }
+
     /// How the agent fetches scripts.
     pub(crate) fn fetcher(&self) -> Fetcher {
         let outside = self.provenance.outside_origin.borrow().clone();

@@ -119,9 +119,9 @@ pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromi
     let state = LoopState::of(context)?;
     let asker = Asker {
         client: state.options().client.clone(),
-        origin: state.origin(),
+        origin: state.script_origin(),
         base: state.base_url().cloned(),
-        reads_files: state.reads_files(),
+        reads_files: state.fetches_files(),
         limit,
     };
     let url = head.url.clone();

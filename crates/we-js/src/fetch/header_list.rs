@@ -75,20 +75,20 @@ impl HeaderList {
 
     /// [Sort and combine](https://fetch.spec.whatwg.org/#concept-header-list-sort-and-combine)
     pub(super) fn sort_and_combine(&self) -> Vec<(String, Vec<u8>)> {
-        let mut names: Vec<String> = self
-            .0
+        let mut sorted: Vec<(String, &[u8])> = self
             .iter()
-            .map(|(name, _)| name.to_ascii_lowercase())
+            .map(|(name, value)| (name.to_ascii_lowercase(), value))
             .collect();
-        names.sort_unstable();
-        names.dedup();
-        let mut headers = Vec::new();
-        for name in names {
-            if name == "set-cookie" {
-                let values = self.values("set-cookie");
-                headers.extend(values.map(|value| (String::from("set-cookie"), value.to_vec())));
-            } else if let Some(value) = self.get(&name) {
-                headers.push((name, value));
+        // Stable: values of one name stay in their order.
+        sorted.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut headers: Vec<(String, Vec<u8>)> = Vec::with_capacity(sorted.len());
+        for (name, value) in sorted {
+            match headers.last_mut() {
+                Some((last, combined)) if *last == name && name != "set-cookie" => {
+                    combined.extend_from_slice(b", ");
+                    combined.extend_from_slice(value);
+                }
+                _ => headers.push((name, value.to_vec())),
             }
         }
         headers

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{LoopHandle, Options, testing::Agent};
+use crate::{FileAccess, LoopHandle, Options, testing::Agent};
 
 /// Reads a request, to the end of its body.
 fn request(stream: &mut TcpStream) -> String {
@@ -249,7 +249,13 @@ fn local_urls_are_fetched() {
     // Not for scripts from a server.
     let refused = format!("return rejection(fetch('{file}'))");
     expect(&mut agent, &[(refused.as_str(), "TypeError")]);
-    let mut agent = Agent::new();
+    // Nor where the embedder has not spoken of files.
+    let mut silent = Agent::new();
+    expect(&mut silent, &[(refused.as_str(), "TypeError")]);
+    let mut agent = Agent::with(Options {
+        file_access: FileAccess::Allowed,
+        ..Options::default()
+    });
     // A limit of the tests' agents: the file is larger than a buffer may be.
     let read = agent.eval(&format!("(async () => {{ {fetch_file} }})()"));
     assert!(read.is_err_and(|error| error.contains("fit into memory")));

@@ -66,7 +66,7 @@ impl Inheritance {
             external_memory_step: options.external_memory_step,
             max_buffer_size: options.max_buffer_size,
             file_access: match state.reads_files() {
-                true => FileAccess::Allowed,
+                true => options.file_access,
                 false => FileAccess::Refused,
             },
         }
