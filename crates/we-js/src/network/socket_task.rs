@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::yield_now;
 use we_net::protocol::{Closure, Event, Refusal};
 use we_net::transport::Driver;
 
@@ -90,8 +89,9 @@ struct Pump<S> {
     accepted: u64,
     /// How many of them have to be written for JavaScript to be told.
     awaited: Option<u64>,
-    /// One turn of the network, before it is told.
-    look: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Whether the peer's Close frame has arrived and JavaScript is still to hear of it. What is written from then on may never
+    /// be read: JavaScript hears of the end first, and not that a write was done.
+    is_ending: bool,
     closure: Option<Closure>,
 }
 
@@ -105,7 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             arrived: 0,
             accepted: 0,
             awaited: None,
-            look: None,
+            is_ending: false,
             closure: None,
         };
         pump.driver.connection_mut().answer_later();
@@ -184,7 +184,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     fn take_event(&mut self, event: Event) {
         let event = match event {
             Event::Message(message) => SocketEvent::Message(message),
-            Event::CloseReceived(_) => SocketEvent::Closing,
+            Event::CloseReceived(_) => {
+                // What was written before the frame arrived is done; perhaps the peer closes because it has it all.
+                if !self.is_ending {
+                    self.tell_flushed();
+                }
+                SocketEvent::Closing
+            }
             Event::Ping(_) | Event::Pong(_) => return,
             Event::Closed(closure) => {
                 self.closure = Some(closure);
@@ -194,29 +200,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         self.tell(event);
     }
 
-    /// Whether the network has been looked at since the output was written, and the peer does not end the connection. What it
-    /// took after the peer had begun to close may never be read: JavaScript is to hear of the end first, not that a write
-    /// was done. To compress a large message takes long enough for that to come in the middle.
-    fn has_looked(&mut self, cx: &mut TaskContext<'_>) -> bool {
-        if self.driver.connection().ends_with_next_event() {
-            return false;
-        }
-        let look = self.look.get_or_insert_with(|| Box::pin(yield_now()));
-        let has_looked = look.as_mut().poll(cx).is_ready();
-        if has_looked {
-            self.look = None;
-        }
-        has_looked
-    }
-
-    /// Tells the loop what has happened, all at once.
-    fn post(&mut self, cx: &mut TaskContext<'_>) {
+    /// Tells that what JavaScript waits for has been written, if it has.
+    fn tell_flushed(&mut self) {
         let unwritten = self.driver.connection().buffered_amount();
         let flushed = self.accepted.saturating_sub(unwritten);
         self.channel.set_flushed(flushed);
-        if self.awaited.is_some_and(|bytes| flushed >= bytes) && self.has_looked(cx) {
+        if self.awaited.is_some_and(|bytes| flushed >= bytes) {
             self.awaited = None;
             self.tell(SocketEvent::Flushed);
+        }
+    }
+
+    /// Tells the loop what has happened, all at once.
+    fn post(&mut self) {
+        self.is_ending = self.driver.connection().ends_with_next_event();
+        if self.is_ending {
+            let unwritten = self.driver.connection().buffered_amount();
+            self.channel
+                .set_flushed(self.accepted.saturating_sub(unwritten));
+        } else {
+            self.tell_flushed();
         }
         if !self.arrivals.is_empty() {
             let arrivals = mem::take(&mut self.arrivals);
@@ -234,7 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Pump<S> {
         let this = self.get_mut();
         this.take_commands(cx);
         let over = this.drive(cx);
-        this.post(cx);
+        this.post();
         over.map(|()| match this.closure.take() {
             Some(closure) => Closed::from(closure),
             None => Closed::abnormally(None),
