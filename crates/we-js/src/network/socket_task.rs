@@ -186,9 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             Event::Message(message) => SocketEvent::Message(message),
             Event::CloseReceived(_) => {
                 // What was written before the frame arrived is done; perhaps the peer closes because it has it all.
-                if !self.is_ending {
-                    self.tell_flushed();
-                }
+                self.note_flushed();
                 SocketEvent::Closing
             }
             Event::Ping(_) | Event::Pong(_) => return,
@@ -200,12 +198,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         self.tell(event);
     }
 
-    /// Tells that what JavaScript waits for has been written, if it has.
-    fn tell_flushed(&mut self) {
+    /// How many bytes of payload have been written. Tells that what JavaScript waits for is among them, unless it is to hear of
+    /// the end first.
+    fn note_flushed(&mut self) {
         let unwritten = self.driver.connection().buffered_amount();
         let flushed = self.accepted.saturating_sub(unwritten);
         self.channel.set_flushed(flushed);
-        if self.awaited.is_some_and(|bytes| flushed >= bytes) {
+        if !self.is_ending && self.awaited.is_some_and(|bytes| flushed >= bytes) {
             self.awaited = None;
             self.tell(SocketEvent::Flushed);
         }
@@ -214,13 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     /// Tells the loop what has happened, all at once.
     fn post(&mut self) {
         self.is_ending = self.driver.connection().ends_with_next_event();
-        if self.is_ending {
-            let unwritten = self.driver.connection().buffered_amount();
-            self.channel
-                .set_flushed(self.accepted.saturating_sub(unwritten));
-        } else {
-            self.tell_flushed();
-        }
+        self.note_flushed();
         if !self.arrivals.is_empty() {
             let arrivals = mem::take(&mut self.arrivals);
             self.shared
