@@ -63,7 +63,7 @@ impl Reach {
             let found = self.look_up_through(url, proxy);
             self.in_time(limit, url, found).await?
         } else {
-            let addresses = self.resolve(host(url), port(url));
+            let addresses = resolve(&self.resolver, host(url), port(url));
             let addresses = self.in_time(limit, url, addresses).await?;
             let door = Door::of(&addresses, url);
             (Way::Direct(addresses), door)
@@ -74,7 +74,8 @@ impl Reach {
 
     /// The addresses of a proxy, and the target to name to it.
     async fn look_up_through(&self, url: &Url, proxy: &Proxy) -> Result<(Way, Door), ConnectError> {
-        let addresses = self.resolve(proxy.host(), proxy.port());
+        let resolver = self.resolver.for_proxies();
+        let addresses = resolve(&resolver, proxy.host(), proxy.port());
         let addresses = addresses.await.map_err(|error| unreachable(proxy, error))?;
         let (target, door) = match (proxy.kind(), host(url)) {
             (_, Host::Ipv4(address)) => (Target::Address(address.into()), Door::of(&[], url)),
@@ -85,7 +86,7 @@ impl Reach {
                 },
                 name,
             ) => {
-                let addresses = self.resolve(name, port(url)).await?;
+                let addresses = resolve(&self.resolver, name, port(url)).await?;
                 let first = addresses.first().map(SocketAddr::ip);
                 let first = first.unwrap_or(IpAddr::from([0, 0, 0, 0]));
                 (Target::Address(first), Door::of(&addresses, url))
@@ -99,16 +100,6 @@ impl Reach {
             target,
         };
         Ok((way, door))
-    }
-
-    /// At least one address.
-    async fn resolve(&self, host: Host<&str>, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
-        let name = host.to_string();
-        match self.resolver.resolve(host, port).await {
-            Ok(addresses) if addresses.is_empty() => Err(ConnectError::NoAddress { host: name }),
-            Ok(addresses) => Ok(addresses),
-            Err(source) => Err(ConnectError::Resolve { host: name, source }),
-        }
     }
 
     /// TCP, and the tunnel where there is a proxy; or the Unix socket.
@@ -211,6 +202,20 @@ impl Reach {
                 after: self.timeouts.connect,
             })
         })
+    }
+}
+
+/// At least one address.
+async fn resolve(
+    resolver: &Resolver,
+    host: Host<&str>,
+    port: u16,
+) -> Result<Vec<SocketAddr>, ConnectError> {
+    let name = host.to_string();
+    match resolver.resolve(host, port).await {
+        Ok(addresses) if addresses.is_empty() => Err(ConnectError::NoAddress { host: name }),
+        Ok(addresses) => Ok(addresses),
+        Err(source) => Err(ConnectError::Resolve { host: name, source }),
     }
 }
 
