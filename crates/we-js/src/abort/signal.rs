@@ -89,14 +89,13 @@ impl AbortSignal {
         signal.state().reason().unwrap_or_default()
     }
 
-    pub(super) fn add_algorithm(&self, algorithm: AbortAlgorithm, this: &This<Self>) {
+    pub(super) fn add_algorithm(&self, algorithm: AbortAlgorithm) {
         if self.is_aborted() {
             return;
         }
         self.algorithms
             .borrow_mut()
             .push(Algorithm::Run(algorithm), Algorithm::is_alive);
-        observe(this);
     }
 
     pub(super) fn remove_algorithm(&self, algorithm: &AbortAlgorithm) {
@@ -140,7 +139,7 @@ pub(crate) fn keep_observed_signal(target: &JsObject) {
     }
 }
 
-fn observe(signal: &This<AbortSignal>) {
+pub(super) fn observe(signal: &This<AbortSignal>) {
     let state = signal.state();
     if state.is_aborted() || state.observed.replace(true) {
         return;
@@ -151,6 +150,29 @@ fn observe(signal: &This<AbortSignal>) {
             .observed_dependents
             .borrow_mut()
             .push(signal.object().clone());
+    }
+}
+
+/// To be called when an algorithm was removed: a dependent signal that nothing observes any more is not kept.
+pub(super) fn observed_less(signal: &This<AbortSignal>) {
+    let has_listener = This::<EventTarget>::from_object(signal.object().clone())
+        .is_some_and(|target| target.state().has_listener(&[js_string!("abort")]));
+    let state = signal.state();
+    if has_listener || !state.algorithms.borrow().items.is_empty() || !state.observed.take() {
+        return;
+    }
+    drop(state);
+    leave_observed(signal);
+}
+
+/// Takes a signal from the observed dependents of its sources.
+fn leave_observed(signal: &This<AbortSignal>) {
+    for source in sources(&signal.state()) {
+        source
+            .state()
+            .observed_dependents
+            .borrow_mut()
+            .retain(|other| !JsObject::equals(other, signal.object()));
     }
 }
 
@@ -336,13 +358,7 @@ pub(crate) fn signal_abort(
 
 /// What is aborted waits for no source any more.
 fn leave_sources(signal: &This<AbortSignal>) {
-    for source in sources(&signal.state()) {
-        source
-            .state()
-            .observed_dependents
-            .borrow_mut()
-            .retain(|other| !JsObject::equals(other, signal.object()));
-    }
+    leave_observed(signal);
     signal.state().sources.borrow_mut().clear();
 }
 

@@ -21,7 +21,7 @@ use super::mailbox::Mailbox;
 pub(super) enum Lifetime {
     /// The loop runs until the job has ended.
     KeepsLoopAlive,
-    /// The job may never end: the clean-up of a finalization registry.
+    /// The job may never end, and nobody waits for it: the clean-up of a finalization registry, reading ahead of a reader.
     Background,
 }
 

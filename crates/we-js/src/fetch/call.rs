@@ -1,8 +1,8 @@
 //! The method `fetch()`: <https://fetch.spec.whatwg.org/#fetch-method>
 //!
-//! A fetch is an asynchronous job of the event loop: it keeps the loop running, and ends with it. The body of a response
-//! belongs to its stream: the network is read from while somebody reads the stream, and a little ahead; only then does it
-//! keep the loop running. A response that nobody wants any more closes its connection when it is collected.
+//! A fetch is an asynchronous job of the event loop: it keeps the loop running until there is a response, and ends with it.
+//! The body of a response belongs to its stream (`download.rs`), which keeps what is left of the call; the signal does
+//! not.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,9 +15,9 @@ use boa_engine::{
     job::NativeAsyncJob,
     object::{JsObject, builtins::JsPromise},
 };
-use boa_gc::{Finalize, Gc, GcRefCell, Trace};
+use boa_gc::{Finalize, Gc, GcRefCell, Trace, WeakGc};
 use tokio::sync::Notify;
-use we_net::http::{Body as NetBody, BodySender, RequestBody};
+use we_net::http::{BodySender, RequestBody};
 
 use super::{
     body::{Body, HasBody},
@@ -32,7 +32,8 @@ use crate::{
     abort::{AbortAlgorithm, AbortSignal},
     binding::{Promise, This, type_error},
     event_loop::LoopState,
-    streams::ReadableStream,
+    file,
+    streams::{ReadableStream, WeakReadableStream},
 };
 
 /// A call of `fetch()`. Clones are the same one.
@@ -43,15 +44,22 @@ pub(super) struct Call(Gc<State>);
 struct State {
     promise: Promise,
     request_body: Option<ReadableStream>,
-    /// The body of the response, once there is one.
-    response_body: GcRefCell<Option<ReadableStream>>,
+    /// The body of the response, once there is one. It keeps the call, not the other way round: a signal that lives on
+    /// must not keep a body that nobody can reach.
+    response_body: GcRefCell<Option<WeakReadableStream>>,
     /// What the signal runs, until there is nothing left to abort.
     abort: GcRefCell<Option<(JsObject, AbortAlgorithm)>>,
-    /// The body of a response that no script may see, until the call is aborted or forgotten.
-    #[unsafe_ignore_trace]
-    hidden: Cell<Option<Box<NetBody>>>,
     #[unsafe_ignore_trace]
     stop: Stop,
+}
+
+/// A call that may be collected.
+pub(super) struct WeakCall(WeakGc<State>);
+
+impl WeakCall {
+    pub(super) fn upgrade(&self) -> Option<Call> {
+        self.0.upgrade().map(Call)
+    }
 }
 
 /// Ends what the network does for a call. Clones are the same one.
@@ -90,7 +98,6 @@ pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromi
         request_body: body.as_ref().map(|body| body.stream.clone()),
         response_body: GcRefCell::new(None),
         abort: GcRefCell::new(None),
-        hidden: Cell::new(None),
         stop: Stop::default(),
     }));
     if let Some(signal) = signal {
@@ -101,7 +108,7 @@ pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromi
         }
         // 11.
         let algorithm = AbortAlgorithm::new(call.clone(), Call::abort);
-        algorithm.add_to(&signal);
+        algorithm.add_to_kept(&signal);
         *call.0.abort.borrow_mut() = Some((signal.object().clone(), algorithm));
     }
     // 12.
@@ -184,20 +191,17 @@ impl Call {
     ) -> JsResult<()> {
         let body = match received.body {
             ReceivedBody::None => None,
-            ReceivedBody::Hidden(body) => {
-                self.0.hidden.set(Some(body));
-                let response = Response::create(received.head, Guard::Immutable, None, context)?;
-                let response = response.object().clone();
-                return self.0.promise.resolve(response.into(), context);
-            }
-            ReceivedBody::Data(data) => Some(Body::of_bytes(data, context)?),
+            ReceivedBody::Data(data) => Some(Body {
+                stream: file::of_bytes_with(self.clone(), data.clone(), context)?,
+                source: Some(data),
+            }),
             ReceivedBody::Network(body) => Some(Body {
                 stream: download::stream(body, sender, self.clone(), context)?,
                 source: None,
             }),
         };
         match &body {
-            Some(body) => *self.0.response_body.borrow_mut() = Some(body.stream.clone()),
+            Some(body) => *self.0.response_body.borrow_mut() = Some(body.stream.downgrade()),
             None => self.finish(),
         }
         let response = Response::create(received.head, Guard::Immutable, body, context)?;
@@ -209,6 +213,7 @@ impl Call {
     fn abort(&self, reason: &JsValue, context: &mut Context) -> JsResult<()> {
         self.0.stop.stop();
         let body = self.0.response_body.borrow().clone();
+        let body = body.and_then(|body| body.upgrade());
         self.finish();
         // 1.
         self.0.promise.reject(reason.clone(), context)?;
@@ -225,6 +230,10 @@ impl Call {
         }
     }
 
+    pub(super) fn downgrade(&self) -> WeakCall {
+        WeakCall(WeakGc::new(&self.0))
+    }
+
     pub(super) fn stop(&self) -> &Stop {
         &self.0.stop
     }
@@ -235,6 +244,5 @@ impl Call {
             algorithm.remove_from(&signal);
         }
         self.0.response_body.borrow_mut().take();
-        self.0.hidden.take();
     }
 }

@@ -30,6 +30,8 @@ mod scripts;
 mod upload;
 
 #[cfg(test)]
+mod lifetime_tests;
+#[cfg(test)]
 mod network_tests;
 #[cfg(test)]
 mod tests;

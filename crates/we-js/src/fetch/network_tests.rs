@@ -41,12 +41,14 @@ fn request(stream: &mut TcpStream) -> String {
 }
 
 /// A server that lives as long as the process: each connection has a thread, and is given to `answer` with its request.
-fn serve(answer: fn(&str, TcpStream)) -> String {
+pub(super) fn serve(answer: impl Fn(&str, TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
+    let answer = Arc::new(answer);
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
+            let answer = answer.clone();
             thread::spawn(move || {
                 let request = request(&mut stream);
                 answer(&request, stream);
@@ -74,7 +76,7 @@ fn echo(request: &str, mut stream: TcpStream) {
     );
 }
 
-fn agent(server: &str, origin: Option<&str>) -> Agent {
+pub(super) fn agent(server: &str, origin: Option<&str>) -> Agent {
     let mut agent = Agent::with(Options {
         origin: origin.map(|origin| origin.parse::<url::Url>().unwrap().origin()),
         base_url: Some(format!("{server}/base/").parse().unwrap()),
@@ -87,7 +89,7 @@ fn agent(server: &str, origin: Option<&str>) -> Agent {
 }
 
 #[track_caller]
-fn expect(agent: &mut Agent, cases: &[(&str, &str)]) {
+pub(super) fn expect(agent: &mut Agent, cases: &[(&str, &str)]) {
     for (script, expected) in cases {
         let script = format!("(async () => {{ {script} }})()");
         assert_eq!(agent.eval(&script).as_deref(), Ok(*expected), "{script}");

@@ -101,8 +101,6 @@ pub(super) enum ReceivedBody {
     None,
     Data(BlobData),
     Network(Box<NetBody>),
-    /// Of another origin: no script may see it.
-    Hidden(Box<NetBody>),
 }
 
 /// A fetch at work.
@@ -463,11 +461,8 @@ impl Fetching {
                     status: 0,
                     ..response::Head::default()
                 };
-                if let ReceivedBody::Network(body) = response.body {
-                    response.body = ReceivedBody::Hidden(body);
-                } else {
-                    response.body = ReceivedBody::None;
-                }
+                // Nobody can tell whether the rest of it comes, so the connection is closed.
+                response.body = ReceivedBody::None;
             }
         }
         if !integrity.is_empty() {
@@ -483,7 +478,7 @@ impl Fetching {
         integrity: &[integrity::Hash],
     ) -> Result<ReceivedBody, NetworkError> {
         let data = match body {
-            ReceivedBody::None | ReceivedBody::Hidden(_) => BlobData::default(),
+            ReceivedBody::None => BlobData::default(),
             ReceivedBody::Data(data) => data,
             ReceivedBody::Network(body) => {
                 let limit = usize::try_from(self.asker.limit).unwrap_or(usize::MAX);

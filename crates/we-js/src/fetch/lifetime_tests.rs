@@ -1,0 +1,129 @@
+//! When the connection of a response is closed, and what keeps the loop running meanwhile.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    sync::{Arc, Mutex},
+};
+
+use boa_engine::{JsValue, NativeFunction, js_string};
+
+use super::network_tests::{agent, serve};
+use crate::testing::{Agent, collect};
+
+/// A server whose bodies stall after one byte: `/go` sends a second one and ends those that are open, `/open` answers with
+/// their number. That of `/empty` stalls without a byte, and ends without one.
+fn stalling() -> String {
+    let open = Arc::new(Mutex::new(Vec::<(TcpStream, &str)>::new()));
+    serve(move |request, mut stream| {
+        let answer = |stream: &mut TcpStream, body: &str| {
+            let head = "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\n\r\n";
+            let _ = stream.write_all(format!("{head}{body}").as_bytes());
+        };
+        match request.split(' ').nth(1) {
+            Some("/open") => answer(&mut stream, &open.lock().unwrap().len().to_string()),
+            Some("/go") => {
+                for (mut stream, rest) in open.lock().unwrap().drain(..) {
+                    let _ = stream.write_all(rest.as_bytes());
+                    let _ = stream.shutdown(std::net::Shutdown::Write);
+                }
+                answer(&mut stream, "gone");
+            }
+            path => {
+                let (first, rest) = if path == Some("/empty") {
+                    ("", "")
+                } else {
+                    ("1", "2")
+                };
+                let peer = stream.peer_addr().unwrap();
+                open.lock()
+                    .unwrap()
+                    .push((stream.try_clone().unwrap(), rest));
+                answer(&mut stream, first);
+                // Until the client closes the connection.
+                while stream.read(&mut [0; 64]).is_ok_and(|read| read > 0) {}
+                let is_other = |other: &TcpStream| other.peer_addr().is_ok_and(|it| it != peer);
+                open.lock().unwrap().retain(|(stream, _)| is_other(stream));
+            }
+        }
+    })
+}
+
+/// An agent of an origin, whose scripts have `gc()` and `closed()`, which waits until the server has no open body.
+fn with_collector(server: &str, origin: Option<&str>) -> Agent {
+    let mut agent = agent(server, origin);
+    let gc = NativeFunction::from_fn_ptr(|_, _, context| {
+        collect(context);
+        Ok(JsValue::undefined())
+    });
+    agent
+        .context
+        .register_global_callable(js_string!("gc"), 0, gc)
+        .unwrap();
+    agent
+        .eval(
+            "globalThis.text = async path => (await fetch(path)).text();
+             globalThis.closed = async () => { do gc(); while (await text('/open') !== '0'); return 'closed' }",
+        )
+        .unwrap();
+    agent
+}
+
+fn run(agent: &mut Agent, script: &str) -> String {
+    agent
+        .eval(&format!("(async () => {{ {script} }})()"))
+        .unwrap()
+}
+
+#[test]
+fn a_body_that_nobody_can_reach_closes_its_connection() {
+    let mut agent = with_collector(&stalling(), None);
+    for script in [
+        "for (let i = 0; i < 3; i++) await fetch('/'); return closed()",
+        // Though the signal lives.
+        "globalThis.c ??= new AbortController(); await fetch('/', { signal: c.signal }); return closed()",
+        // It was read from.
+        "const reader = (await fetch('/')).body.getReader(); await reader.read(); return closed()",
+        // It was waited for, but nobody waits any more.
+        "{ const reader = (await fetch('/')).body.getReader(); await reader.read();
+           reader.read().catch(() => {}); reader.releaseLock() } return closed()",
+        "{ const reader = (await fetch('/')).body.getReader(); reader.closed.catch(() => {}); reader.releaseLock() }
+         return closed()",
+    ] {
+        assert_eq!(run(&mut agent, script), "closed", "{script}");
+    }
+}
+
+/// Nor does the loop run on for it: this test would not end.
+#[test]
+fn a_body_that_nobody_waits_for_does_not_keep_the_loop_running() {
+    let mut agent = with_collector(&stalling(), None);
+    run(&mut agent, "globalThis.response = await fetch('/')");
+    // What was not read can be read in a later run.
+    let read = "const reader = response.body.getReader(); const { value } = await reader.read(); return value[0]";
+    assert_eq!(run(&mut agent, read), "49");
+    run(&mut agent, "response = undefined");
+    assert_eq!(run(&mut agent, "return closed()"), "closed");
+}
+
+#[test]
+fn a_body_that_somebody_waits_for_is_kept() {
+    let mut agent = with_collector(&stalling(), None);
+    for wait in [
+        "(await fetch('/')).text()",
+        "(await fetch('/')).clone().text()",
+        "(await fetch('/empty')).body.getReader().closed.then(() => '12')",
+        "(async () => { const reader = (await fetch('/')).body.getReader(); await reader.read();
+           const { value } = await reader.read(); return '1' + String.fromCharCode(value[0]) })()",
+        "(async () => { const reader = (await fetch('/')).body.getReader({ mode: 'byob' });
+           const { value } = await reader.read(new Uint8Array(2), { min: 2 }); return String.fromCharCode(...value) })()",
+    ] {
+        let script = format!(
+            "const waiting = (async () => {{ return {wait} }})();
+             while (await text('/open') === '0'); for (let i = 0; i < 9; i++) {{ gc(); await text('/open') }}
+             await text('/go'); return waiting"
+        );
+        assert_eq!(run(&mut agent, &script), "12", "{wait}");
+    }
+}
