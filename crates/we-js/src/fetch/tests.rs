@@ -10,6 +10,13 @@ fn headers_are_sorted_combined_and_checked() {
              [...h].map(p => p.join('=')).join(';') + h.getSetCookie().length + h.get('x') + h.has('A')",
             "a=1;b=2, 3;set-cookie=x;set-cookie=y2nulltrue",
         ),
+        // An iterator sees what changes while it runs.
+        (
+            "const h = new Headers({ b: '1', c: '2' }); const seen = [];
+             for (const [name] of h) { seen.push(name); if (seen.length === 1) h.append('a', '0'); if (name === 'c') h.delete('c') }
+             seen.join()",
+            "b,b,c",
+        ),
         ("error(() => new Headers({ 'a b': 'c' }))", "TypeError"),
         ("error(() => new Headers({ a: 'b\\0' }))", "TypeError"),
         ("error(() => new Headers({ a: '\\u0100' }))", "TypeError"),
