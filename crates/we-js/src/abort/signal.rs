@@ -398,6 +398,14 @@ fn reason_or_abort_error(reason: &JsValue, context: &mut Context) -> JsResult<Js
     Ok(reason.clone())
 }
 
+/// What a signal has gathered.
+#[cfg(test)]
+pub(crate) fn gathered(signal: &This<AbortSignal>) -> usize {
+    let state = signal.state();
+    let weak = state.algorithms.borrow().items.len() + state.dependents.borrow().items.len();
+    weak + state.observed_dependents.borrow().len()
+}
+
 /// A list of weak things that is rid of the dead ones each time that it has doubled.
 #[derive(Trace, Finalize)]
 struct Purged<T: Trace> {

@@ -7,10 +7,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use boa_engine::{JsValue, NativeFunction, js_string};
+use boa_engine::{JsValue, NativeFunction, Source, js_string};
 
 use super::network_tests::{agent, serve};
-use crate::testing::{Agent, collect};
+use crate::{
+    abort::{AbortSignal, gathered},
+    binding::This,
+    testing::{Agent, collect},
+};
 
 /// A server whose bodies stall after one byte: `/go` sends a second one and ends those that are open, `/open` answers with
 /// their number. That of `/empty` stalls without a byte, and ends without one.
@@ -63,7 +67,7 @@ fn with_collector(server: &str, origin: Option<&str>) -> Agent {
         .unwrap();
     agent
         .eval(
-            "globalThis.text = async path => (await fetch(path)).text();
+            "globalThis.text = async (path, init) => (await fetch(path, init)).text();
              globalThis.closed = async () => { do gc(); while (await text('/open') !== '0'); return 'closed' }",
         )
         .unwrap();
@@ -126,4 +130,40 @@ fn a_body_that_somebody_waits_for_is_kept() {
         );
         assert_eq!(run(&mut agent, &script), "12", "{wait}");
     }
+}
+
+#[test]
+fn an_opaque_response_has_no_connection() {
+    let mut agent = with_collector(&stalling(), Some("http://a.example/"));
+    let script = "globalThis.c = new AbortController();
+        globalThis.kept = await fetch('/', { mode: 'no-cors', signal: c.signal });
+        while (await text('/open') !== '0'); return kept.type";
+    assert_eq!(run(&mut agent, script), "opaque");
+}
+
+#[test]
+fn a_signal_that_lives_long_does_not_gather_what_was_made_with_it() {
+    let server = stalling();
+    for script in [
+        "for (let i = 0; i < 2000; i++) await fetch('data:,x', { signal: c.signal })",
+        "for (let i = 0; i < 2000; i++) await (await fetch('data:,x', { signal: c.signal })).text()",
+        "for (let i = 0; i < 2000; i++) {
+             const signal = AbortSignal.any([c.signal]);
+             await new ReadableStream({ start(c) { c.close() } }).pipeTo(new WritableStream, { signal }) }",
+    ] {
+        let mut agent = with_collector(&server, None);
+        run(&mut agent, &format!("globalThis.c = new AbortController(); {script}"));
+        let signal = agent.context.eval(Source::from_bytes("c.signal")).unwrap();
+        let left = gathered(&This::<AbortSignal>::from_value(&signal).unwrap());
+        // What has not been collected yet.
+        assert!(left < 1000, "{left} after {script}");
+    }
+}
+
+#[test]
+fn a_body_without_a_connection_can_be_aborted_until_it_has_been_read() {
+    let mut agent = with_collector(&stalling(), None);
+    let abort = "const c = new AbortController(); const r = await fetch('data:,x', { signal: c.signal }); gc(); c.abort();
+        return rejection(r.text())";
+    assert_eq!(run(&mut agent, abort), "AbortError 20");
 }
