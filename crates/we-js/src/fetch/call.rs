@@ -6,6 +6,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    future::pending,
     pin::pin,
     rc::Rc,
 };
@@ -33,7 +34,7 @@ use crate::{
     binding::{Promise, This, type_error},
     event_loop::LoopState,
     file,
-    streams::{ReadableStream, WeakReadableStream},
+    streams::{ReadableStream, Reader, WeakReadableStream},
 };
 
 /// A call of `fetch()`. Clones are the same one.
@@ -118,8 +119,9 @@ pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromi
             source: Some(data), ..
         }) => (Upload::Data(data), None),
         Some(Body { stream, .. }) => {
+            let reader = Reader::acquire(&stream, context)?;
             let (sender, body) = RequestBody::channel();
-            (Upload::Stream(Some(body)), Some((stream, sender)))
+            (Upload::Stream(Some(body)), Some((reader, sender)))
         }
     };
     let limit = context.host_hooks().max_buffer_size(context);
@@ -134,7 +136,7 @@ pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromi
     let url = head.url.clone();
     let fetching = Fetching::new(head, upload, asker);
     let job = NativeAsyncJob::new(async move |context: &RefCell<&mut Context>| {
-        let result = call.run(fetching, source, context).await;
+        let result = call.run(fetching, source, context).await?;
         let context = &mut context.borrow_mut();
         match result {
             // It was aborted, and the promise is settled.
@@ -153,8 +155,8 @@ pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromi
     Ok(object)
 }
 
-/// A stream to be sent, and where to.
-type Source = (ReadableStream, BodySender);
+/// The reader of a stream to be sent, and where to.
+type Source = (Reader, BodySender);
 
 impl Call {
     /// Fetches and, meanwhile, sends the stream. `None` if it was aborted. A sender is handed on where the server has
@@ -164,22 +166,25 @@ impl Call {
         fetching: Fetching,
         source: Option<Source>,
         context: &RefCell<&mut Context>,
-    ) -> Option<Result<(Received, Option<BodySender>), NetworkError>> {
-        let (stream, sender) = source.unzip();
+    ) -> JsResult<Option<Result<(Received, Option<BodySender>), NetworkError>>> {
+        let (reader, sender) = source.unzip();
         let fetching = pin!(fetching.run());
+        // Comes to an end if the body cannot be sent.
         let pumping = async {
-            match (stream, &sender) {
-                (Some(stream), Some(sender)) => pump(&stream, sender, context).await,
-                _ => Ok(()),
+            if let (Some(reader), Some(sender)) = (reader, &sender)
+                && let Err(message) = pump(&reader, sender, context).await?
+            {
+                return JsResult::Ok(NetworkError::Upload(message));
             }
+            pending().await
         };
         let result = tokio::select! {
             biased;
-            () = self.0.stop.stopped() => return None,
+            () = self.0.stop.stopped() => return Ok(None),
             result = fetching => result,
-            Err(message) = pumping => Err(NetworkError::Upload(message)),
+            failure = pumping => Err(failure?),
         };
-        Some(result.map(|received| (received, sender)))
+        Ok(Some(result.map(|received| (received, sender))))
     }
 
     /// `processResponse`: <https://fetch.spec.whatwg.org/#dom-global-fetch> step 12
