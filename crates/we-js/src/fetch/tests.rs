@@ -53,6 +53,16 @@ fn a_body_is_read_once_and_in_many_forms() {
         ("rejection(new Response('').formData())", "TypeError"),
         ("new Response(new URLSearchParams('a=b c')).text()", "a=b+c"),
         ("new Response().text()", ""),
+        // A limit of the tests' agents: 1 MiB.
+        ("new Response('x'.repeat(800_000)).text().then(text => text.length)", "800000"),
+        ("rejection(new Response('\u{fc}' + 'x'.repeat(800_000)).text())", "RangeError"),
+        ("rejection(new Response('\u{fc}' + 'x'.repeat(800_000)).json())", "RangeError"),
+        (
+            "const chunk = new Uint8Array(600_000);
+             const twice = () => new ReadableStream({ start(c) { c.enqueue(chunk); c.enqueue(chunk); c.close() } });
+             rejection(new Response(twice()).arrayBuffer())",
+            "RangeError",
+        ),
     ]);
 }
 
