@@ -231,10 +231,11 @@ fn timeout(args: &[JsValue], context: &mut Context) -> JsResult<JsObject> {
     )?;
     // 1.
     let signal = AbortSignal::create(context)?;
-    // 2., 3. The steps refer to the signal, as it may not be collected before they have run.
+    // 2., 3. The steps refer to the signal, as it may not be collected before they have run. A program that has nothing to
+    // do but to wait for them is over, as elsewhere outside of browsers.
     let target = signal.clone();
     let delay = Duration::from_millis(milliseconds);
-    LoopState::of(context)?.run_after(delay, move |context| {
+    LoopState::of(context)?.run_after_in_background(delay, move |context| {
         let aborted = DomException::object(ErrorName::Timeout, "the operation timed out", context)
             .and_then(|reason| signal_abort(&target, &reason.into(), context));
         if let Err(error) = aborted {

@@ -12,7 +12,7 @@ use boa_engine::context::HostHooks;
 use boa_engine::context::intrinsics::Intrinsics;
 use boa_engine::{Context, JsError, JsNativeError, JsObject, JsResult, JsValue};
 
-use super::async_jobs::{AsyncJob, JobId, JobIds};
+use super::async_jobs::{AsyncJob, JobId, JobIds, Lifetime};
 use super::clean_call::CleanCalls;
 use super::handle::LoopHandle;
 use super::host::LoopHost;
@@ -116,7 +116,18 @@ impl LoopState {
         delay: Duration,
         steps: impl FnOnce(&mut Context) + 'static,
     ) -> TimerKey {
-        self.timers.set(delay, Box::new(steps))
+        self.timers
+            .set(delay, Lifetime::KeepsLoopAlive, Box::new(steps))
+    }
+
+    /// The same if the loop still runs then; it is not kept running for this.
+    pub fn run_after_in_background(
+        &self,
+        delay: Duration,
+        steps: impl FnOnce(&mut Context) + 'static,
+    ) -> TimerKey {
+        self.timers
+            .set(delay, Lifetime::Background, Box::new(steps))
     }
 
     /// Forgets a timer of [`run_after`](Self::run_after). Nothing happens if it has already run.
@@ -326,7 +337,7 @@ impl LoopState {
     pub(super) fn has_pending(&self) -> bool {
         self.holds.get() > 0
             || self.network.has_live_sockets()
-            || !self.timers.is_empty()
+            || self.timers.keep_loop_alive()
             || self.has_ready()
     }
 
