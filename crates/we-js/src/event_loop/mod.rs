@@ -62,6 +62,7 @@ pub(crate) use self::mailbox::Mailbox;
 pub use self::options::{FileAccess, Options, WorkerSetup};
 pub(crate) use self::scripts::syntax_error;
 pub use self::scripts::{Evaluation, ScriptError, ScriptKind};
+pub(crate) use self::state::COLLECTION_INTERVAL;
 pub use self::state::{KeepAlive, LoopState};
 pub use self::tasks::TaskSource;
 pub use self::timers::TimerKey;

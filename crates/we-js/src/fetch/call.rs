@@ -132,6 +132,7 @@ pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromi
         base: state.base_url().cloned(),
         reads_files: state.fetches_files(),
         limit,
+        agent: state,
     };
     let url = head.url.clone();
     let fetching = Fetching::new(head, upload, asker);

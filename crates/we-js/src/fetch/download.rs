@@ -24,7 +24,10 @@ use we_net::{
     http::{Body, BodySender},
 };
 
-use super::call::{Call, Stop};
+use super::{
+    call::{Call, Stop},
+    fetching::Remote,
+};
 use crate::{
     binding::{Promise, type_error},
     event_loop::{KeepAlive, LoopState},
@@ -60,7 +63,7 @@ impl Drop for Line {
 type Slot = Rc<Cell<Option<Connection>>>;
 
 struct Connection {
-    body: Box<Body>,
+    remote: Box<Remote>,
     /// Keeps the body of the request open, if the server did not wait for all of it.
     _sender: Option<BodySender>,
 }
@@ -98,13 +101,13 @@ impl Drop for Borrowed {
 
 /// The stream of a body. Dropping it closes the connection.
 pub(super) fn stream(
-    body: Box<Body>,
+    remote: Box<Remote>,
     sender: Option<BodySender>,
     call: Call,
     context: &mut Context,
 ) -> JsResult<ReadableStream> {
     let connection = Connection {
-        body,
+        remote,
         _sender: sender,
     };
     let source = Download {
@@ -173,7 +176,7 @@ impl Download {
                     borrowed.connection.take();
                     return Ok(JsValue::undefined());
                 }
-                arrived = next(&mut connection.body) => arrived,
+                arrived = next(&mut connection.remote.body) => arrived,
             };
             let context = &mut context.borrow_mut();
             let is_last = arrived.end.is_some();

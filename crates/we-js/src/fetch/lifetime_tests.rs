@@ -149,7 +149,8 @@ fn a_signal_that_lives_long_does_not_gather_what_was_made_with_it() {
         "for (let i = 0; i < 2000; i++) await (await fetch('data:,x', { signal: c.signal })).text()",
         "for (let i = 0; i < 2000; i++) {
              const signal = AbortSignal.any([c.signal]);
-             await new ReadableStream({ start(c) { c.close() } }).pipeTo(new WritableStream, { signal }) }",
+             await new ReadableStream({ start(c) { c.close() } }).pipeTo(new WritableStream, { signal });
+             if (i % 100 === 0) gc() }",
     ] {
         let mut agent = with_collector(&server, None);
         run(&mut agent, &format!("globalThis.c = new AbortController(); {script}"));
@@ -166,4 +167,37 @@ fn a_body_without_a_connection_can_be_aborted_until_it_has_been_read() {
     let abort = "const c = new AbortController(); const r = await fetch('data:,x', { signal: c.signal }); gc(); c.abort();
         return rejection(r.text())";
     assert_eq!(run(&mut agent, abort), "AbortError 20");
+}
+
+#[test]
+fn six_bodies_of_an_origin_come_at_once_and_the_rest_wait() {
+    let mut agent = with_collector(&stalling(), None);
+    let script = format!(
+        "globalThis.six = await Promise.all(Array(6).keys().map(() => fetch('/')));
+         const controller = new AbortController();
+         const aborted = rejection(fetch('/', {{ signal: controller.signal }}));
+         let answered = false; const last = text('/open').finally(() => answered = true);
+         const log = [await text('{}/open')];
+         controller.abort(); log.push(await aborted, answered);
+         await six[0].body.cancel(); log.push((await last) <= 6); return log.join()",
+        stalling()
+    );
+    assert_eq!(run(&mut agent, &script), "0,AbortError 20,false,true");
+}
+
+#[test]
+fn a_fetch_that_waits_gets_the_place_of_a_body_that_nobody_can_reach() {
+    let mut agent = with_collector(&stalling(), None);
+    let script = "for (let i = 0; i < 8; i++) await fetch('/'); return 'done'";
+    assert_eq!(run(&mut agent, script), "done");
+}
+
+#[test]
+fn requests_with_keepalive_have_64_kib_together() {
+    let mut agent = with_collector(&stalling(), None);
+    let script = "const send = size => fetch('/', { method: 'POST', keepalive: true, body: new Uint8Array(size) });
+        const log = [await rejection(send(65537))]; const first = await send(40000);
+        log.push(await rejection(send(25537)), (await send(25536)).status);
+        await text('/go'); await first.text(); log.push((await send(40000)).status); return log.join()";
+    assert_eq!(run(&mut agent, script), "TypeError,TypeError,200,200");
 }

@@ -9,6 +9,7 @@
 //! | [`response`] | the interface `Response` |
 //! | [`call`] | the method `fetch()`: the promise, abortion |
 //! | [`fetching`], [`cors`], [`referrer`], [`integrity`] | the algorithm behind it, without JavaScript |
+//! | [`slots`] | how many connections there are at once |
 //! | [`upload`], [`download`] | streams to the network and from it |
 //! | [`mime`] | which types are scripts |
 
@@ -27,6 +28,7 @@ mod request;
 mod request_init;
 mod response;
 mod scripts;
+mod slots;
 mod upload;
 
 #[cfg(test)]
@@ -38,10 +40,11 @@ mod tests;
 
 use boa_engine::{Context, JsResult};
 
-pub(crate) use self::scripts::{
-    Destination, FetchError, Fetched, Fetcher, Target, decode, is_remote,
-};
 use self::{headers::Headers, request::Request, response::Response};
+pub(crate) use self::{
+    scripts::{Destination, FetchError, Fetched, Fetcher, Target, decode, is_remote},
+    slots::Slots,
+};
 use crate::binding::{define_promise_function, register};
 
 /// Defines the interfaces and `fetch()` in the context's current realm.

@@ -129,6 +129,35 @@ fn requests_have_methods_headers_and_bodies() {
 }
 
 #[test]
+fn what_has_no_body_that_can_be_seen_has_no_integrity() {
+    let of_nothing = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    let refused = |script: &str, integrity: &str| {
+        let script = script.replace("{integrity}", integrity);
+        format!("return rejection(fetch({script}))")
+    };
+    let server = serve(echo);
+    let empty =
+        format!("return (await fetch('/redirect?200', {{ integrity: '{of_nothing}' }})).status");
+    expect(&mut agent(&server, None), &[(&empty, "200")]);
+    for (origin, script) in [
+        (None, "'/', { method: 'HEAD', integrity: '{integrity}' }"),
+        (
+            None,
+            "'/redirect?301', { redirect: 'manual', integrity: '{integrity}' }",
+        ),
+        (
+            Some("http://a.example/"),
+            "'/', { mode: 'no-cors', integrity: '{integrity}' }",
+        ),
+    ] {
+        for integrity in [of_nothing, "unknown"] {
+            let script = refused(script, integrity);
+            expect(&mut agent(&server, origin), &[(&script, "TypeError")]);
+        }
+    }
+}
+
+#[test]
 fn a_stream_is_sent_chunk_by_chunk() {
     let server = serve(echo);
     expect(
@@ -346,6 +375,20 @@ fn local_urls_are_fetched() {
         file_access: FileAccess::Allowed,
         ..Options::default()
     });
+    // In every mode, and whatever the origin.
+    let mut local = Agent::with(Options {
+        file_access: FileAccess::Allowed,
+        origin: Some("http://a.example".parse::<url::Url>().unwrap().origin()),
+        ..Options::default()
+    });
+    let manifest = concat!("file://", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    for mode in ["cors", "no-cors", "same-origin"] {
+        let script = format!(
+            "const r = await fetch('{manifest}', {{ mode: '{mode}' }});
+             return [r.type, r.status, (await r.text()).includes('[package]')].join()"
+        );
+        expect(&mut local, &[(&script, "basic,200,true")]);
+    }
     // A limit of the tests' agents: the file is larger than a buffer may be.
     let read = agent.eval(&format!("(async () => {{ {fetch_file} }})()"));
     assert!(read.is_err_and(|error| error.contains("fit into memory")));

@@ -5,8 +5,13 @@
 
 mod schemes;
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    pin::pin,
+    rc::Rc,
+};
 
+use tokio::time::timeout;
 use url::{Origin, Url};
 use we_net::{
     Client, HttpError,
@@ -21,8 +26,12 @@ use crate::fetch::{
     referrer::{Ask, Referrer, is_same},
     request::{self, is_cors_safelisted_method},
     response::{self, ResponseType, is_null_body_status},
+    slots::Slot,
 };
-use crate::file::BlobData;
+use crate::{
+    event_loop::{COLLECTION_INTERVAL, LoopState},
+    file::BlobData,
+};
 
 /// Why there is no response: [a network error](https://fetch.spec.whatwg.org/#concept-network-error).
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +68,8 @@ pub(super) enum NetworkError {
     RedirectStream,
     #[error("there is no cache")]
     NoCache,
+    #[error("requests with 'keepalive' cannot have more than 64 KiB together")]
+    Keepalive,
     #[error("the answer does not match the integrity that was asked for")]
     Integrity,
     #[error("the body of the request cannot be sent: {0}")]
@@ -89,6 +100,7 @@ pub(super) struct Asker {
     pub(super) reads_files: bool,
     /// The most bytes that are read into memory at once.
     pub(super) limit: u64,
+    pub(super) agent: Rc<LoopState>,
 }
 
 /// A response, filtered.
@@ -100,14 +112,39 @@ pub(super) struct Received {
 pub(super) enum ReceivedBody {
     None,
     Data(BlobData),
-    Network(Box<NetBody>),
+    Network(Box<Remote>),
 }
+
+/// A body on its way, and what its fetch holds until it has come.
+pub(super) struct Remote {
+    pub(super) body: NetBody,
+    _slot: Slot,
+    _keepalive: Option<Keepalive>,
+}
+
+/// The bytes of a request with `keepalive` that is [under way][spec].
+///
+/// [spec]: https://fetch.spec.whatwg.org/#request-keepalive-flag
+struct Keepalive {
+    total: Rc<Cell<u64>>,
+    own: u64,
+}
+
+impl Drop for Keepalive {
+    fn drop(&mut self) {
+        self.total.set(self.total.get().saturating_sub(self.own));
+    }
+}
+
+/// How many bytes the requests with `keepalive` may have together.
+const MAX_KEEPALIVE: u64 = 64 * 1024;
 
 /// A fetch at work.
 pub(super) struct Fetching {
     request: request::Head,
     upload: Upload,
     asker: Asker,
+    keepalive: Option<Keepalive>,
     /// The URLs so far, the last of which is the current one.
     urls: Vec<Url>,
     tainting: Tainting,
@@ -132,6 +169,7 @@ impl Fetching {
             request,
             upload,
             asker,
+            keepalive: None,
             tainting: Tainting::Basic,
         }
     }
@@ -178,7 +216,9 @@ impl Fetching {
             None => Referrer::None,
         };
         let is_basic = self.is_own(&url) && self.tainting == Tainting::Basic;
-        if is_basic || matches!(url.scheme(), "data") {
+        // Who may read files may read any, whatever the origin.
+        let is_file = url.scheme() == "file" && self.asker.reads_files;
+        if is_basic || is_file || matches!(url.scheme(), "data") {
             self.tainting = Tainting::Basic;
             return self.scheme_fetch(url).await;
         }
@@ -208,7 +248,7 @@ impl Fetching {
 
     /// [HTTP fetch](https://fetch.spec.whatwg.org/#concept-http-fetch) from the network on
     async fn http_fetch(&mut self, url: Url) -> Result<Hop, NetworkError> {
-        let response = self.network_fetch(&url).await?;
+        let (response, slot) = self.network_fetch(&url).await?;
         let headers = HeaderList::from(&response.headers);
         if self.tainting == Tainting::Cors && !self.is_shared(&headers) {
             return Err(NetworkError::NotShared);
@@ -248,7 +288,11 @@ impl Fetching {
             status_text: response.reason,
             headers: Rc::new(RefCell::new(headers)),
         };
-        let body = ReceivedBody::Network(Box::new(response.body));
+        let body = ReceivedBody::Network(Box::new(Remote {
+            body: response.body,
+            _slot: slot,
+            _keepalive: self.keepalive.take(),
+        }));
         Ok(Hop::Response(Received { head, body }))
     }
 
@@ -323,7 +367,8 @@ impl Fetching {
     }
 
     /// [HTTP-network-or-cache fetch](https://fetch.spec.whatwg.org/#concept-http-network-or-cache-fetch)
-    async fn network_fetch(&mut self, url: &Url) -> Result<NetResponse, NetworkError> {
+    async fn network_fetch(&mut self, url: &Url) -> Result<(NetResponse, Slot), NetworkError> {
+        self.require_keepalive_room()?;
         let mut headers = self.request.headers.borrow().clone();
         let with_credentials = match self.request.credentials {
             Credentials::Include => true,
@@ -339,9 +384,9 @@ impl Fetching {
             Upload::None => RequestBody::none(),
             Upload::Data(data) => {
                 let bytes = data
-                    .contiguous(self.asker.limit)
+                    .to_vec(self.asker.limit)
                     .map_err(|error| NetworkError::Upload(error.to_string()))?;
-                Bytes::from(bytes.into_owned()).into()
+                Bytes::from(bytes).into()
             }
             Upload::Stream(body) => body.take().ok_or(NetworkError::RedirectStream)?,
         };
@@ -350,6 +395,28 @@ impl Fetching {
             without_credentials(&mut url);
         }
         self.send(&self.request.method, url, &headers, body).await
+    }
+
+    /// Requests that may outlive their page are small, as
+    /// [HTTP-network-or-cache fetch](https://fetch.spec.whatwg.org/#concept-http-network-or-cache-fetch) says of the bytes
+    /// in flight.
+    fn require_keepalive_room(&mut self) -> Result<(), NetworkError> {
+        let Upload::Data(data) = &self.upload else {
+            return Ok(());
+        };
+        // What is sent a second time counts once.
+        if !self.request.keepalive || self.keepalive.is_some() {
+            return Ok(());
+        }
+        let total = self.asker.agent.keepalive_bytes();
+        let own = data.len();
+        if total.get().saturating_add(own) > MAX_KEEPALIVE {
+            return Err(NetworkError::Keepalive);
+        }
+        total.set(total.get() + own);
+        let total = total.clone();
+        self.keepalive = Some(Keepalive { total, own });
+        Ok(())
     }
 
     /// [Append a request `Origin` header](https://fetch.spec.whatwg.org/#append-a-request-origin-header)
@@ -376,6 +443,18 @@ impl Fetching {
         }
     }
 
+    /// Waits for a slot. Responses that nobody wants any more give theirs back when they are collected.
+    async fn slot(&self, origin: Origin) -> Slot {
+        let agent = &self.asker.agent;
+        let mut taking = pin!(agent.mailbox().cluster().slots().take(origin));
+        loop {
+            match timeout(COLLECTION_INTERVAL, &mut taking).await {
+                Ok(slot) => return slot,
+                Err(_) => agent.collect_now_and_then(),
+            }
+        }
+    }
+
     /// Sends one request.
     async fn send(
         &self,
@@ -383,7 +462,8 @@ impl Fetching {
         url: Url,
         headers: &HeaderList,
         body: RequestBody,
-    ) -> Result<NetResponse, NetworkError> {
+    ) -> Result<(NetResponse, Slot), NetworkError> {
+        let slot = self.slot(url.origin()).await;
         let mut request = self.asker.client.http(method, url.as_str())?;
         request = request.patient().idle_timeout(None);
         if let Referrer::Url(referrer) = &self.request.referrer {
@@ -395,7 +475,7 @@ impl Fetching {
         for (name, value) in headers.iter() {
             request = request.header(name, value)?;
         }
-        Ok(request.send_with(body).await?)
+        Ok((request.send_with(body).await?, slot))
     }
 
     /// [CORS-preflight fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch-0)
@@ -413,7 +493,7 @@ impl Fetching {
         let mut target = url.clone();
         without_credentials(&mut target);
         let body = RequestBody::none();
-        let response = self.send("OPTIONS", target, &headers, body).await?;
+        let (response, _slot) = self.send("OPTIONS", target, &headers, body).await?;
         let answered = HeaderList::from(&response.headers);
         if !self.is_shared(&answered) || !(200..=299).contains(&response.status) {
             return Err(NetworkError::Preflight(
@@ -432,15 +512,13 @@ impl Fetching {
 
     /// [Main fetch](https://fetch.spec.whatwg.org/#concept-main-fetch) from step 13 on
     async fn finish(&self, mut response: Received) -> Result<Received, NetworkError> {
-        if response.head.kind == ResponseType::OpaqueRedirect {
-            return Ok(response);
-        }
         let head = &mut response.head;
-        let integrity = integrity::parse(&self.request.integrity.to_std_string_lossy());
         if self.request.method == "HEAD" || is_null_body_status(head.status) {
             response.body = ReceivedBody::None;
         }
+        let has_body = !matches!(response.body, ReceivedBody::None);
         match self.tainting {
+            _ if head.kind == ResponseType::OpaqueRedirect => {}
             Tainting::Basic => {
                 head.kind = ResponseType::Basic;
                 let keep = |name: &str| !is_forbidden_response_header(name);
@@ -453,9 +531,6 @@ impl Fetching {
             }
             // Of another origin that does not share it: it has come, and that is all that is told.
             Tainting::Opaque => {
-                if !integrity.is_empty() {
-                    return Err(NetworkError::Integrity);
-                }
                 response.head = response::Head {
                     kind: ResponseType::Opaque,
                     status: 0,
@@ -465,30 +540,41 @@ impl Fetching {
                 response.body = ReceivedBody::None;
             }
         }
-        if !integrity.is_empty() {
-            response.body = self.verify(response.body, &integrity).await?;
+        // What cannot be seen, or is not there, cannot be verified.
+        if !self.request.integrity.is_empty() {
+            if self.tainting == Tainting::Opaque || !has_body {
+                return Err(NetworkError::Integrity);
+            }
+            response.body = self.verify(response.body).await?;
         }
         Ok(response)
     }
 
     /// Reads the whole body, which must be one of those that were asked for.
-    async fn verify(
-        &self,
-        body: ReceivedBody,
-        integrity: &[integrity::Hash],
-    ) -> Result<ReceivedBody, NetworkError> {
+    async fn verify(&self, body: ReceivedBody) -> Result<ReceivedBody, NetworkError> {
+        let integrity = integrity::parse(&self.request.integrity.to_std_string_lossy());
+        // Of algorithms that nobody knows, say.
+        if integrity.is_empty() {
+            return Ok(body);
+        }
         let data = match body {
             ReceivedBody::None => BlobData::default(),
             ReceivedBody::Data(data) => data,
-            ReceivedBody::Network(body) => {
+            ReceivedBody::Network(remote) => {
                 let limit = usize::try_from(self.asker.limit).unwrap_or(usize::MAX);
-                aligned_vec::AVec::from_slice(0, &body.collect(limit).await?).into()
+                let bytes = remote.body.collect(limit).await?;
+                let mut aligned = aligned_vec::AVec::new(0);
+                aligned
+                    .try_reserve_exact(bytes.len())
+                    .map_err(|_| NetworkError::Integrity)?;
+                aligned.extend_from_slice(&bytes);
+                aligned.into()
             }
         };
         let bytes = data
             .contiguous(self.asker.limit)
             .map_err(|_| NetworkError::Integrity)?;
-        if !integrity::matches(&bytes, integrity) {
+        if !integrity::matches(&bytes, &integrity) {
             return Err(NetworkError::Integrity);
         }
         drop(bytes);
