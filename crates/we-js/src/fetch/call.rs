@@ -4,12 +4,7 @@
 //! The body of a response belongs to its stream (`download.rs`), which keeps what is left of the call; the signal does
 //! not.
 
-use std::{
-    cell::{Cell, RefCell},
-    future::pending,
-    pin::pin,
-    rc::Rc,
-};
+use std::{cell::RefCell, future::pending, pin::pin};
 
 use boa_engine::{
     Context, JsResult, JsValue,
@@ -17,7 +12,6 @@ use boa_engine::{
     object::{JsObject, builtins::JsPromise},
 };
 use boa_gc::{Finalize, Gc, GcRefCell, Trace, WeakGc};
-use tokio::sync::Notify;
 use we_net::http::{BodySender, RequestBody};
 
 use super::{
@@ -25,6 +19,7 @@ use super::{
     download,
     fetching::{Asker, Fetching, NetworkError, Received, ReceivedBody, Upload},
     headers::Guard,
+    line::{Connection, Line},
     request::Request,
     response::Response,
     upload::pump,
@@ -51,7 +46,7 @@ struct State {
     /// What the signal runs, until there is nothing left to abort.
     abort: GcRefCell<Option<(JsObject, AbortAlgorithm)>>,
     #[unsafe_ignore_trace]
-    stop: Stop,
+    line: Line,
 }
 
 /// A call that may be collected.
@@ -60,25 +55,6 @@ pub(super) struct WeakCall(WeakGc<State>);
 impl WeakCall {
     pub(super) fn upgrade(&self) -> Option<Call> {
         self.0.upgrade().map(Call)
-    }
-}
-
-/// Ends what the network does for a call. Clones are the same one.
-#[derive(Clone, Default)]
-pub(super) struct Stop(Rc<(Cell<bool>, Notify)>);
-
-impl Stop {
-    pub(super) fn stop(&self) {
-        self.0.0.set(true);
-        self.0.1.notify_waiters();
-    }
-
-    /// Waits until it is stopped.
-    pub(super) async fn stopped(&self) {
-        // All of this happens on one thread: nothing comes between the two lines.
-        if !self.0.0.get() {
-            self.0.1.notified().await;
-        }
     }
 }
 
@@ -99,7 +75,7 @@ pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromi
         request_body: body.as_ref().map(|body| body.stream.clone()),
         response_body: GcRefCell::new(None),
         abort: GcRefCell::new(None),
-        stop: Stop::default(),
+        line: Line::default(),
     }));
     if let Some(signal) = signal {
         // 4.
@@ -181,7 +157,7 @@ impl Call {
         };
         let result = tokio::select! {
             biased;
-            () = self.0.stop.stopped() => return Ok(None),
+            () = self.0.line.stopped() => return Ok(None),
             result = fetching => result,
             failure = pumping => Err(failure?),
         };
@@ -201,10 +177,16 @@ impl Call {
                 stream: file::of_bytes_with(self.clone(), data.clone(), context)?,
                 source: Some(data),
             }),
-            ReceivedBody::Network(body) => Some(Body {
-                stream: download::stream(body, sender, self.clone(), context)?,
-                source: None,
-            }),
+            ReceivedBody::Network(remote) => {
+                let connection = Connection {
+                    remote,
+                    _sender: sender,
+                };
+                Some(Body {
+                    stream: download::stream(connection, self.clone(), context)?,
+                    source: None,
+                })
+            }
         };
         match &body {
             Some(body) => *self.0.response_body.borrow_mut() = Some(body.stream.downgrade()),
@@ -217,7 +199,7 @@ impl Call {
 
     /// [Abort the `fetch()` call](https://fetch.spec.whatwg.org/#abort-fetch)
     fn abort(&self, reason: &JsValue, context: &mut Context) -> JsResult<()> {
-        self.0.stop.stop();
+        self.0.line.stop();
         let body = self.0.response_body.borrow().clone();
         let body = body.and_then(|body| body.upgrade());
         self.finish();
@@ -240,8 +222,8 @@ impl Call {
         WeakCall(WeakGc::new(&self.0))
     }
 
-    pub(super) fn stop(&self) -> &Stop {
-        &self.0.stop
+    pub(super) fn line(&self) -> &Line {
+        &self.0.line
     }
 
     /// Nothing is left to abort.

@@ -11,7 +11,7 @@
 //! This is what the standard allows: <https://fetch.spec.whatwg.org/#garbage-collection>
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     future::ready,
     rc::{Rc, Weak},
 };
@@ -19,14 +19,11 @@ use std::{
 use aligned_vec::AVec;
 use boa_engine::{Context, JsResult, JsValue, job::NativeAsyncJob, object::builtins::AlignedVec};
 use boa_gc::{Finalize, Trace};
-use we_net::{
-    HttpError,
-    http::{Body, BodySender},
-};
+use we_net::{HttpError, http::Body};
 
 use super::{
-    call::{Call, Stop},
-    fetching::Remote,
+    call::Call,
+    line::{Borrowed, Connection, Line},
 };
 use crate::{
     binding::{Promise, type_error},
@@ -41,31 +38,20 @@ const CHUNK: usize = 64 * 1024;
 #[derive(Trace, Finalize)]
 struct Download {
     #[unsafe_ignore_trace]
-    line: Line,
+    owned: OwnedLine,
+    /// What the job that reads keeps, if one does.
+    #[unsafe_ignore_trace]
+    kept: RefCell<Weak<Kept>>,
     call: Call,
 }
 
-/// The way to the server. Dropping it closes the connection, also when a job reads from it.
-struct Line {
-    connection: Slot,
-    /// What the job that reads keeps, if one does.
-    kept: RefCell<Weak<Kept>>,
-    stop: Stop,
-}
+/// Dropping it closes the connection.
+struct OwnedLine(Line);
 
-impl Drop for Line {
+impl Drop for OwnedLine {
     fn drop(&mut self) {
-        self.stop.stop();
+        self.0.stop();
     }
-}
-
-/// `None` while a job reads from it, and at the end.
-type Slot = Rc<Cell<Option<Connection>>>;
-
-struct Connection {
-    remote: Box<Remote>,
-    /// Keeps the body of the request open, if the server did not wait for all of it.
-    _sender: Option<BodySender>,
 }
 
 /// What a job keeps while the stream is awaited: the stream, and the loop running.
@@ -85,37 +71,17 @@ impl Kept {
     }
 }
 
-/// A connection that a job reads from. It goes back where it was taken from when the job ends before the body.
-struct Borrowed {
-    connection: Option<Connection>,
-    slot: Slot,
-}
-
-impl Drop for Borrowed {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.slot.set(Some(connection));
-        }
-    }
-}
-
 /// The stream of a body. Dropping it closes the connection.
 pub(super) fn stream(
-    remote: Box<Remote>,
-    sender: Option<BodySender>,
+    connection: Connection,
     call: Call,
     context: &mut Context,
 ) -> JsResult<ReadableStream> {
-    let connection = Connection {
-        remote,
-        _sender: sender,
-    };
+    let line = call.line().clone();
+    line.connect(connection);
     let source = Download {
-        line: Line {
-            connection: Rc::new(Cell::new(Some(connection))),
-            kept: RefCell::default(),
-            stop: call.stop().clone(),
-        },
+        owned: OwnedLine(line),
+        kept: RefCell::default(),
         call,
     };
     let (stream, _) =
@@ -126,11 +92,7 @@ pub(super) fn stream(
 impl UnderlyingSource for Download {
     /// The promise does not wait for the bytes, so that each read that waits is told of by another pull.
     fn pull(&self, stream: &ReadableStream, context: &mut Context) -> JsResult<Promise> {
-        if let Some(connection) = self.line.connection.take() {
-            let borrowed = Borrowed {
-                connection: Some(connection),
-                slot: self.line.connection.clone(),
-            };
+        if let Some(borrowed) = self.owned.0.borrow() {
             self.read(borrowed, stream, context)?;
         }
         self.attend(stream, context)?;
@@ -138,14 +100,13 @@ impl UnderlyingSource for Download {
     }
 
     fn cancel(&self, _: JsValue, _: &mut Context) -> JsResult<Promise> {
-        self.line.connection.take();
-        self.call.stop().stop();
+        self.owned.0.stop();
         self.call.finish();
         Ok(Promise::fulfilled())
     }
 
     fn attend(&self, stream: &ReadableStream, context: &Context) -> JsResult<()> {
-        let kept = self.line.kept.borrow().upgrade();
+        let kept = self.kept.borrow().upgrade();
         match kept {
             Some(kept) => kept.attend(stream, context),
             None => Ok(()),
@@ -162,8 +123,8 @@ impl Download {
         context: &Context,
     ) -> JsResult<()> {
         let kept = Rc::<Kept>::default();
-        self.line.kept.replace(Rc::downgrade(&kept));
-        let stop = self.line.stop.clone();
+        self.kept.replace(Rc::downgrade(&kept));
+        let line = self.owned.0.clone();
         let (stream, call) = (stream.downgrade(), self.call.downgrade());
         let job = NativeAsyncJob::new(async move |context: &RefCell<&mut Context>| {
             let Some(connection) = &mut borrowed.connection else {
@@ -172,7 +133,7 @@ impl Download {
             let arrived = tokio::select! {
                 biased;
                 // The stream has failed, was canceled or collected.
-                () = stop.stopped() => {
+                () = line.stopped() => {
                     borrowed.connection.take();
                     return Ok(JsValue::undefined());
                 }

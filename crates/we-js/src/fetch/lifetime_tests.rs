@@ -111,6 +111,19 @@ fn a_body_that_nobody_waits_for_does_not_keep_the_loop_running() {
     assert_eq!(run(&mut agent, "return closed()"), "closed");
 }
 
+/// Not only when it is collected: between two runs, no job has the connection.
+#[test]
+fn aborting_closes_the_connection_at_once() {
+    let mut agent = with_collector(&stalling(), None);
+    for end in ["c.abort()", "response.body.cancel()"] {
+        let begin = "globalThis.c = new AbortController();
+            globalThis.response = await fetch('/', { signal: c.signal })";
+        run(&mut agent, begin);
+        let script = format!("{end}; while (await text('/open') !== '0'); return 'closed'");
+        assert_eq!(run(&mut agent, &script), "closed", "{end}");
+    }
+}
+
 #[test]
 fn a_body_that_somebody_waits_for_is_kept() {
     let mut agent = with_collector(&stalling(), None);

@@ -9,6 +9,7 @@
 //! | [`response`] | the interface `Response` |
 //! | [`call`] | the method `fetch()`: the promise, abortion |
 //! | [`fetching`], [`cors`], [`referrer`], [`integrity`] | the algorithm behind it, without JavaScript |
+//! | [`line`] | the connection of a call |
 //! | [`slots`] | how many connections there are at once |
 //! | [`upload`], [`download`] | streams to the network and from it |
 //! | [`mime`] | which types are scripts |
@@ -22,6 +23,7 @@ mod fetching;
 mod header_list;
 mod headers;
 mod integrity;
+mod line;
 mod mime;
 mod referrer;
 mod request;
