@@ -85,11 +85,7 @@ fn run(command: &mut Command, input: &str) -> Output {
         stderr: stderr.join().unwrap(),
         code: status.and_then(|status| status.code()),
     };
-    assert!(
-        status.is_some(),
-        "`we {}` did not end: {output:?}",
-        args.join(" ")
-    );
+    assert!(status.is_some(), "{command:?} did not end: {output:?}");
     output
 }
 
