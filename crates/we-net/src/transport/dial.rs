@@ -36,6 +36,13 @@ pub async fn dial(
     let mut failures = Vec::new();
     let mut next_start = Instant::now();
     loop {
+        // Not left to the timer, which even when it is due takes a millisecond.
+        if next_start <= Instant::now()
+            && let Some(address) = waiting.pop_front()
+        {
+            attempts.start(address);
+            next_start = Instant::now() + ATTEMPT_DELAY;
+        }
         let next = sleep_until(next_start);
         tokio::select! {
             biased;
@@ -47,12 +54,7 @@ pub async fn dial(
                     next_start = Instant::now();
                 }
             },
-            () = next, if !waiting.is_empty() => {
-                if let Some(address) = waiting.pop_front() {
-                    attempts.start(address);
-                }
-                next_start = Instant::now() + ATTEMPT_DELAY;
-            }
+            () = next, if !waiting.is_empty() => {}
             else => return Err(failures),
         }
     }
@@ -151,6 +153,18 @@ mod tests {
                 "{input}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn the_first_attempt_waits_for_no_timer() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut dialling = std::pin::pin!(dial([address]));
+        // Once, without a reactor or a timer that could move anything.
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let _ = dialling.as_mut().poll(&mut cx);
+        assert!(listener.accept().is_ok(), "no attempt has been made");
     }
 
     #[tokio::test]
