@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::mem;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
@@ -65,7 +65,9 @@ async fn connect<D: Dial>(
     dial: D,
     channel: &Channel,
 ) -> Result<Opened<D::Stream>, Box<dyn Error + Send + Sync>> {
-    let mut dialing = pin!(dial.dial());
+    // In a box, which goes when the connection is there: what dialling needs is many times what the connection needs, and a
+    // task is as large as the largest of its states.
+    let mut dialing = Box::pin(dial.dial());
     poll_fn(|cx| {
         // A socket that is connecting can only be closed: send() throws.
         if channel.poll_commands(cx).is_ready() {

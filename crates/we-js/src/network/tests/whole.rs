@@ -3,12 +3,15 @@
 use std::sync::mpsc;
 use std::thread;
 
+use we_net::Client;
 use we_net::handshake::WebSocketUrl;
 use we_net::server::{Server, echo};
 
 use super::{Delivery, SocketEvent, describe};
 use crate::event_loop::Options;
 use crate::event_loop::tests::Bench;
+use crate::network::channel::Channel;
+use crate::network::socket_task;
 
 /// Runs an echo server on a thread of its own, which ends with the process, and returns its URL.
 fn serve() -> String {
@@ -101,4 +104,16 @@ fn a_name_without_address_is_explained_to_the_operator() {
     let log = talk("ws://name.invalid/", &[], Options::default());
     assert_eq!(log[0], "closed badly 1006 \"\"");
     assert!(log[1].contains("name.invalid"), "{log:?}");
+}
+
+/// Ten thousand idle sockets are ten thousand of these, and each is moved a few times when it is made.
+#[test]
+fn the_task_of_a_socket_is_small() {
+    let bench = Bench::new();
+    let state = bench.state();
+    let shared = state.network().shared().clone();
+    let request = Client::default().request("wss://h.example/").unwrap();
+    let task = socket_task::run(request, Channel::new(Delivery::Pushed), shared);
+    let size = size_of_val(&task);
+    assert!(size < 4096, "{size} bytes");
 }
