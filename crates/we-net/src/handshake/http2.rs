@@ -212,3 +212,90 @@ fn join_cookies(headers: &mut Headers) {
         let _ = headers.append("cookie", joined);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::handshake::{ExtensionHeader, WebSocketUrl};
+
+    fn handshake(url: &str) -> ClientHandshake {
+        ClientHandshake::new(&WebSocketUrl::parse(url, None).unwrap())
+    }
+
+    fn head(request: Request<()>) -> request::Parts {
+        request.into_parts().0
+    }
+
+    #[test]
+    fn a_request_says_what_it_says_over_http1_and_no_more() {
+        let handshake = handshake("wss://u:p@h:8443/a?b")
+            .with_origin("https://o")
+            .unwrap()
+            .with_subprotocols(["x", "y"])
+            .unwrap()
+            .with_extension(ExtensionHeader::new("e").unwrap())
+            .with_header("X-Mine", "1")
+            .unwrap();
+        let request = request(&handshake, true).unwrap();
+        assert_eq!(request.method(), Method::CONNECT);
+        assert_eq!(request.uri(), "https://h:8443/a?b");
+        let protocol = request.extensions().get::<Protocol>().unwrap();
+        assert_eq!(protocol.as_str(), "websocket");
+        let mut names: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "authorization",
+                "origin",
+                "sec-websocket-extensions",
+                "sec-websocket-protocol",
+                "sec-websocket-version",
+                "x-mine"
+            ]
+        );
+        let secrets = request.headers().iter().filter(|(_, v)| v.is_sensitive());
+        let mut secrets: Vec<_> = secrets.map(|(name, _)| name.as_str()).collect();
+        secrets.sort_unstable();
+        assert_eq!(secrets, ["authorization", "x-mine"]);
+        let seen = check_request(&head(request), HeadLimits::default()).unwrap();
+        assert_eq!((&*seen.resource, &*seen.host), ("/a?b", "h:8443"));
+        assert_eq!(seen.origin.as_deref(), Some("https://o"));
+        assert_eq!(seen.subprotocols, ["x", "y"]);
+    }
+
+    #[test]
+    fn an_answer_goes_back_to_who_has_asked() {
+        let client = handshake("ws://h/").with_subprotocols(["x"]).unwrap();
+        let request = request(&client, false).unwrap();
+        assert_eq!(request.uri().scheme_str(), Some("http"));
+        let request = check_request(&head(request), HeadLimits::default()).unwrap();
+        let answer = request.accept().with_subprotocol("x").unwrap();
+        let answer = accept(&answer.with_header("Set-Cookie", "a=b").unwrap()).unwrap();
+        let headers = answer_headers(answer.headers(), HeadLimits::default()).unwrap();
+        let accepted = check_answer(&client, answer.status(), headers).unwrap();
+        assert_eq!(accepted.subprotocol.as_deref(), Some("x"));
+        assert_eq!(accepted.headers.single("set-cookie"), Some(&b"a=b"[..]));
+    }
+
+    #[test]
+    fn the_pieces_of_a_cookie_are_joined() {
+        let mut request = request(&handshake("ws://h/"), false).unwrap();
+        for piece in ["a=b", "c=d"] {
+            let value = HeaderValue::from_static(piece);
+            request.headers_mut().append("cookie", value);
+        }
+        let seen = check_request(&head(request), HeadLimits::default()).unwrap();
+        assert_eq!(seen.headers.single("cookie"), Some(&b"a=b; c=d"[..]));
+    }
+
+    #[test]
+    fn what_goes_with_http1_only_is_left_out() {
+        let upgrade = Rejection::new(426, "x").with_header("X-Hint", "1").unwrap();
+        let (response, body) = reject(&upgrade);
+        assert_eq!((response.status().as_u16(), &*body), (400, &b"x\n"[..]));
+        assert_eq!(response.headers()["x-hint"], "1");
+        assert!(!response.headers().contains_key("upgrade"));
+    }
+}
