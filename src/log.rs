@@ -3,7 +3,7 @@
 //! A warning or an error looks as a complaint of the shell itself does, `we: what happened`; details, which
 //! `--trace-net` or the environment variable `WE_LOG` turns on, carry their level.
 
-use std::{fmt, io::IsTerminal};
+use std::{env, fmt, io::IsTerminal};
 
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
@@ -12,12 +12,18 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Starts to listen, at the levels of `WE_LOG` (in the form `we=debug`), or else of `default`.
-pub(crate) fn start(default: &str) {
+/// What is shown unless the user says otherwise.
+const DEFAULT: &str = "warn";
+
+/// Starts to listen at the levels of `WE_LOG` (in the form `we=debug`), or else to warnings; in either case to all that
+/// happens in the network if `traces_net`.
+pub(crate) fn start(traces_net: bool) {
+    let of_network = if traces_net { ",we::net=trace" } else { "" };
+    let levels = env::var("WE_LOG").unwrap_or_else(|_| String::from(DEFAULT));
+    let levels = EnvFilter::try_new(levels + of_network)
+        .unwrap_or_else(|_| EnvFilter::new(String::from(DEFAULT) + of_network));
     tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_env("WE_LOG").unwrap_or_else(|_| EnvFilter::new(default)),
-        )
+        .with_env_filter(levels)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .event_format(Lines)

@@ -25,12 +25,12 @@ const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let level = match &cli.command {
-        Command::Run(run) if run.script.network.trace_net => "warn,we::net=trace",
-        Command::Eval(eval) if eval.script.network.trace_net => "warn,we::net=trace",
-        _ => "warn",
+    let traces_net = match &cli.command {
+        Command::Run(run) => run.script.network.trace_net,
+        Command::Eval(eval) => eval.script.network.trace_net,
+        Command::Echo(_) | Command::NetLog(_) => false,
     };
-    log::start(level);
+    log::start(traces_net);
     let code = match cli.command {
         Command::Run(run) => script::run(run),
         Command::Eval(eval) => script::eval(eval),

@@ -12,7 +12,7 @@ use std::{
     thread,
 };
 
-use common::{Scheme, Server, we, we_with_input};
+use common::{Scheme, Server, we, we_with_input, we_with_variable};
 
 /// Sends a text, prints the answer, closes.
 const HELLO: &str = "const ws = new WebSocket(scriptArgs[0]); ws.onopen = () => ws.send('hello'); \
@@ -111,7 +111,8 @@ fn trace_net_tells_of_connections_and_frames_but_not_of_payloads() {
     let url = server
         .url("/echo?token=secret")
         .replace("ws://", "ws://user:secret@");
-    let output = we(&["eval", "--trace-net", HELLO, &url]);
+    // The option counts, whatever the environment asks for besides.
+    let output = we_with_variable(&["eval", "--trace-net", HELLO, &url], "WE_LOG", "error");
     let trace = &output.stderr;
     for expected in [
         "[debug] connecting",

@@ -54,8 +54,17 @@ pub fn we(args: &[&str]) -> Output {
 
 /// The same with text on standard input.
 pub fn we_with_input(args: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_we"))
-        .args(args)
+    run(Command::new(env!("CARGO_BIN_EXE_we")).args(args), input)
+}
+
+/// The same with a variable in its environment.
+pub fn we_with_variable(args: &[&str], name: &str, value: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_we"));
+    run(command.args(args).env(name, value), "")
+}
+
+fn run(command: &mut Command, input: &str) -> Output {
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -78,11 +87,7 @@ pub fn we_with_input(args: &[&str], input: &str) -> Output {
         stderr: stderr.join().unwrap(),
         code: status.and_then(|status| status.code()),
     };
-    assert!(
-        status.is_some(),
-        "`we {}` did not end: {output:?}",
-        args.join(" ")
-    );
+    assert!(status.is_some(), "{command:?} did not end: {output:?}");
     output
 }
 

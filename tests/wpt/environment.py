@@ -1,23 +1,19 @@
 """What a run needs around it: a Python with WPT's server in it, a built shell, names that lead to this machine."""
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-REQUIREMENTS = ["wptserve==4.0.3", "pywebsocket3==4.0.2"]
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from pyenv import REPOSITORY, ensure_packages, target  # noqa: E402
+
 SUBDOMAINS = ["www", "www1", "www2", "xn--n8j6ds53lwwkrqhv28a", "xn--lve-6lad"]     # as WPT's configuration has them
 IN_NAMESPACE = "WE_WPT_HOSTS"       # set in the process that has names of its own
-
-
-def target() -> Path:
-    return Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
 
 
 def hosts(host: str) -> list[str]:
@@ -27,18 +23,7 @@ def hosts(host: str) -> list[str]:
 
 
 def ensure_python() -> None:
-    """Goes on in a virtual environment of its own if this Python lacks the server's packages."""
-    if all(importlib.util.find_spec(name) for name in ("wptserve", "pywebsocket3")):
-        return
-    folder = target() / "wpt-venv"
-    python = folder / "bin" / "python"
-    if Path(sys.executable) == python:
-        sys.exit(f"the packages in {folder} are incomplete: delete it, and try again")
-    if not python.exists():
-        print(f"installing {' '.join(REQUIREMENTS)} into {folder}", file=sys.stderr)
-        venv.create(folder, with_pip=True)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS], check=True)
-    os.execv(python, [str(python), *sys.orig_argv[1:]])
+    ensure_packages("wpt-venv", {"wptserve": "wptserve==4.0.3", "pywebsocket3": "pywebsocket3==4.0.2"})
 
 
 def ensure_hosts(host: str) -> None:

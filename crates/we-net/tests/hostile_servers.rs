@@ -60,8 +60,9 @@ async fn a_silent_server_runs_into_the_handshake_timeout() {
 #[tokio::test]
 async fn a_server_that_trickles_runs_into_the_handshake_timeout() {
     let url = raw_server(|mut stream| async move {
+        let mut ticks = tokio::time::interval(Duration::from_millis(5));
         while stream.write_all(b"HTTP/1.1 100 x\r\n\r\n").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            ticks.tick().await;
         }
     })
     .await;

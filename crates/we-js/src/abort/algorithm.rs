@@ -3,7 +3,7 @@
 use boa_engine::{Context, JsResult, JsValue, object::JsObject};
 use boa_gc::{Finalize, Gc, Trace};
 
-use super::AbortSignal;
+use super::{AbortSignal, signal};
 use crate::binding::This;
 
 /// Steps that run, once at most, when a signal is aborted. Clones are the same algorithm.
@@ -41,13 +41,21 @@ impl AbortAlgorithm {
 
     /// [Adds](https://dom.spec.whatwg.org/#abortsignal-add) the algorithm to a signal, unless that is aborted.
     pub(crate) fn add_to(&self, signal: &This<AbortSignal>) {
-        signal.state().add_algorithm(self.clone(), signal);
+        signal.state().add_algorithm(self.clone());
+        signal::observe(signal);
+    }
+
+    /// The same for who keeps the signal himself for as long as he wants to be told: what a dependent signal depends on
+    /// does not keep it.
+    pub(crate) fn add_to_kept(&self, signal: &This<AbortSignal>) {
+        signal.state().add_algorithm(self.clone());
     }
 
     /// [Removes](https://dom.spec.whatwg.org/#abortsignal-remove) the algorithm from a signal.
     pub(crate) fn remove_from(&self, signal: &JsObject) {
         if let Some(signal) = This::<AbortSignal>::from_object(signal.clone()) {
             signal.state().remove_algorithm(self);
+            signal::observed_less(&signal);
         }
     }
 

@@ -10,6 +10,9 @@ mod signal;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use signal::gathered;
+
 pub(crate) use algorithm::AbortAlgorithm;
 pub(crate) use controller::AbortController;
 pub(crate) use signal::{

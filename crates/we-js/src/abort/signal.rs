@@ -89,14 +89,13 @@ impl AbortSignal {
         signal.state().reason().unwrap_or_default()
     }
 
-    pub(super) fn add_algorithm(&self, algorithm: AbortAlgorithm, this: &This<Self>) {
+    pub(super) fn add_algorithm(&self, algorithm: AbortAlgorithm) {
         if self.is_aborted() {
             return;
         }
         self.algorithms
             .borrow_mut()
             .push(Algorithm::Run(algorithm), Algorithm::is_alive);
-        observe(this);
     }
 
     pub(super) fn remove_algorithm(&self, algorithm: &AbortAlgorithm) {
@@ -140,7 +139,7 @@ pub(crate) fn keep_observed_signal(target: &JsObject) {
     }
 }
 
-fn observe(signal: &This<AbortSignal>) {
+pub(super) fn observe(signal: &This<AbortSignal>) {
     let state = signal.state();
     if state.is_aborted() || state.observed.replace(true) {
         return;
@@ -151,6 +150,29 @@ fn observe(signal: &This<AbortSignal>) {
             .observed_dependents
             .borrow_mut()
             .push(signal.object().clone());
+    }
+}
+
+/// To be called when an algorithm was removed: a dependent signal that nothing observes any more is not kept.
+pub(super) fn observed_less(signal: &This<AbortSignal>) {
+    let has_listener = This::<EventTarget>::from_object(signal.object().clone())
+        .is_some_and(|target| target.state().has_listener(&[js_string!("abort")]));
+    let state = signal.state();
+    if has_listener || !state.algorithms.borrow().items.is_empty() || !state.observed.take() {
+        return;
+    }
+    drop(state);
+    leave_observed(signal);
+}
+
+/// Takes a signal from the observed dependents of its sources.
+fn leave_observed(signal: &This<AbortSignal>) {
+    for source in sources(&signal.state()) {
+        source
+            .state()
+            .observed_dependents
+            .borrow_mut()
+            .retain(|other| !JsObject::equals(other, signal.object()));
     }
 }
 
@@ -209,10 +231,11 @@ fn timeout(args: &[JsValue], context: &mut Context) -> JsResult<JsObject> {
     )?;
     // 1.
     let signal = AbortSignal::create(context)?;
-    // 2., 3. The steps refer to the signal, as it may not be collected before they have run.
+    // 2., 3. The steps refer to the signal, as it may not be collected before they have run. A program that has nothing to
+    // do but to wait for them is over, as elsewhere outside of browsers.
     let target = signal.clone();
     let delay = Duration::from_millis(milliseconds);
-    LoopState::of(context)?.run_after(delay, move |context| {
+    LoopState::of(context)?.run_after_in_background(delay, move |context| {
         let aborted = DomException::object(ErrorName::Timeout, "the operation timed out", context)
             .and_then(|reason| signal_abort(&target, &reason.into(), context));
         if let Err(error) = aborted {
@@ -336,13 +359,7 @@ pub(crate) fn signal_abort(
 
 /// What is aborted waits for no source any more.
 fn leave_sources(signal: &This<AbortSignal>) {
-    for source in sources(&signal.state()) {
-        source
-            .state()
-            .observed_dependents
-            .borrow_mut()
-            .retain(|other| !JsObject::equals(other, signal.object()));
-    }
+    leave_observed(signal);
     signal.state().sources.borrow_mut().clear();
 }
 
@@ -380,6 +397,14 @@ fn reason_or_abort_error(reason: &JsValue, context: &mut Context) -> JsResult<Js
         );
     }
     Ok(reason.clone())
+}
+
+/// What a signal has gathered.
+#[cfg(test)]
+pub(crate) fn gathered(signal: &This<AbortSignal>) -> usize {
+    let state = signal.state();
+    let weak = state.algorithms.borrow().items.len() + state.dependents.borrow().items.len();
+    weak + state.observed_dependents.borrow().len()
 }
 
 /// A list of weak things that is rid of the dead ones each time that it has doubled.

@@ -50,12 +50,31 @@ fn abort_makes_an_aborted_signal() {
 #[test]
 fn timeout_aborts_with_a_timeout_error() {
     cases(&[
-        ("const s = AbortSignal.timeout(1); const before = s.aborted;
+        ("const s = AbortSignal.timeout(1); const before = s.aborted; const kept = setInterval(() => s.aborted && clearInterval(kept), 1);
           new Promise(done => s.onabort = e => done([before, s.aborted, s.reason.name, s.reason.code, e.isTrusted].join()))",
          "false,true,TimeoutError,23,true"),
         ("[-1, NaN, Infinity, 2 ** 53, 'x', undefined].map(v => error(() => AbortSignal.timeout(v))).join()",
          "TypeError,TypeError,TypeError,TypeError,TypeError,TypeError"),
         ("error(() => AbortSignal.timeout())", "TypeError"),
+    ]);
+}
+
+/// Else the first would take a minute, and the second would not end.
+#[test]
+fn a_timeout_does_not_keep_the_program_running_but_runs_as_long_as_it_does() {
+    cases(&[
+        (
+            "const s = AbortSignal.timeout(60_000); s.onabort = () => {}; s.aborted",
+            "false",
+        ),
+        (
+            "const s = AbortSignal.timeout(5); let aborted = false;
+             const source = 'setInterval(() => {}, 1); onmessage = close';
+             const worker = new Worker(`data:text/javascript,${encodeURIComponent(source)}`);
+             s.onabort = () => { aborted = true; worker.postMessage(1) };
+             ({ toString() { return String(aborted) } })",
+            "true",
+        ),
     ]);
 }
 

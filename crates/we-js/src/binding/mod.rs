@@ -47,6 +47,6 @@ pub(crate) use iterable::PairIterable;
 pub(crate) use primordials::Primordials;
 pub(crate) use promise::{Next, Outcome, Promise, thrown, type_error};
 pub(crate) use realm::{Interfaces, prototype_of};
-pub(crate) use strings::{encode_utf8, from_utf8, to_usv_string};
+pub(crate) use strings::{TooLong, decode_utf8, encode_utf8, from_utf8, to_usv_string};
 pub(crate) use this::{NewTarget, This, create};
 pub(crate) use weak::WeakObject;

@@ -175,6 +175,11 @@ impl Promise {
         matches!(self.0.borrow().state, State::Pending(_))
     }
 
+    /// Whether a script has been given it, and may wait for it.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.0.borrow().object.is_some()
+    }
+
     /// Sets `[[PromiseIsHandled]]` to true. To be called before the promise is rejected.
     pub(crate) fn mark_as_handled(&self) {
         self.0.borrow_mut().handled = true;

@@ -57,6 +57,36 @@ fn tail(bytes: &mut AVec<u8, ConstAlign<64>>, start: usize) -> &mut [u8] {
     bytes.as_mut_slice().get_mut(start..).unwrap_or_default()
 }
 
+/// More memory than there is, or than may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooLong;
+
+/// The engine's string of bytes that are UTF-8, each malformed part as U+FFFD. Fails, instead of ending the process as
+/// the engine would, where the string takes more than `limit` bytes or there is no memory for it.
+pub(crate) fn decode_utf8(bytes: &[u8], limit: u64) -> Result<JsString, TooLong> {
+    // The engine cannot be asked to allocate with care, so it is tried before.
+    let affordable = |size: usize| {
+        let tried = Vec::<u8>::new().try_reserve_exact(size);
+        if size as u64 > limit || tried.is_err() {
+            return Err(TooLong);
+        }
+        Ok(())
+    };
+    if bytes.is_ascii() {
+        affordable(bytes.len())?;
+        return Ok(JsString::from(JsStr::latin1(bytes)));
+    }
+    let mut units = Vec::<u16>::new();
+    // As in `from_utf8`.
+    let room = bytes.len() + 1;
+    units.try_reserve_exact(room).map_err(|_| TooLong)?;
+    units.resize(room, 0);
+    let written = encoding_rs::mem::convert_utf8_to_utf16(bytes, &mut units);
+    units.truncate(written);
+    affordable(written * size_of::<u16>())?;
+    Ok(JsString::from(JsStr::utf16(&units)))
+}
+
 /// The engine's string of UTF-8 text: Latin-1 where the text is ASCII, UTF-16 otherwise.
 pub(crate) fn from_utf8(text: &str) -> JsString {
     if text.is_ascii() {

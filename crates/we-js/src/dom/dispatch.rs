@@ -84,12 +84,16 @@ fn invoke(event: &This<Event>, target: &This<EventTarget>, phase: Phase, context
         if state.propagation_stopped() {
             return;
         }
+        // 5.
+        let capturing = phase == Phase::Capturing;
+        let listeners = target.state().listeners(&state.kind(), capturing);
+        // Nobody will see what comes next.
+        if listeners.is_empty() {
+            return;
+        }
         // 4.
         state.set_current_target(Some(target.object().clone()));
-        // 5.
-        target
-            .state()
-            .listeners(&state.kind(), phase == Phase::Capturing)
+        listeners
     };
     // 6. [Inner invoke](https://dom.spec.whatwg.org/#concept-event-listener-inner-invoke)
     for listener in listeners {

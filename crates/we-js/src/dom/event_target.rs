@@ -7,6 +7,7 @@ use boa_engine::{
     object::{JsObject, NativeObject},
 };
 use boa_gc::{Finalize, Gc, GcRefCell, Trace};
+use smallvec::SmallVec;
 
 use super::{
     Event, dispatch,
@@ -109,8 +110,8 @@ impl EventTarget {
             .any(|listener| kinds.contains(&listener.kind))
     }
 
-    /// A copy of the listeners for one type and phase, as a dispatch works on.
-    pub(super) fn listeners(&self, kind: &JsString, capture: bool) -> Vec<Gc<Listener>> {
+    /// A copy of the listeners for one type and phase, as a dispatch works on. Mostly there is one.
+    pub(super) fn listeners(&self, kind: &JsString, capture: bool) -> SmallVec<[Gc<Listener>; 2]> {
         let listeners = self.listeners.borrow();
         listeners
             .iter()

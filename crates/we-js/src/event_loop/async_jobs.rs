@@ -16,12 +16,13 @@ use boa_engine::{Context, JsResult, JsValue};
 
 use super::mailbox::Mailbox;
 
-/// Whether the loop waits for a job to end.
+/// Whether the loop waits for a job to end, or for a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lifetime {
-    /// The loop runs until the job has ended.
+    /// The loop runs until the job has ended, or the timer has run.
     KeepsLoopAlive,
-    /// The job may never end: the clean-up of a finalization registry.
+    /// The job may never end, and nobody waits for it: the clean-up of a finalization registry, reading ahead of a reader. Or a
+    /// timer that is of no use when nothing else goes on.
     Background,
 }
 

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use super::mailbox::Mailbox;
+use crate::fetch::Slots;
 
 /// Whether an agent was the last active one of its cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +35,18 @@ pub(crate) struct Cluster {
     active: AtomicUsize,
     /// The first agent, which returns to the embedder when the last one has become idle.
     main: OnceLock<Weak<Mailbox>>,
+    slots: Slots,
 }
 
 impl Cluster {
     /// Makes the cluster's first agent the main one.
     pub(super) fn set_main(&self, mailbox: &Arc<Mailbox>) {
         self.main.get_or_init(|| Arc::downgrade(mailbox));
+    }
+
+    /// The connections that the program's fetches may have.
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.slots
     }
 
     /// Counts an agent as active.

@@ -5,7 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use boa_engine::job::{CancellationToken, IntervalJob, Job, JobExecutor, PromiseJob, TimeoutJob};
+use boa_engine::job::{
+    CancellationToken, IntervalJob, Job, JobExecutor, NativeAsyncJob, PromiseJob, TimeoutJob,
+};
 use boa_engine::{Context, JsResult, JsValue};
 
 use super::LoopState;
@@ -85,6 +87,17 @@ impl LoopState {
         self.microtasks.performing_checkpoint.set(false);
     }
 
+    fn queue_async_job(&self, job: NativeAsyncJob, lifetime: Lifetime) {
+        let id = self.job_ids.next();
+        let job = AsyncJob { id, job, lifetime };
+        self.new_async_jobs.borrow_mut().push(job);
+    }
+
+    /// Starts an asynchronous job that does not keep the loop running, and ends with the run of the loop.
+    pub(crate) fn start_background_job(&self, job: NativeAsyncJob) {
+        self.queue_async_job(job, Lifetime::Background);
+    }
+
     /// `HostEnqueueTimeoutJob`: a native's timer. Canceling its token removes it, so that it no longer keeps the loop
     /// running.
     fn enqueue_timeout_job(self: &Rc<Self>, job: TimeoutJob) {
@@ -138,17 +151,9 @@ impl JobExecutor for LoopState {
             }
             Job::TimeoutJob(job) => self.enqueue_timeout_job(job),
             Job::IntervalJob(job) => self.enqueue_interval_job(job),
-            Job::AsyncJob(job) => self.new_async_jobs.borrow_mut().push(AsyncJob {
-                id: self.job_ids.next(),
-                job,
-                lifetime: Lifetime::KeepsLoopAlive,
-            }),
+            Job::AsyncJob(job) => self.queue_async_job(job, Lifetime::KeepsLoopAlive),
             Job::FinalizationRegistryCleanupJob(job) => {
-                self.new_async_jobs.borrow_mut().push(AsyncJob {
-                    id: self.job_ids.next(),
-                    job,
-                    lifetime: Lifetime::Background,
-                });
+                self.queue_async_job(job, Lifetime::Background);
             }
             // The engine's list may grow; a job of a kind that this loop does not know cannot be run.
             other => tracing::error!(target: "we::js", job = ?other, "unknown kind of job dropped"),

@@ -62,6 +62,7 @@ pub(crate) use self::mailbox::Mailbox;
 pub use self::options::{FileAccess, Options, WorkerSetup};
 pub(crate) use self::scripts::syntax_error;
 pub use self::scripts::{Evaluation, ScriptError, ScriptKind};
+pub(crate) use self::state::COLLECTION_INTERVAL;
 pub use self::state::{KeepAlive, LoopState};
 pub use self::tasks::TaskSource;
 pub use self::timers::TimerKey;
@@ -223,7 +224,7 @@ impl EventLoop {
                 }
                 match state.mailbox().become_idle() {
                     // Another agent may have something for this one.
-                    Last::No => network.wait(None),
+                    Last::No => network.wait(state.timers.next_due()),
                     Last::Yes if state.is_main() => {
                         let now = Instant::now();
                         let grace = *grace.get_or_insert(now + GRACE_TIME);
@@ -320,9 +321,11 @@ impl EventLoop {
 
     /// Runs the timers that are due now.
     fn run_due_timers(&self, context: &RefCell<&mut Context>) {
-        if self.state.timers.is_empty() {
+        if !self.state.timers.any_due() {
             return;
         }
+        // It may have been one in the background that ended the wait of an idle agent.
+        self.state.mailbox().become_active();
         let batch = self.state.timers.due_batch(Instant::now());
         while !self.is_over()
             && let Some(steps) = self.state.timers.pop_due(batch)

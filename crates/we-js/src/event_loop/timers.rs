@@ -13,6 +13,7 @@ use boa_engine::object::builtins::JsFunction;
 use boa_engine::{Context, JsString, JsValue, Script, Source};
 
 use super::LoopState;
+use super::async_jobs::Lifetime;
 use super::tasks::Steps;
 
 /// Timers that set timers more deeply than this wait for at least [`NESTED_MINIMUM`] (step 5).
@@ -37,7 +38,9 @@ pub struct TimerKey {
 /// All pending timers of a loop.
 #[derive(Default)]
 pub(super) struct Timers {
-    queue: RefCell<BTreeMap<TimerKey, Steps>>,
+    queue: RefCell<BTreeMap<TimerKey, Timer>>,
+    /// How many of them keep the loop running.
+    keeping: Cell<usize>,
     next_sequence: Cell<u64>,
 
     /// The [map of setTimeout and setInterval IDs](https://html.spec.whatwg.org/#map-of-settimeout-and-setinterval-ids).
@@ -46,6 +49,11 @@ pub(super) struct Timers {
 
     /// The timer nesting level of the task that is running; 0 if it is not a timer's.
     nesting_level: Cell<u32>,
+}
+
+struct Timer {
+    steps: Steps,
+    lifetime: Lifetime,
 }
 
 /// The timers that one turn of the loop runs: those that were due when it began. A timer that such a timer sets for
@@ -67,20 +75,37 @@ impl Timers {
         }
     }
 
-    pub(super) fn set(&self, delay: Duration, steps: Steps) -> TimerKey {
+    pub(super) fn set(&self, delay: Duration, lifetime: Lifetime, steps: Steps) -> TimerKey {
         let key = self.key_after(delay);
-        self.queue.borrow_mut().insert(key, steps);
+        self.insert(key, lifetime, steps);
         key
     }
 
+    fn insert(&self, key: TimerKey, lifetime: Lifetime, steps: Steps) {
+        if lifetime == Lifetime::KeepsLoopAlive {
+            self.keeping.set(self.keeping.get() + 1);
+        }
+        let timer = Timer { steps, lifetime };
+        self.queue.borrow_mut().insert(key, timer);
+    }
+
+    fn remove(&self, key: TimerKey) -> Option<Steps> {
+        let Timer { steps, lifetime } = self.queue.borrow_mut().remove(&key)?;
+        if lifetime == Lifetime::KeepsLoopAlive {
+            self.keeping.set(self.keeping.get() - 1);
+        }
+        Some(steps)
+    }
+
     pub(super) fn cancel(&self, key: TimerKey) {
-        let canceled = self.queue.borrow_mut().remove(&key);
+        let canceled = self.remove(key);
         // Dropped outside the borrow: what the steps own may cancel further timers as it goes.
         drop(canceled);
     }
 
     pub(super) fn clear(&self) {
         self.ids.take();
+        self.keeping.set(0);
         let canceled = self.queue.take();
         drop(canceled);
     }
@@ -93,8 +118,9 @@ impl Timers {
         self.next_due().is_some_and(|due| due <= Instant::now())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.queue.borrow().is_empty()
+    /// Whether there is a timer for which the loop has to run on.
+    pub(super) fn keep_loop_alive(&self) -> bool {
+        self.keeping.get() > 0
     }
 
     pub(super) fn due_batch(&self, now: Instant) -> DueBatch {
@@ -106,13 +132,14 @@ impl Timers {
 
     /// Takes the next timer of a batch.
     pub(super) fn pop_due(&self, batch: DueBatch) -> Option<Steps> {
-        let mut queue = self.queue.borrow_mut();
-        let key = queue
+        let key = self
+            .queue
+            .borrow()
             .keys()
             .take_while(|key| key.due <= batch.now)
             .find(|key| key.sequence < batch.next_sequence)
             .copied()?;
-        queue.remove(&key)
+        self.remove(key)
     }
 
     /// Called when a task has ended: what runs next is not nested in a timer, until it says so.
@@ -187,9 +214,7 @@ impl LoopState {
             state.run_script_timer(timer, id, handle, context);
         };
         self.timers
-            .queue
-            .borrow_mut()
-            .insert(handle, Box::new(task));
+            .insert(handle, Lifetime::KeepsLoopAlive, Box::new(task));
         self.timers.ids.borrow_mut().insert(id, handle);
         // Step 15.
         id

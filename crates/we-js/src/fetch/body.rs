@@ -13,8 +13,8 @@ use data_url::mime::Mime;
 
 use crate::{
     binding::{
-        BufferSource, Definition, Interface, Primordials, Promise, This, encode_utf8, from_utf8,
-        thrown,
+        BufferSource, Definition, Interface, Primordials, Promise, This, TooLong, decode_utf8,
+        encode_utf8, from_utf8, thrown,
     },
     event_loop,
     file::{self, Blob, BlobData},
@@ -274,10 +274,13 @@ impl Package {
                     .with_message("there is no FormData here; use text() and URLSearchParams")
                     .into());
             }
-            Self::Text => text(&bytes).into(),
+            Self::Text => text(&bytes, context)?.into(),
             Self::Json => {
                 let parse = Primordials::get(context, |it| &it.json_parse)?;
-                parse.call(&JsValue::undefined(), &[text(&bytes).into()], context)?
+                let text = text(&bytes, context)?;
+                // Before another copy is made of it.
+                drop(bytes);
+                parse.call(&JsValue::undefined(), &[text.into()], context)?
             }
         })
     }
@@ -289,6 +292,12 @@ fn array_buffer(bytes: AlignedVec<u8>, context: &mut Context) -> JsResult<JsArra
 }
 
 /// [UTF-8 decode](https://encoding.spec.whatwg.org/#utf-8-decode)
-fn text(bytes: &[u8]) -> JsString {
-    from_utf8(&encoding_rs::UTF_8.decode_with_bom_removal(bytes).0)
+fn text(bytes: &[u8], context: &mut Context) -> JsResult<JsString> {
+    let limit = context.host_hooks().max_buffer_size(context);
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    decode_utf8(bytes, limit).map_err(|TooLong| {
+        JsNativeError::range()
+            .with_message("the text of the body is too long")
+            .into()
+    })
 }

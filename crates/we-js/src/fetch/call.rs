@@ -1,29 +1,25 @@
 //! The method `fetch()`: <https://fetch.spec.whatwg.org/#fetch-method>
 //!
-//! A fetch is an asynchronous job of the event loop: it keeps the loop running, and ends with it. The body of a response
-//! belongs to its stream: the network is read from while somebody reads the stream, and a little ahead; only then does it
-//! keep the loop running. A response that nobody wants any more closes its connection when it is collected.
+//! A fetch is an asynchronous job of the event loop: it keeps the loop running until there is a response, and ends with it.
+//! The body of a response belongs to its stream (`download.rs`), which keeps what is left of the call; the signal does
+//! not.
 
-use std::{
-    cell::{Cell, RefCell},
-    pin::pin,
-    rc::Rc,
-};
+use std::{cell::RefCell, future::pending, pin::pin};
 
 use boa_engine::{
     Context, JsResult, JsValue,
     job::NativeAsyncJob,
     object::{JsObject, builtins::JsPromise},
 };
-use boa_gc::{Finalize, Gc, GcRefCell, Trace};
-use tokio::sync::Notify;
-use we_net::http::{Body as NetBody, BodySender, RequestBody};
+use boa_gc::{Finalize, Gc, GcRefCell, Trace, WeakGc};
+use we_net::http::{BodySender, RequestBody};
 
 use super::{
     body::{Body, HasBody},
     download,
     fetching::{Asker, Fetching, NetworkError, Received, ReceivedBody, Upload},
     headers::Guard,
+    line::{Connection, Line},
     request::Request,
     response::Response,
     upload::pump,
@@ -32,7 +28,8 @@ use crate::{
     abort::{AbortAlgorithm, AbortSignal},
     binding::{Promise, This, type_error},
     event_loop::LoopState,
-    streams::ReadableStream,
+    file,
+    streams::{ReadableStream, Reader, WeakReadableStream},
 };
 
 /// A call of `fetch()`. Clones are the same one.
@@ -43,33 +40,21 @@ pub(super) struct Call(Gc<State>);
 struct State {
     promise: Promise,
     request_body: Option<ReadableStream>,
-    /// The body of the response, once there is one.
-    response_body: GcRefCell<Option<ReadableStream>>,
+    /// The body of the response, once there is one. It keeps the call, not the other way round: a signal that lives on
+    /// must not keep a body that nobody can reach.
+    response_body: GcRefCell<Option<WeakReadableStream>>,
     /// What the signal runs, until there is nothing left to abort.
     abort: GcRefCell<Option<(JsObject, AbortAlgorithm)>>,
-    /// The body of a response that no script may see, until the call is aborted or forgotten.
     #[unsafe_ignore_trace]
-    hidden: Cell<Option<Box<NetBody>>>,
-    #[unsafe_ignore_trace]
-    stop: Stop,
+    line: Line,
 }
 
-/// Ends what the network does for a call. Clones are the same one.
-#[derive(Clone, Default)]
-pub(super) struct Stop(Rc<(Cell<bool>, Notify)>);
+/// A call that may be collected.
+pub(super) struct WeakCall(WeakGc<State>);
 
-impl Stop {
-    pub(super) fn stop(&self) {
-        self.0.0.set(true);
-        self.0.1.notify_waiters();
-    }
-
-    /// Waits until it is stopped.
-    pub(super) async fn stopped(&self) {
-        // All of this happens on one thread: nothing comes between the two lines.
-        if !self.0.0.get() {
-            self.0.1.notified().await;
-        }
+impl WeakCall {
+    pub(super) fn upgrade(&self) -> Option<Call> {
+        self.0.upgrade().map(Call)
     }
 }
 
@@ -90,8 +75,7 @@ pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromi
         request_body: body.as_ref().map(|body| body.stream.clone()),
         response_body: GcRefCell::new(None),
         abort: GcRefCell::new(None),
-        hidden: Cell::new(None),
-        stop: Stop::default(),
+        line: Line::default(),
     }));
     if let Some(signal) = signal {
         // 4.
@@ -101,7 +85,7 @@ pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromi
         }
         // 11.
         let algorithm = AbortAlgorithm::new(call.clone(), Call::abort);
-        algorithm.add_to(&signal);
+        algorithm.add_to_kept(&signal);
         *call.0.abort.borrow_mut() = Some((signal.object().clone(), algorithm));
     }
     // 12.
@@ -111,8 +95,9 @@ pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromi
             source: Some(data), ..
         }) => (Upload::Data(data), None),
         Some(Body { stream, .. }) => {
+            let reader = Reader::acquire(&stream, context)?;
             let (sender, body) = RequestBody::channel();
-            (Upload::Stream(Some(body)), Some((stream, sender)))
+            (Upload::Stream(Some(body)), Some((reader, sender)))
         }
     };
     let limit = context.host_hooks().max_buffer_size(context);
@@ -123,11 +108,12 @@ pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromi
         base: state.base_url().cloned(),
         reads_files: state.fetches_files(),
         limit,
+        agent: state,
     };
     let url = head.url.clone();
     let fetching = Fetching::new(head, upload, asker);
     let job = NativeAsyncJob::new(async move |context: &RefCell<&mut Context>| {
-        let result = call.run(fetching, source, context).await;
+        let result = call.run(fetching, source, context).await?;
         let context = &mut context.borrow_mut();
         match result {
             // It was aborted, and the promise is settled.
@@ -146,8 +132,8 @@ pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromi
     Ok(object)
 }
 
-/// A stream to be sent, and where to.
-type Source = (ReadableStream, BodySender);
+/// The reader of a stream to be sent, and where to.
+type Source = (Reader, BodySender);
 
 impl Call {
     /// Fetches and, meanwhile, sends the stream. `None` if it was aborted. A sender is handed on where the server has
@@ -157,22 +143,25 @@ impl Call {
         fetching: Fetching,
         source: Option<Source>,
         context: &RefCell<&mut Context>,
-    ) -> Option<Result<(Received, Option<BodySender>), NetworkError>> {
-        let (stream, sender) = source.unzip();
+    ) -> JsResult<Option<Result<(Received, Option<BodySender>), NetworkError>>> {
+        let (reader, sender) = source.unzip();
         let fetching = pin!(fetching.run());
+        // Comes to an end if the body cannot be sent.
         let pumping = async {
-            match (stream, &sender) {
-                (Some(stream), Some(sender)) => pump(&stream, sender, context).await,
-                _ => Ok(()),
+            if let (Some(reader), Some(sender)) = (reader, &sender)
+                && let Err(message) = pump(&reader, sender, context).await?
+            {
+                return JsResult::Ok(NetworkError::Upload(message));
             }
+            pending().await
         };
         let result = tokio::select! {
             biased;
-            () = self.0.stop.stopped() => return None,
+            () = self.0.line.stopped() => return Ok(None),
             result = fetching => result,
-            Err(message) = pumping => Err(NetworkError::Upload(message)),
+            failure = pumping => Err(failure?),
         };
-        Some(result.map(|received| (received, sender)))
+        Ok(Some(result.map(|received| (received, sender))))
     }
 
     /// `processResponse`: <https://fetch.spec.whatwg.org/#dom-global-fetch> step 12
@@ -184,20 +173,23 @@ impl Call {
     ) -> JsResult<()> {
         let body = match received.body {
             ReceivedBody::None => None,
-            ReceivedBody::Hidden(body) => {
-                self.0.hidden.set(Some(body));
-                let response = Response::create(received.head, Guard::Immutable, None, context)?;
-                let response = response.object().clone();
-                return self.0.promise.resolve(response.into(), context);
-            }
-            ReceivedBody::Data(data) => Some(Body::of_bytes(data, context)?),
-            ReceivedBody::Network(body) => Some(Body {
-                stream: download::stream(body, sender, self.clone(), context)?,
-                source: None,
+            ReceivedBody::Data(data) => Some(Body {
+                stream: file::of_bytes_with(self.clone(), data.clone(), context)?,
+                source: Some(data),
             }),
+            ReceivedBody::Network(remote) => {
+                let connection = Connection {
+                    remote,
+                    _sender: sender,
+                };
+                Some(Body {
+                    stream: download::stream(connection, self.clone(), context)?,
+                    source: None,
+                })
+            }
         };
         match &body {
-            Some(body) => *self.0.response_body.borrow_mut() = Some(body.stream.clone()),
+            Some(body) => *self.0.response_body.borrow_mut() = Some(body.stream.downgrade()),
             None => self.finish(),
         }
         let response = Response::create(received.head, Guard::Immutable, body, context)?;
@@ -207,8 +199,9 @@ impl Call {
 
     /// [Abort the `fetch()` call](https://fetch.spec.whatwg.org/#abort-fetch)
     fn abort(&self, reason: &JsValue, context: &mut Context) -> JsResult<()> {
-        self.0.stop.stop();
+        self.0.line.stop();
         let body = self.0.response_body.borrow().clone();
+        let body = body.and_then(|body| body.upgrade());
         self.finish();
         // 1.
         self.0.promise.reject(reason.clone(), context)?;
@@ -225,8 +218,12 @@ impl Call {
         }
     }
 
-    pub(super) fn stop(&self) -> &Stop {
-        &self.0.stop
+    pub(super) fn downgrade(&self) -> WeakCall {
+        WeakCall(WeakGc::new(&self.0))
+    }
+
+    pub(super) fn line(&self) -> &Line {
+        &self.0.line
     }
 
     /// Nothing is left to abort.
@@ -235,6 +232,5 @@ impl Call {
             algorithm.remove_from(&signal);
         }
         self.0.response_body.borrow_mut().take();
-        self.0.hidden.take();
     }
 }

@@ -108,14 +108,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-
-    fn list(headers: &[(&str, &str)]) -> HeaderList {
-        let mut list = HeaderList::default();
-        for (name, value) in headers {
-            list.append(name, *value);
-        }
-        list
-    }
+    use crate::fetch::header_list::tests::list;
 
     #[test]
     fn an_answer_is_shared_with_whom_it_names() {
@@ -188,6 +181,7 @@ mod tests {
         let mut some = list(&all);
         some.append(expose.0, expose.1);
         filter(&mut some, false);
-        assert_eq!(some, list(&[("X-A", "1"), ("Pragma", "1")]));
+        let left: Vec<_> = some.iter().map(|(name, _)| name).collect();
+        assert_eq!(left, ["X-A", "Pragma"]);
     }
 }

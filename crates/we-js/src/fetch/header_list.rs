@@ -1,20 +1,38 @@
 //! Header lists and what the standard says of names and values: <https://fetch.spec.whatwg.org/#concept-header-list>
 
+use std::{cell::RefCell, rc::Rc};
+
 use data_url::mime::Mime;
 use we_net::handshake;
 
 /// A [header list](https://fetch.spec.whatwg.org/#concept-header-list). Names keep the case in which they were first
 /// written, and are compared without regard to it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct HeaderList(Vec<(String, Vec<u8>)>);
+#[derive(Clone, Debug, Default)]
+pub(super) struct HeaderList {
+    headers: Vec<Header>,
+    /// What [`sort_and_combine`](Self::sort_and_combine) has made of them, until they change.
+    sorted: RefCell<Option<Sorted>>,
+}
+
+/// A name and a value.
+type Header = (String, Vec<u8>);
+
+/// Headers as they are iterated over.
+pub(super) type Sorted = Rc<[Header]>;
 
 impl HeaderList {
+    /// The headers, to be changed.
+    fn change(&mut self) -> &mut Vec<Header> {
+        self.sorted.take();
+        &mut self.headers
+    }
+
     pub(super) fn contains(&self, name: &str) -> bool {
         self.values(name).next().is_some()
     }
 
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.0
+        self.headers
             .iter()
             .filter(move |(other, _)| other.eq_ignore_ascii_case(name))
             .map(|(_, value)| &**value)
@@ -34,54 +52,62 @@ impl HeaderList {
     /// [Append](https://fetch.spec.whatwg.org/#concept-header-list-append)
     pub(super) fn append(&mut self, name: &str, value: impl Into<Vec<u8>>) {
         let first = self
-            .0
+            .headers
             .iter()
             .find(|(other, _)| other.eq_ignore_ascii_case(name));
         let name = first.map_or(name, |(name, _)| name).to_owned();
-        self.0.push((name, value.into()));
+        self.change().push((name, value.into()));
     }
 
     /// [Delete](https://fetch.spec.whatwg.org/#concept-header-list-delete)
     pub(super) fn delete(&mut self, name: &str) {
-        self.0
+        self.change()
             .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
     }
 
     /// [Set](https://fetch.spec.whatwg.org/#concept-header-list-set)
     pub(super) fn set(&mut self, name: &str, value: Vec<u8>) {
         let is_name = |(other, _): &(String, Vec<u8>)| other.eq_ignore_ascii_case(name);
-        let Some(first) = self.0.iter().position(is_name) else {
-            self.0.push((name.to_owned(), value));
+        let headers = self.change();
+        let Some(first) = headers.iter().position(is_name) else {
+            headers.push((name.to_owned(), value));
             return;
         };
         let mut index = 0;
-        self.0.retain(|header| {
+        headers.retain(|header| {
             let keep = index <= first || !is_name(header);
             index += 1;
             keep
         });
-        if let Some(header) = self.0.get_mut(first) {
+        if let Some(header) = headers.get_mut(first) {
             header.1 = value;
         }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
+        self.headers.iter().map(|(name, value)| (&**name, &**value))
     }
 
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
-        self.0.retain(|(name, _)| keep(name));
+        self.change().retain(|(name, _)| keep(name));
     }
 
     /// [Sort and combine](https://fetch.spec.whatwg.org/#concept-header-list-sort-and-combine)
-    pub(super) fn sort_and_combine(&self) -> Vec<(String, Vec<u8>)> {
+    pub(super) fn sort_and_combine(&self) -> Sorted {
+        let mut sorted = self.sorted.borrow_mut();
+        sorted
+            .get_or_insert_with(|| self.sorted_anew().into())
+            .clone()
+    }
+
+    fn sorted_anew(&self) -> Vec<Header> {
         let mut sorted: Vec<(String, &[u8])> = self
             .iter()
             .map(|(name, value)| (name.to_ascii_lowercase(), value))
             .collect();
         // Stable: values of one name stay in their order.
         sorted.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let mut headers: Vec<(String, Vec<u8>)> = Vec::with_capacity(sorted.len());
+        let mut headers: Vec<Header> = Vec::with_capacity(sorted.len());
         for (name, value) in sorted {
             match headers.last_mut() {
                 Some((last, combined)) if *last == name && name != "set-cookie" => {
@@ -354,12 +380,12 @@ pub(super) fn cors_unsafe_names(list: &HeaderList) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
 
-    fn list(headers: &[(&str, &str)]) -> HeaderList {
+    pub(in crate::fetch) fn list(headers: &[(&str, &str)]) -> HeaderList {
         let mut list = HeaderList::default();
         for (name, value) in headers {
             list.append(name, *value);
@@ -400,6 +426,27 @@ mod tests {
         list.set("a", b"4".to_vec());
         let headers: Vec<_> = list.iter().collect();
         assert_eq!(headers, [("A", &b"4"[..]), ("b", b"2")]);
+    }
+
+    #[test]
+    fn headers_are_sorted_again_only_after_a_change() {
+        let changes: [fn(&mut HeaderList); 4] = [
+            |list| list.append("c", "3"),
+            |list| list.set("B", b"4".to_vec()),
+            |list| list.delete("a"),
+            |list| list.retain(|name| name != "b"),
+        ];
+        let mut list = list(&[("b", "1"), ("a", "2")]);
+        for change in changes {
+            let before = list.sort_and_combine();
+            assert!(Rc::ptr_eq(&before, &list.sort_and_combine()));
+            change(&mut list);
+            assert_ne!(before, list.sort_and_combine());
+        }
+        assert_eq!(
+            *list.sort_and_combine(),
+            [(String::from("c"), b"3".to_vec())]
+        );
     }
 
     #[test]

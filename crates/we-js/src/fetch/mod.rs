@@ -9,6 +9,8 @@
 //! | [`response`] | the interface `Response` |
 //! | [`call`] | the method `fetch()`: the promise, abortion |
 //! | [`fetching`], [`cors`], [`referrer`], [`integrity`] | the algorithm behind it, without JavaScript |
+//! | [`line`] | the connection of a call |
+//! | [`slots`] | how many connections there are at once |
 //! | [`upload`], [`download`] | streams to the network and from it |
 //! | [`mime`] | which types are scripts |
 
@@ -21,14 +23,18 @@ mod fetching;
 mod header_list;
 mod headers;
 mod integrity;
+mod line;
 mod mime;
 mod referrer;
 mod request;
 mod request_init;
 mod response;
 mod scripts;
+mod slots;
 mod upload;
 
+#[cfg(test)]
+mod lifetime_tests;
 #[cfg(test)]
 mod network_tests;
 #[cfg(test)]
@@ -36,10 +42,11 @@ mod tests;
 
 use boa_engine::{Context, JsResult};
 
-pub(crate) use self::scripts::{
-    Destination, FetchError, Fetched, Fetcher, Target, decode, is_remote,
-};
 use self::{headers::Headers, request::Request, response::Response};
+pub(crate) use self::{
+    scripts::{Destination, FetchError, Fetched, Fetcher, Target, decode, is_remote},
+    slots::Slots,
+};
 use crate::binding::{define_promise_function, register};
 
 /// Defines the interfaces and `fetch()` in the context's current realm.

@@ -5,14 +5,14 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     sync::{
-        Arc,
+        Arc, Condvar, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
 };
 
-use crate::{FileAccess, LoopHandle, Options, testing::Agent};
+use crate::{ErrorReporter, FileAccess, LoopHandle, Options, testing::Agent};
 
 /// Reads a request, to the end of its body.
 fn request(stream: &mut TcpStream) -> String {
@@ -41,12 +41,14 @@ fn request(stream: &mut TcpStream) -> String {
 }
 
 /// A server that lives as long as the process: each connection has a thread, and is given to `answer` with its request.
-fn serve(answer: fn(&str, TcpStream)) -> String {
+pub(super) fn serve(answer: impl Fn(&str, TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
+    let answer = Arc::new(answer);
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
+            let answer = answer.clone();
             thread::spawn(move || {
                 let request = request(&mut stream);
                 answer(&request, stream);
@@ -74,7 +76,7 @@ fn echo(request: &str, mut stream: TcpStream) {
     );
 }
 
-fn agent(server: &str, origin: Option<&str>) -> Agent {
+pub(super) fn agent(server: &str, origin: Option<&str>) -> Agent {
     let mut agent = Agent::with(Options {
         origin: origin.map(|origin| origin.parse::<url::Url>().unwrap().origin()),
         base_url: Some(format!("{server}/base/").parse().unwrap()),
@@ -87,7 +89,7 @@ fn agent(server: &str, origin: Option<&str>) -> Agent {
 }
 
 #[track_caller]
-fn expect(agent: &mut Agent, cases: &[(&str, &str)]) {
+pub(super) fn expect(agent: &mut Agent, cases: &[(&str, &str)]) {
     for (script, expected) in cases {
         let script = format!("(async () => {{ {script} }})()");
         assert_eq!(agent.eval(&script).as_deref(), Ok(*expected), "{script}");
@@ -127,6 +129,35 @@ fn requests_have_methods_headers_and_bodies() {
 }
 
 #[test]
+fn what_has_no_body_that_can_be_seen_has_no_integrity() {
+    let of_nothing = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    let refused = |script: &str, integrity: &str| {
+        let script = script.replace("{integrity}", integrity);
+        format!("return rejection(fetch({script}))")
+    };
+    let server = serve(echo);
+    let empty =
+        format!("return (await fetch('/redirect?200', {{ integrity: '{of_nothing}' }})).status");
+    expect(&mut agent(&server, None), &[(&empty, "200")]);
+    for (origin, script) in [
+        (None, "'/', { method: 'HEAD', integrity: '{integrity}' }"),
+        (
+            None,
+            "'/redirect?301', { redirect: 'manual', integrity: '{integrity}' }",
+        ),
+        (
+            Some("http://a.example/"),
+            "'/', { mode: 'no-cors', integrity: '{integrity}' }",
+        ),
+    ] {
+        for integrity in [of_nothing, "unknown"] {
+            let script = refused(script, integrity);
+            expect(&mut agent(&server, origin), &[(&script, "TypeError")]);
+        }
+    }
+}
+
+#[test]
 fn a_stream_is_sent_chunk_by_chunk() {
     let server = serve(echo);
     expect(
@@ -154,6 +185,94 @@ fn a_stream_is_sent_chunk_by_chunk() {
                 "TypeError",
             ),
         ],
+    );
+}
+
+#[test]
+fn a_stream_is_locked_from_the_call_on() {
+    let script = "const body = new ReadableStream({ pull(c) { c.close() } });
+        const fetched = fetch('/', { method: 'POST', duplex: 'half', body }); const locked = body.locked;
+        await fetched; return locked";
+    expect(&mut agent(&serve(echo), None), &[(script, "true")]);
+}
+
+/// A server that redirects a POST before it has all of it, to where it waits until `/release` is asked for. `/seen` waits
+/// until it has come there.
+fn redirecting() -> String {
+    let state = Arc::new((Mutex::new((false, false)), Condvar::new()));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (state, mut stream) = (state.clone(), stream.unwrap());
+            thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                let read = stream.read(&mut buffer).unwrap();
+                let head = String::from_utf8_lossy(&buffer[..read]).into_owned();
+                let (flags, changed) = &*state;
+                let mut answer = |head: &str, body: &str| {
+                    let _ = write!(stream, "HTTP/1.1 {head}\r\nConnection: close\r\n\r\n{body}");
+                };
+                let wait = |is_it: fn(&(bool, bool)) -> bool| {
+                    drop(changed.wait_while(flags.lock().unwrap(), |flags| !is_it(flags)));
+                };
+                match head.split(' ').nth(1) {
+                    Some("/target") => {
+                        flags.lock().unwrap().0 = true;
+                        changed.notify_all();
+                        wait(|flags| flags.1);
+                    }
+                    Some("/seen") => wait(|flags| flags.0),
+                    Some("/release") => {
+                        flags.lock().unwrap().1 = true;
+                        changed.notify_all();
+                    }
+                    _ => return answer("303 Other\r\nLocation: /target", ""),
+                }
+                answer("200 OK", &head);
+            });
+        }
+    });
+    origin
+}
+
+#[test]
+fn a_stream_that_a_redirect_has_dropped_is_canceled_and_may_fail() {
+    let script = "const { promise: canceled, resolve } = Promise.withResolvers(); let controller;
+        const body = new ReadableStream({
+            start(c) { c.enqueue(new Uint8Array(9)); controller = c },
+            cancel(reason) { resolve(reason.name) },
+        });
+        const fetched = fetch('/', { method: 'POST', duplex: 'half', body });
+        await fetch('/seen'); controller.error(1); await fetch('/release');
+        return [(await (await fetched).text()).split(' ')[0], await canceled].join()";
+    expect(
+        &mut agent(&redirecting(), None),
+        &[(script, "GET,TypeError")],
+    );
+}
+
+/// What stops a script is not an error of the stream.
+#[test]
+fn a_limit_of_the_engine_does_not_become_a_rejection() {
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let seen = reported.clone();
+    let mut agent = Agent::with(Options {
+        base_url: Some(format!("{}/", serve(echo)).parse().unwrap()),
+        error_reporter: ErrorReporter::new(move |error| {
+            seen.lock().unwrap().push(error.to_string());
+        }),
+        ..Options::default()
+    });
+    let script = "const pull = () => { (function f() { f() })() };
+        const body = new ReadableStream({ pull }, { highWaterMark: 0 }); globalThis.settled = false;
+        fetch('/', { method: 'POST', duplex: 'half', body }).finally(() => { settled = true }); 0";
+    agent.eval(script).unwrap();
+    assert_eq!(agent.eval("settled").as_deref(), Ok("false"));
+    let reported = reported.lock().unwrap();
+    assert!(
+        matches!(&**reported, [error] if error.contains("RuntimeLimit")),
+        "{reported:?}"
     );
 }
 
@@ -256,6 +375,20 @@ fn local_urls_are_fetched() {
         file_access: FileAccess::Allowed,
         ..Options::default()
     });
+    // In every mode, and whatever the origin.
+    let mut local = Agent::with(Options {
+        file_access: FileAccess::Allowed,
+        origin: Some("http://a.example".parse::<url::Url>().unwrap().origin()),
+        ..Options::default()
+    });
+    let manifest = concat!("file://", env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    for mode in ["cors", "no-cors", "same-origin"] {
+        let script = format!(
+            "const r = await fetch('{manifest}', {{ mode: '{mode}' }});
+             return [r.type, r.status, (await r.text()).includes('[package]')].join()"
+        );
+        expect(&mut local, &[(&script, "basic,200,true")]);
+    }
     // A limit of the tests' agents: the file is larger than a buffer may be.
     let read = agent.eval(&format!("(async () => {{ {fetch_file} }})()"));
     assert!(read.is_err_and(|error| error.contains("fit into memory")));
@@ -268,28 +401,47 @@ fn local_urls_are_fetched() {
     );
 }
 
-/// How much the endless server below has sent.
-static SENT: AtomicUsize = AtomicUsize::new(0);
+/// More than all buffers on the way hold.
+const MUCH: usize = 64 << 20;
 
-fn endless(_: &str, mut stream: TcpStream) {
-    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
-    let piece = [b'x'; 1 << 16];
-    while stream.write_all(&piece).is_ok() {
-        SENT.fetch_add(piece.len(), Ordering::SeqCst);
-    }
+/// A server that sends [`MUCH`], or until nothing goes out for a while: `/sent` waits for that, and answers with how much it
+/// was.
+fn endless() -> String {
+    let sent = Arc::new((Mutex::new(None), Condvar::new()));
+    serve(move |request, mut stream| {
+        let (sent, changed) = &*sent;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        if request.starts_with("GET /sent") {
+            let sent = changed.wait_while(sent.lock().unwrap(), |sent| sent.is_none());
+            let _ = write!(stream, "{}", sent.unwrap().unwrap());
+            return;
+        }
+        let piece = [b'x'; 1 << 16];
+        stream
+            .set_write_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
+        let mut count = 0;
+        while count < MUCH && stream.write_all(&piece).is_ok() {
+            count += piece.len();
+        }
+        *sent.lock().unwrap() = Some(count);
+        changed.notify_all();
+        // Then until the client goes.
+        while stream.read(&mut [0]).is_ok_and(|read| read > 0) {}
+    })
 }
 
 #[test]
 fn a_body_is_read_as_fast_as_the_script_reads_it_until_it_is_canceled_or_aborted() {
-    let server = serve(endless);
+    let server = endless();
+    let slow = format!(
+        "const reader = (await fetch('/')).body.getReader(); const {{ value }} = await reader.read();
+         const sent = await (await fetch('/sent')).text(); await reader.cancel(); return value.length > 0 && sent < {MUCH}"
+    );
     expect(
         &mut agent(&server, None),
         &[
-            (
-                "const reader = (await fetch('/')).body.getReader(); const { value } = await reader.read();
-                 await new Promise(r => setTimeout(r, 200)); await reader.cancel(); return value.length > 0",
-                "true",
-            ),
+            (&slow, "true"),
             (
                 "const controller = new AbortController(); const r = await fetch('/', { signal: controller.signal });
                  const reader = r.body.getReader(); await reader.read(); controller.abort();
@@ -301,17 +453,12 @@ fn a_body_is_read_as_fast_as_the_script_reads_it_until_it_is_canceled_or_aborted
             ("globalThis.kept = await fetch('/'); return kept.status", "200"),
         ],
     );
-    // What the buffers of the sockets hold, and not more.
-    let sent = SENT.load(Ordering::SeqCst);
-    assert!(sent < 64 << 20, "{sent} bytes");
 }
 
 #[test]
 fn a_fetch_that_waits_ends_with_its_signal_or_its_agent() {
-    let server = serve(|_, stream| {
-        thread::sleep(Duration::from_secs(600));
-        drop(stream);
-    });
+    // Silent until the client goes.
+    let server = serve(|_, mut stream| while stream.read(&mut [0]).is_ok_and(|read| read > 0) {});
     expect(
         &mut agent(&server, None),
         &[(

@@ -10,6 +10,13 @@ fn headers_are_sorted_combined_and_checked() {
              [...h].map(p => p.join('=')).join(';') + h.getSetCookie().length + h.get('x') + h.has('A')",
             "a=1;b=2, 3;set-cookie=x;set-cookie=y2nulltrue",
         ),
+        // An iterator sees what changes while it runs.
+        (
+            "const h = new Headers({ b: '1', c: '2' }); const seen = [];
+             for (const [name] of h) { seen.push(name); if (seen.length === 1) h.append('a', '0'); if (name === 'c') h.delete('c') }
+             seen.join()",
+            "b,b,c",
+        ),
         ("error(() => new Headers({ 'a b': 'c' }))", "TypeError"),
         ("error(() => new Headers({ a: 'b\\0' }))", "TypeError"),
         ("error(() => new Headers({ a: '\\u0100' }))", "TypeError"),
@@ -46,6 +53,16 @@ fn a_body_is_read_once_and_in_many_forms() {
         ("rejection(new Response('').formData())", "TypeError"),
         ("new Response(new URLSearchParams('a=b c')).text()", "a=b+c"),
         ("new Response().text()", ""),
+        // A limit of the tests' agents: 1 MiB.
+        ("new Response('x'.repeat(800_000)).text().then(text => text.length)", "800000"),
+        ("rejection(new Response('\u{fc}' + 'x'.repeat(800_000)).text())", "RangeError"),
+        ("rejection(new Response('\u{fc}' + 'x'.repeat(800_000)).json())", "RangeError"),
+        (
+            "const chunk = new Uint8Array(600_000);
+             const twice = () => new ReadableStream({ start(c) { c.enqueue(chunk); c.enqueue(chunk); c.close() } });
+             rejection(new Response(twice()).arrayBuffer())",
+            "RangeError",
+        ),
     ]);
 }
 

@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 use we_net::http::{BodySender, Bytes};
 
 use crate::{
-    binding::{BufferSource, ViewKind},
-    streams::{ReadRequest, ReadableStream, Reader},
+    binding::{BufferSource, ViewKind, thrown, type_error},
+    streams::{ReadRequest, Reader},
 };
 
 /// What a read has come to.
@@ -55,32 +55,47 @@ impl ReadRequest for Reading {
     }
 }
 
-/// Sends the chunks of a stream, each when the network has taken the one before.
+/// Sends the chunks that `reader` reads, each when the network has taken the one before: until the stream ends, or the
+/// request does not want it any more, be it over or redirected to where it has no body. What the stream fails with then
+/// is of no account.
+///
+/// # Errors
+/// What stops the script. `Ok(Err(_))` says why the body cannot be sent.
 pub(super) async fn pump(
-    stream: &ReadableStream,
+    reader: &Reader,
     sender: &BodySender,
     context: &RefCell<&mut Context>,
-) -> Result<(), String> {
-    let shown = |error: JsError| error.to_string();
-    let reader = Reader::acquire(stream, &mut context.borrow_mut()).map_err(shown)?;
+) -> JsResult<Result<(), String>> {
     loop {
         let (told, piece) = oneshot::channel();
         let reading = Reading(RefCell::new(Some(told)));
-        reader
-            .read(Box::new(reading), &mut context.borrow_mut())
-            .map_err(shown)?;
-        match piece.await {
-            Ok(Piece::Bytes(bytes)) => {
-                if !sender.send(bytes).await {
-                    return Ok(());
-                }
+        {
+            let context = &mut context.borrow_mut();
+            if let Err(error) = reader.read(Box::new(reading), context) {
+                let reason = thrown(error, context)?;
+                return Ok(Err(JsError::from_opaque(reason).to_string()));
             }
-            Ok(Piece::End) => {
+        }
+        let piece = tokio::select! {
+            biased;
+            () = sender.closed() => None,
+            piece = piece => Some(piece),
+        };
+        let is_sent = match piece {
+            None => false,
+            Some(Ok(Piece::Bytes(bytes))) => sender.send(bytes).await,
+            Some(Ok(Piece::End)) => {
                 sender.finish().await;
-                return Ok(());
+                return Ok(Ok(()));
             }
-            Ok(Piece::Failed(message)) => return Err(message),
-            Err(_) => return Err("the stream was released".to_owned()),
+            Some(Ok(Piece::Failed(message))) => return Ok(Err(message)),
+            Some(Err(_)) => return Ok(Err("the stream was released".to_owned())),
+        };
+        if !is_sent {
+            let context = &mut context.borrow_mut();
+            let reason = type_error("the request does not want its body any more", context);
+            reader.cancel(reason, context)?.mark_as_handled();
+            return Ok(Ok(()));
         }
     }
 }

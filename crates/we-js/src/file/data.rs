@@ -84,8 +84,23 @@ impl BlobData {
         match &*self.segments {
             [] => Ok(Cow::Borrowed(&[])),
             [segment] => Ok(Cow::Borrowed(segment.bytes())),
-            _ => Ok(Cow::Owned(self.to_aligned(limit)?.to_vec())),
+            _ => Ok(Cow::Owned(self.to_vec(limit)?)),
         }
+    }
+
+    /// A copy of the bytes. Fails if they are more than `limit`.
+    pub(crate) fn to_vec(&self, limit: u64) -> Result<Vec<u8>, TooLarge> {
+        if self.len > limit {
+            return Err(TooLarge);
+        }
+        let mut bytes = Vec::new();
+        bytes
+            .try_reserve_exact(usize::try_from(self.len).map_err(|_| TooLarge)?)
+            .map_err(|_| TooLarge)?;
+        for segment in self.segments.iter() {
+            bytes.extend_from_slice(segment.bytes());
+        }
+        Ok(bytes)
     }
 
     /// A copy of the bytes for an ArrayBuffer or a message. Fails if they are more than `limit`.

@@ -23,4 +23,4 @@ pub(crate) use object_url::{
 pub(crate) use reader::FileReader;
 pub(crate) use reader_sync::install_file_reader_sync;
 pub(crate) use shared::SharedBlob;
-pub(crate) use stream::of_bytes;
+pub(crate) use stream::{of_bytes, of_bytes_with};

@@ -20,19 +20,30 @@ const CHUNK: u64 = 64 * 1024;
 
 /// The bytes of a blob, and how many have been read.
 #[derive(Trace, Finalize)]
-struct BlobSource {
+struct BlobSource<T: Trace> {
     #[unsafe_ignore_trace]
     data: BlobData,
     #[unsafe_ignore_trace]
     position: Cell<u64>,
+    _companion: T,
 }
 
 /// A byte stream of the bytes, which are copied chunk by chunk when somebody reads.
 pub(crate) fn of_bytes(data: BlobData, context: &mut Context) -> JsResult<ReadableStream> {
+    of_bytes_with((), data, context)
+}
+
+/// The same, and keeps a companion until the stream has ended.
+pub(crate) fn of_bytes_with<T: Trace + 'static>(
+    companion: T,
+    data: BlobData,
+    context: &mut Context,
+) -> JsResult<ReadableStream> {
     let is_empty = data.len() == 0;
     let source = BlobSource {
         data,
         position: Cell::new(0),
+        _companion: companion,
     };
     let start = Promise::fulfilled();
     let (stream, controller) = ReadableStream::new_bytes(source, &start, 0.0, context)?;
@@ -45,7 +56,7 @@ pub(crate) fn of_bytes(data: BlobData, context: &mut Context) -> JsResult<Readab
     Ok(stream)
 }
 
-impl UnderlyingSource for BlobSource {
+impl<T: Trace + 'static> UnderlyingSource for BlobSource<T> {
     fn pull(&self, stream: &ReadableStream, context: &mut Context) -> JsResult<Promise> {
         let Some(controller) = stream.byte_controller() else {
             return Ok(Promise::fulfilled());

@@ -26,7 +26,7 @@ pub(crate) const PULLED_HIGH_WATER: usize = 1 << 20;
 const EVENT_OVERHEAD: usize = 64;
 
 /// Names a socket; never used twice in one process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SocketId(u64);
 
 impl SocketId {

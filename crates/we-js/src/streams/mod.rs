@@ -42,7 +42,9 @@ mod writable;
 
 use boa_engine::{Context, JsNativeError, JsResult, JsValue};
 
-pub(crate) use readable::{ReadRequest, ReadableStream, Reader, UnderlyingSource};
+pub(crate) use readable::{
+    ReadRequest, ReadableStream, Reader, UnderlyingSource, WeakReadableStream,
+};
 #[allow(unused_imports, reason = "the whole interface for other standards")]
 pub(crate) use {
     readable::{ByteController, DefaultController},

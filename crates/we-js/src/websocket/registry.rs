@@ -6,7 +6,7 @@
 //! the collector. So an object with a live connection is never collected, and
 //! after its close event it is an object like any other. The same holds for a stream until its connection is closed.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use boa_engine::Context;
 
@@ -20,9 +20,10 @@ pub(super) enum Owner {
     Stream(Session),
 }
 
-/// The sockets of a context that are not closed yet.
+/// The sockets of a context that are not closed yet. It is asked for each event: a tree of numbers beats a hash that is
+/// proof against collisions, which nobody can bring about here.
 #[derive(Clone, Default)]
-pub(crate) struct Sockets(Rc<RefCell<HashMap<SocketId, Owner>>>);
+pub(crate) struct Sockets(Rc<RefCell<BTreeMap<SocketId, Owner>>>);
 
 impl Sockets {
     /// The registry of a context.

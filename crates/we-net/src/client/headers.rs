@@ -51,17 +51,24 @@ impl OperatorHeaders {
         Ok(())
     }
 
-    /// Those for the server of `url`: first those for it alone, of which the latest comes first.
-    pub(crate) fn of(&self, url: &Url) -> impl Iterator<Item = &Header> {
+    /// What to add to a request to `url` that `has` headers of some names itself. Those for its server alone come first, and
+    /// take the place of those for all servers.
+    pub(crate) fn missing(&self, url: &Url, has: impl Fn(&str) -> bool) -> Vec<&Header> {
         let asked = Some(Server::of(url));
-        let lists = move |wanted: Option<Server>| {
-            self.lists
-                .iter()
-                .rev()
-                .filter(move |(server, _)| *server == wanted)
-                .flat_map(|(_, headers)| headers.iter())
+        let of = |wanted: Option<Server>| {
+            let lists = self.lists.iter();
+            let lists = lists.filter(move |(server, _)| *server == wanted);
+            lists.flat_map(|(_, headers)| headers.iter())
         };
-        lists(asked).chain(lists(None))
+        let mut missing: Vec<&Header> = of(asked).filter(|header| !has(header.name())).collect();
+        let own = missing.len();
+        for header in of(None) {
+            let same_name = |other: &&Header| other.name().eq_ignore_ascii_case(header.name());
+            if !has(header.name()) && !missing.iter().take(own).any(same_name) {
+                missing.push(header);
+            }
+        }
+        missing
     }
 }
 
@@ -92,12 +99,36 @@ mod tests {
             ("wss://h:444/", "a"),
             ("wss://x.h/", "a"),
         ] {
-            let names: String = headers
-                .of(&Url::parse(url).unwrap())
-                .map(Header::name)
-                .collect();
+            let missing = headers.missing(&Url::parse(url).unwrap(), |_| false);
+            let names: String = missing.into_iter().map(Header::name).collect();
             assert_eq!(names, expected, "{url}");
         }
+    }
+
+    #[test]
+    fn a_name_may_come_more_than_once_and_the_nearer_list_counts() {
+        let mut headers = OperatorHeaders::default();
+        let url = WebSocketUrl::parse("ws://h/", None).unwrap();
+        for (server, name, value) in [
+            (None, "a", "1"),
+            (None, "b", "2"),
+            (Some(&url), "B", "3"),
+            (None, "A", "4"),
+            (Some(&url), "b", "5"),
+            (None, "c", "6"),
+        ] {
+            headers.add(server, name, value.as_bytes()).unwrap();
+        }
+        let values = |url: &str, has: &str| -> String {
+            let missing = headers.missing(&Url::parse(url).unwrap(), |name| {
+                name.eq_ignore_ascii_case(has)
+            });
+            missing.into_iter().map(Header::value_text).collect()
+        };
+        assert_eq!(values("ws://h/", ""), "35146");
+        assert_eq!(values("ws://other/", ""), "1246");
+        assert_eq!(values("ws://h/", "B"), "146");
+        assert_eq!(values("ws://h/", "a"), "356");
     }
 
     #[test]

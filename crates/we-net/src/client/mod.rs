@@ -204,8 +204,8 @@ impl ClientBuilder {
     }
 
     /// Sends a header with every WebSocket handshake and every HTTP request, to whatever server: no
-    /// place for a secret, unless all URLs are known. A header of the same name that a request has of
-    /// its own takes its place.
+    /// place for a secret, unless all URLs are known. Further calls with the same name add to it. A header
+    /// of that name that a request has of its own takes the place of all of them.
     ///
     /// # Errors
     /// If the header belongs to the handshake itself, or has characters that no header can have.
@@ -215,7 +215,8 @@ impl ClientBuilder {
     }
 
     /// As [`header`](Self::header), but sent only to the server of `url`: its scheme, host and port
-    /// count (`wss:` is the same as `https:` here, and `ws:` as `http:`), its path does not.
+    /// count (`wss:` is the same as `https:` here, and `ws:` as `http:`), its path does not. Takes the place
+    /// of headers of that name for every server.
     ///
     /// # Errors
     /// As [`header`](Self::header).

@@ -289,8 +289,9 @@ impl Request {
     /// The request, with what the operator and the jar have to add to it.
     pub(super) fn prepare(&self) -> Result<ClientHandshake, ConnectError> {
         let mut handshake = self.handshake.clone();
-        for header in self.client.headers.of(self.url.as_url()) {
-            handshake = handshake.with_default_header(header.name(), header.value())?;
+        let has = |name: &str| self.handshake.has_header(name);
+        for header in self.client.headers.missing(self.url.as_url(), has) {
+            handshake = handshake.with_header(header.name(), header.value())?;
         }
         if let Some(jar) = &self.client.cookies {
             let context = CookieContext {

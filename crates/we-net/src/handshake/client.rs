@@ -136,9 +136,14 @@ impl ClientHandshake {
         Ok(self)
     }
 
+    /// Whether a header of that name has been added.
+    pub(crate) fn has_header(&self, name: &str) -> bool {
+        self.headers.values(name).next().is_some()
+    }
+
     /// Adds a header unless one of that name is there.
     pub(crate) fn with_default_header(self, name: &str, value: &[u8]) -> Result<Self, HeaderError> {
-        if self.headers.values(name).next().is_some() {
+        if self.has_header(name) {
             return Ok(self);
         }
         self.with_header(name, value)

@@ -63,7 +63,7 @@ impl Body {
     ///
     /// # Errors
     /// Those of [`chunk`](Self::chunk), and [`HttpError::BodyTooLong`]: at once if the server has
-    /// declared a length over the limit.
+    /// declared a length over the limit. The same where there is not that much memory.
     pub async fn collect(mut self, limit: usize) -> Result<Vec<u8>, HttpError> {
         let declared = self.rest.as_ref().and_then(Rest::declared_length);
         if declared
@@ -74,7 +74,8 @@ impl Body {
         // Nothing is allocated by what the server declares.
         let mut collected = Vec::new();
         while let Some(chunk) = self.chunk().await? {
-            if chunk.len() > limit - collected.len() {
+            let is_too_long = chunk.len() > limit - collected.len();
+            if is_too_long || collected.try_reserve(chunk.len()).is_err() {
                 return Err(self.too_long(limit));
             }
             collected.extend_from_slice(&chunk);

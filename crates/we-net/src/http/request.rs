@@ -236,10 +236,9 @@ impl Request {
         let has = |lines: &Headers, name: &str| {
             self.headers.values(name).next().is_some() || lines.values(name).next().is_some()
         };
-        for header in self.client.headers.of(&self.url) {
-            if !is_reserved(header.name()) && !has(&lines, header.name()) {
-                lines.append(header.name(), header.value())?;
-            }
+        let ours = |name: &str| is_reserved(name) || has(&lines, name);
+        for header in self.client.headers.missing(&self.url, ours) {
+            lines.append(header.name(), header.value())?;
         }
         for (name, value) in [("User-Agent", USER_AGENT), ("Accept", "*/*")] {
             if !has(&lines, name) {

@@ -72,6 +72,11 @@ impl BodySender {
         piece.is_empty() || self.0.send(Some(piece)).await.is_ok()
     }
 
+    /// Waits until no more of the body is wanted: the request is over.
+    pub async fn closed(&self) {
+        self.0.closed().await;
+    }
+
     /// Ends the body.
     pub async fn finish(&self) {
         // Nobody is left to be told of the end if this fails.

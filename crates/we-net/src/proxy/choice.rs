@@ -53,21 +53,28 @@ impl Proxies {
     /// | `no_proxy`, `NO_PROXY` | the servers that are reached without a proxy ([`NoProxy`]) |
     ///
     /// The first that is set and not empty counts. `HTTP_PROXY` is not read: behind a web server it
-    /// can be a header that a stranger has sent ([httpoxy](https://httpoxy.org/)). `localhost` and
+    /// can be a header that a stranger has sent ([httpoxy](https://httpoxy.org/)). On Windows, where case
+    /// does not matter, `http_proxy` is therefore not read by a CGI program (one with `REQUEST_METHOD` in
+    /// its environment). `localhost` and
     /// the loopback addresses are never reached through these proxies, as browsers have it.
     ///
     /// # Errors
     /// A variable that names no proxy, or is not UTF-8; the error tells which.
     pub fn from_env() -> Result<Self, EnvironmentError> {
-        Self::from_os_variables(|name| env::var_os(name))
+        let ignores_case = cfg!(windows);
+        Self::from_os_variables(ignores_case, |name| env::var_os(name))
     }
 
-    /// As [`from_env`](Self::from_env), with `get` for the environment.
+    /// As [`from_env`](Self::from_env), with `get` for the environment, for which case matters.
     pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Result<Self, EnvironmentError> {
-        Self::from_os_variables(|name| get(name).map(OsString::from))
+        Self::from_os_variables(false, |name| get(name).map(OsString::from))
     }
 
-    fn from_os_variables(get: impl Fn(&str) -> Option<OsString>) -> Result<Self, EnvironmentError> {
+    fn from_os_variables(
+        ignores_case: bool,
+        get: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, EnvironmentError> {
+        let is_a_header = ignores_case && get("REQUEST_METHOD").is_some();
         let first = |names: &[&'static str]| {
             for variable in names.iter().copied() {
                 match get(variable).map(OsString::into_string) {
@@ -92,8 +99,13 @@ impl Proxies {
                 .transpose()
         };
         let except = first(&["no_proxy", "NO_PROXY"])?;
+        let plain: &[&'static str] = if is_a_header {
+            &["all_proxy", "ALL_PROXY"]
+        } else {
+            &["http_proxy", "all_proxy", "ALL_PROXY"]
+        };
         Ok(Self {
-            plain: proxy(&["http_proxy", "all_proxy", "ALL_PROXY"])?,
+            plain: proxy(plain)?,
             secure: proxy(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])?,
             except: except
                 .map(|(_, list)| NoProxy::parse(&list))
@@ -195,6 +207,25 @@ mod tests {
     }
 
     #[test]
+    fn a_header_of_a_stranger_is_no_proxy_where_case_does_not_matter() {
+        let variables = [("HTTP_PROXY", "evil"), ("REQUEST_METHOD", "GET")];
+        for (ignores_case, is_cgi, expected) in [
+            (true, true, ""),
+            (true, false, "http://evil:80"),
+            (false, true, ""),
+        ] {
+            let proxies = Proxies::from_os_variables(ignores_case, |name| {
+                let mut variables = variables.iter().take(1 + usize::from(is_cgi));
+                let found = variables.find(|(variable, _)| {
+                    *variable == name || ignores_case && variable.eq_ignore_ascii_case(name)
+                });
+                found.map(|(_, value)| OsString::from(value))
+            });
+            assert_eq!(chosen(&proxies.unwrap(), "ws://h/"), expected);
+        }
+    }
+
+    #[test]
     fn the_list_of_exceptions_and_this_machine_are_spared() {
         let proxies = from(&[("all_proxy", "p"), ("no_proxy", "h.example")]).unwrap();
         for url in [
@@ -227,7 +258,7 @@ mod tests {
     fn a_variable_that_is_no_text_is_an_error() {
         use std::os::unix::ffi::OsStringExt as _;
         for variable in ["http_proxy", "HTTPS_PROXY", "all_proxy", "no_proxy"] {
-            let result = Proxies::from_os_variables(|name| {
+            let result = Proxies::from_os_variables(false, |name| {
                 (name == variable).then(|| OsString::from_vec(b"p\xff".to_vec()))
             });
             let error = result.unwrap_err();

@@ -19,7 +19,7 @@ use url::Host;
 /// | `10.0.0.0/8`, `fd00::/8` | every address of the network, written so in the URL |
 /// | any of the first with `:8080` behind it | the same, at that port only |
 ///
-/// Case and a dot at the end do not matter. Names are not looked up for this, so an address does not
+/// Case and a dot at the end do not matter, and `bücher.example` is `xn--bcher-kva.example`. Names are not looked up for this, so an address does not
 /// match a name. What is none of these matches nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NoProxy {
@@ -36,7 +36,7 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
     Everything,
-    /// In lower case, without dots at its ends.
+    /// As URLs have it after parsing (ASCII, lower case), without dots at its ends.
     Domain(String),
     Network {
         address: IpAddr,
@@ -104,15 +104,17 @@ impl Pattern {
         let name = text.strip_prefix('*').unwrap_or(text);
         let name = name.strip_prefix('.').unwrap_or(name);
         let name = name.strip_suffix('.').unwrap_or(name);
-        let valid = !name.is_empty() && !name.contains(['*', '/', ':', '[', ']']);
-        valid.then(|| Self::Domain(name.to_lowercase()))
+        // What the URL parser takes for an address in one of its odd spellings is none here.
+        match Host::parse(name) {
+            Ok(Host::Domain(name)) if !name.is_empty() => Some(Self::Domain(name)),
+            _ => None,
+        }
     }
 
     fn matches(&self, host: &Host<&str>) -> bool {
         match (self, host) {
             (Self::Everything, _) => true,
             (Self::Domain(domain), Host::Domain(name)) => {
-                // The URL parser has made it lower case.
                 let name = name.strip_suffix('.').unwrap_or(name);
                 name.strip_suffix(domain.as_str())
                     .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
@@ -189,6 +191,11 @@ mod tests {
                 "192.0.2.1",
                 "ws://192.0.2.1 ws://[::ffff:192.0.2.1]",
                 "ws://192.0.2.2 ws://x192.0.2.1.example",
+            ),
+            (
+                "Bücher.example",
+                "ws://bücher.example ws://a.xn--bcher-kva.example",
+                "ws://bucher.example",
             ),
             ("10.0.0.0/8", "ws://10.9.8.7", "ws://11.0.0.1 ws://[::1]"),
             ("0.0.0.0/0", "ws://10.9.8.7", "ws://[::1] ws://example.com"),

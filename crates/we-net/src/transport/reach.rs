@@ -67,7 +67,7 @@ impl Reach {
             let found = self.look_up_through(url, proxy);
             self.in_time(limit, url, found).await?
         } else {
-            let addresses = self.resolve(host(url), port(url));
+            let addresses = resolve(&self.resolver, host(url), port(url));
             let addresses = self.in_time(limit, url, addresses).await?;
             let door = Door::of(&addresses, url);
             (Way::Direct(addresses), door)
@@ -78,7 +78,8 @@ impl Reach {
 
     /// The addresses of a proxy, and the target to name to it.
     async fn look_up_through(&self, url: &Url, proxy: &Proxy) -> Result<(Way, Door), ConnectError> {
-        let addresses = self.resolve(proxy.host(), proxy.port());
+        let resolver = self.resolver.for_proxies();
+        let addresses = resolve(&resolver, proxy.host(), proxy.port());
         let addresses = addresses.await.map_err(|error| unreachable(proxy, error))?;
         let (target, door) = match (proxy.kind(), host(url)) {
             (_, Host::Ipv4(address)) => (Target::Address(address.into()), Door::of(&[], url)),
@@ -89,7 +90,7 @@ impl Reach {
                 },
                 name,
             ) => {
-                let addresses = self.resolve(name, port(url)).await?;
+                let addresses = resolve(&self.resolver, name, port(url)).await?;
                 let first = addresses.first().map(SocketAddr::ip);
                 let first = first.unwrap_or(IpAddr::from([0, 0, 0, 0]));
                 (Target::Address(first), Door::of(&addresses, url))
@@ -103,16 +104,6 @@ impl Reach {
             target,
         };
         Ok((way, door))
-    }
-
-    /// At least one address.
-    async fn resolve(&self, host: Host<&str>, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
-        let name = host.to_string();
-        match self.resolver.resolve(host, port).await {
-            Ok(addresses) if addresses.is_empty() => Err(ConnectError::NoAddress { host: name }),
-            Ok(addresses) => Ok(addresses),
-            Err(source) => Err(ConnectError::Resolve { host: name, source }),
-        }
     }
 
     /// TCP, and the tunnel where there is a proxy; or the Unix socket.
@@ -234,6 +225,20 @@ async fn tls_to<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
         host: shown,
         source,
     })
+}
+
+/// At least one address.
+async fn resolve(
+    resolver: &Resolver,
+    host: Host<&str>,
+    port: u16,
+) -> Result<Vec<SocketAddr>, ConnectError> {
+    let name = host.to_string();
+    match resolver.resolve(host, port).await {
+        Ok(addresses) if addresses.is_empty() => Err(ConnectError::NoAddress { host: name }),
+        Ok(addresses) => Ok(addresses),
+        Err(source) => Err(ConnectError::Resolve { host: name, source }),
+    }
 }
 
 /// TCP to the first of `addresses` that answers, which belong to `host`.

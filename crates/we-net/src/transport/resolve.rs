@@ -42,7 +42,8 @@ impl Resolver {
     }
 
     /// Sends every name to these addresses, `localhost` too; the port of the URL is ignored. For
-    /// tests, and for tunnels that end at a known place.
+    /// tests, and for tunnels that end at a known place. The names of proxies are not meant: those are
+    /// the operating system's to look up.
     pub fn fixed(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         Self(Source::Fixed(addresses.into_iter().collect()))
     }
@@ -50,6 +51,14 @@ impl Resolver {
     /// A name service of the caller's. It is not asked about `localhost`.
     pub fn custom(resolve: impl Resolve) -> Self {
         Self(Source::Custom(Arc::new(resolve)))
+    }
+
+    /// Where the name of a proxy is looked up.
+    pub(crate) fn for_proxies(&self) -> Self {
+        match &self.0 {
+            Source::Fixed(_) => Self::system(),
+            Source::System | Source::Custom(_) => self.clone(),
+        }
     }
 
     /// Looks up `host`.

@@ -32,8 +32,9 @@ async fn a_silent_server_runs_into_the_head_timeout() {
         let url = http_server(move |mut stream| async move {
             read_head(&mut stream).await;
             stream.write_all(begin.as_bytes()).await.unwrap();
+            let mut ticks = tokio::time::interval(Duration::from_millis(5));
             while !again.is_empty() && stream.write_all(again.as_bytes()).await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                ticks.tick().await;
             }
             let _ = stream.read_to_end(&mut Vec::new()).await;
         })

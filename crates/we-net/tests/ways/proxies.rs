@@ -179,6 +179,20 @@ impl we_net::transport::Resolve for Names {
 }
 
 #[tokio::test]
+async fn fixed_addresses_are_not_those_of_a_proxy() {
+    let server = start_echo().await;
+    let target = loopback(server.port);
+    let mut proxy = start_proxy(move |stream, asked| serve_http(stream, target, asked)).await;
+    let proxies = through(&format!("http://localhost:{}", proxy.address.port()));
+    let client = Client::builder()
+        .proxies(proxies)
+        .resolver(Resolver::fixed([loopback(1)]))
+        .build();
+    exchange(&client, "ws://inside.test/").await;
+    assert!(soon(proxy.asked.recv()).await.is_some());
+}
+
+#[tokio::test]
 async fn exceptions_are_reached_directly() {
     let server = start_echo().await;
     let nowhere = through("http://127.0.0.1:1").except(NoProxy::parse("127.0.0.0/8"));

@@ -3,6 +3,7 @@
 //! There is neither a cache nor a cookie here, nor a service worker. Where the embedder has not said which origin the
 //! scripts are of, all servers are as good as their own: nothing is cross-origin then.
 
+mod network;
 mod schemes;
 
 use std::{cell::RefCell, rc::Rc};
@@ -10,19 +11,21 @@ use std::{cell::RefCell, rc::Rc};
 use url::{Origin, Url};
 use we_net::{
     Client, HttpError,
-    http::{Body as NetBody, Bytes, MAX_REDIRECTS, RequestBody, Response as NetResponse},
+    http::{MAX_REDIRECTS, RequestBody},
 };
 
+use self::network::Keepalive;
+pub(super) use self::network::Remote;
 use crate::fetch::{
     cors,
-    enums::{CacheMode, Credentials, Mode, Redirect, ReferrerPolicy},
+    enums::{Credentials, Mode, Redirect, ReferrerPolicy},
     header_list::{HeaderList, cors_unsafe_names, is_forbidden_response_header},
     integrity,
     referrer::{Ask, Referrer, is_same},
     request::{self, is_cors_safelisted_method},
     response::{self, ResponseType, is_null_body_status},
 };
-use crate::file::BlobData;
+use crate::{event_loop::LoopState, file::BlobData};
 
 /// Why there is no response: [a network error](https://fetch.spec.whatwg.org/#concept-network-error).
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +62,8 @@ pub(super) enum NetworkError {
     RedirectStream,
     #[error("there is no cache")]
     NoCache,
+    #[error("requests with 'keepalive' cannot have more than 64 KiB together")]
+    Keepalive,
     #[error("the answer does not match the integrity that was asked for")]
     Integrity,
     #[error("the body of the request cannot be sent: {0}")]
@@ -89,6 +94,7 @@ pub(super) struct Asker {
     pub(super) reads_files: bool,
     /// The most bytes that are read into memory at once.
     pub(super) limit: u64,
+    pub(super) agent: Rc<LoopState>,
 }
 
 /// A response, filtered.
@@ -100,9 +106,7 @@ pub(super) struct Received {
 pub(super) enum ReceivedBody {
     None,
     Data(BlobData),
-    Network(Box<NetBody>),
-    /// Of another origin: no script may see it.
-    Hidden(Box<NetBody>),
+    Network(Box<Remote>),
 }
 
 /// A fetch at work.
@@ -110,6 +114,7 @@ pub(super) struct Fetching {
     request: request::Head,
     upload: Upload,
     asker: Asker,
+    keepalive: Option<Keepalive>,
     /// The URLs so far, the last of which is the current one.
     urls: Vec<Url>,
     tainting: Tainting,
@@ -134,6 +139,7 @@ impl Fetching {
             request,
             upload,
             asker,
+            keepalive: None,
             tainting: Tainting::Basic,
         }
     }
@@ -180,7 +186,9 @@ impl Fetching {
             None => Referrer::None,
         };
         let is_basic = self.is_own(&url) && self.tainting == Tainting::Basic;
-        if is_basic || matches!(url.scheme(), "data") {
+        // Who may read files may read any, whatever the origin.
+        let is_file = url.scheme() == "file" && self.asker.reads_files;
+        if is_basic || is_file || matches!(url.scheme(), "data") {
             self.tainting = Tainting::Basic;
             return self.scheme_fetch(url).await;
         }
@@ -210,7 +218,7 @@ impl Fetching {
 
     /// [HTTP fetch](https://fetch.spec.whatwg.org/#concept-http-fetch) from the network on
     async fn http_fetch(&mut self, url: Url) -> Result<Hop, NetworkError> {
-        let response = self.network_fetch(&url).await?;
+        let (response, slot) = self.network_fetch(&url).await?;
         let headers = HeaderList::from(&response.headers);
         if self.tainting == Tainting::Cors && !self.is_shared(&headers) {
             return Err(NetworkError::NotShared);
@@ -250,7 +258,11 @@ impl Fetching {
             status_text: response.reason,
             headers: Rc::new(RefCell::new(headers)),
         };
-        let body = ReceivedBody::Network(Box::new(response.body));
+        let body = ReceivedBody::Network(Box::new(Remote {
+            body: response.body,
+            _slot: slot,
+            _keepalive: self.keepalive.take(),
+        }));
         Ok(Hop::Response(Received { head, body }))
     }
 
@@ -324,51 +336,6 @@ impl Fetching {
         Ok(())
     }
 
-    /// [HTTP-network-or-cache fetch](https://fetch.spec.whatwg.org/#concept-http-network-or-cache-fetch)
-    async fn network_fetch(&mut self, url: &Url) -> Result<NetResponse, NetworkError> {
-        let mut headers = self.request.headers.borrow().clone();
-        let with_credentials = match self.request.credentials {
-            Credentials::Include => true,
-            Credentials::SameOrigin => self.tainting == Tainting::Basic,
-            Credentials::Omit => false,
-        };
-        self.append_origin(&mut headers, url);
-        append_cache_headers(&mut headers, self.request.cache);
-        if self.request.cache == CacheMode::OnlyIfCached {
-            return Err(NetworkError::NoCache);
-        }
-        let body = match &mut self.upload {
-            Upload::None => RequestBody::none(),
-            Upload::Data(data) => {
-                let bytes = data
-                    .contiguous(self.asker.limit)
-                    .map_err(|error| NetworkError::Upload(error.to_string()))?;
-                Bytes::from(bytes.into_owned()).into()
-            }
-            Upload::Stream(body) => body.take().ok_or(NetworkError::RedirectStream)?,
-        };
-        let mut url = url.clone();
-        if !with_credentials {
-            without_credentials(&mut url);
-        }
-        self.send(&self.request.method, url, &headers, body).await
-    }
-
-    /// [Append a request `Origin` header](https://fetch.spec.whatwg.org/#append-a-request-origin-header)
-    fn append_origin(&self, headers: &mut HeaderList, url: &Url) {
-        let Some(serialized) = self.serialized_origin() else {
-            return;
-        };
-        if self.tainting == Tainting::Cors {
-            headers.append("Origin", serialized);
-        } else if !matches!(&*self.request.method, "GET" | "HEAD")
-            && let Some(origin) = &self.asker.origin
-        {
-            let tells = self.request.mode == Mode::Cors || self.ask(url).tells_origin(origin);
-            headers.append("Origin", if tells { serialized } else { "null".to_owned() });
-        }
-    }
-
     fn ask<'a>(&'a self, target: &'a Url) -> Ask<'a> {
         Ask {
             referrer: &self.request.referrer,
@@ -376,28 +343,6 @@ impl Fetching {
             client: self.asker.base.as_ref(),
             target,
         }
-    }
-
-    /// Sends one request.
-    async fn send(
-        &self,
-        method: &str,
-        url: Url,
-        headers: &HeaderList,
-        body: RequestBody,
-    ) -> Result<NetResponse, NetworkError> {
-        let mut request = self.asker.client.http(method, url.as_str())?;
-        request = request.patient().idle_timeout(None);
-        if let Referrer::Url(referrer) = &self.request.referrer {
-            request = request.header("Referer", referrer.as_str())?;
-        }
-        if !headers.contains("Accept-Language") {
-            request = request.header("Accept-Language", "*")?;
-        }
-        for (name, value) in headers.iter() {
-            request = request.header(name, value)?;
-        }
-        Ok(request.send_with(body).await?)
     }
 
     /// [CORS-preflight fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch-0)
@@ -415,7 +360,7 @@ impl Fetching {
         let mut target = url.clone();
         without_credentials(&mut target);
         let body = RequestBody::none();
-        let response = self.send("OPTIONS", target, &headers, body).await?;
+        let (response, _slot) = self.send("OPTIONS", target, &headers, body).await?;
         let answered = HeaderList::from(&response.headers);
         if !self.is_shared(&answered) || !(200..=299).contains(&response.status) {
             return Err(NetworkError::Preflight(
@@ -434,15 +379,13 @@ impl Fetching {
 
     /// [Main fetch](https://fetch.spec.whatwg.org/#concept-main-fetch) from step 13 on
     async fn finish(&self, mut response: Received) -> Result<Received, NetworkError> {
-        if response.head.kind == ResponseType::OpaqueRedirect {
-            return Ok(response);
-        }
         let head = &mut response.head;
-        let integrity = integrity::parse(&self.request.integrity.to_std_string_lossy());
         if self.request.method == "HEAD" || is_null_body_status(head.status) {
             response.body = ReceivedBody::None;
         }
+        let has_body = !matches!(response.body, ReceivedBody::None);
         match self.tainting {
+            _ if head.kind == ResponseType::OpaqueRedirect => {}
             Tainting::Basic => {
                 head.kind = ResponseType::Basic;
                 let keep = |name: &str| !is_forbidden_response_header(name);
@@ -455,77 +398,54 @@ impl Fetching {
             }
             // Of another origin that does not share it: it has come, and that is all that is told.
             Tainting::Opaque => {
-                if !integrity.is_empty() {
-                    return Err(NetworkError::Integrity);
-                }
                 response.head = response::Head {
                     kind: ResponseType::Opaque,
                     status: 0,
                     ..response::Head::default()
                 };
-                if let ReceivedBody::Network(body) = response.body {
-                    response.body = ReceivedBody::Hidden(body);
-                } else {
-                    response.body = ReceivedBody::None;
-                }
+                // Nobody can tell whether the rest of it comes, so the connection is closed.
+                response.body = ReceivedBody::None;
             }
         }
-        if !integrity.is_empty() {
-            response.body = self.verify(response.body, &integrity).await?;
+        // What cannot be seen, or is not there, cannot be verified.
+        if !self.request.integrity.is_empty() {
+            if self.tainting == Tainting::Opaque || !has_body {
+                return Err(NetworkError::Integrity);
+            }
+            response.body = self.verify(response.body).await?;
         }
         Ok(response)
     }
 
     /// Reads the whole body, which must be one of those that were asked for.
-    async fn verify(
-        &self,
-        body: ReceivedBody,
-        integrity: &[integrity::Hash],
-    ) -> Result<ReceivedBody, NetworkError> {
+    async fn verify(&self, body: ReceivedBody) -> Result<ReceivedBody, NetworkError> {
+        let integrity = integrity::parse(&self.request.integrity.to_std_string_lossy());
+        // Of algorithms that nobody knows, say.
+        if integrity.is_empty() {
+            return Ok(body);
+        }
         let data = match body {
-            ReceivedBody::None | ReceivedBody::Hidden(_) => BlobData::default(),
+            ReceivedBody::None => BlobData::default(),
             ReceivedBody::Data(data) => data,
-            ReceivedBody::Network(body) => {
+            ReceivedBody::Network(remote) => {
                 let limit = usize::try_from(self.asker.limit).unwrap_or(usize::MAX);
-                aligned_vec::AVec::from_slice(0, &body.collect(limit).await?).into()
+                let bytes = remote.body.collect(limit).await?;
+                let mut aligned = aligned_vec::AVec::new(0);
+                aligned
+                    .try_reserve_exact(bytes.len())
+                    .map_err(|_| NetworkError::Integrity)?;
+                aligned.extend_from_slice(&bytes);
+                aligned.into()
             }
         };
         let bytes = data
             .contiguous(self.asker.limit)
             .map_err(|_| NetworkError::Integrity)?;
-        if !integrity::matches(&bytes, integrity) {
+        if !integrity::matches(&bytes, &integrity) {
             return Err(NetworkError::Integrity);
         }
         drop(bytes);
         Ok(ReceivedBody::Data(data))
-    }
-}
-
-/// The steps 13 to 16 of <https://fetch.spec.whatwg.org/#concept-http-network-or-cache-fetch>: what caches on the way are
-/// told.
-fn append_cache_headers(headers: &mut HeaderList, mut mode: CacheMode) {
-    let conditions = [
-        "Modified-Since",
-        "None-Match",
-        "Unmodified-Since",
-        "Match",
-        "Range",
-    ];
-    let is_conditional = conditions
-        .iter()
-        .any(|condition| headers.contains(&format!("If-{condition}")));
-    if mode == CacheMode::Default && is_conditional {
-        mode = CacheMode::NoStore;
-    }
-    if mode == CacheMode::NoCache && !headers.contains("Cache-Control") {
-        headers.append("Cache-Control", "max-age=0");
-    }
-    if matches!(mode, CacheMode::NoStore | CacheMode::Reload) {
-        for name in ["Pragma", "Cache-Control"] {
-            if !headers.contains(name) {
-                headers.append(name, "no-cache");
-            }
-        }
     }
 }
 

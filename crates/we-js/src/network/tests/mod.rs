@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod busy;
+mod ending;
 mod life;
 mod measure;
 mod peer;

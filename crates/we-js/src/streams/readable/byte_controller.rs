@@ -157,6 +157,10 @@ impl ByteController {
         self.0.borrow().stream.clone()
     }
 
+    pub(super) fn source(&self) -> Option<Source> {
+        self.0.borrow().source.clone()
+    }
+
     fn is_open(&self) -> bool {
         let slots = self.0.borrow();
         !slots.close_requested && slots.stream.status() == Status::Readable

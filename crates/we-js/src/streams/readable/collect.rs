@@ -3,14 +3,14 @@
 use std::cell::{Cell, RefCell};
 
 use aligned_vec::AVec;
-use boa_engine::{Context, JsResult, JsValue, object::builtins::AlignedVec};
+use boa_engine::{Context, JsNativeError, JsResult, JsValue, object::builtins::AlignedVec};
 use boa_gc::{Finalize, Gc, Trace};
 
 use super::{
     ReadableStream,
     reader::{ReadRequest, Reader},
 };
-use crate::binding::{BufferSource, ViewKind, type_error};
+use crate::binding::{BufferSource, ViewKind};
 
 /// What is done with the bytes, or with the reason why there are none.
 type Steps<T> = fn(&T, Result<AlignedVec<u8>, JsValue>, &mut Context) -> JsResult<()>;
@@ -81,18 +81,22 @@ impl<T: Trace + 'static> Collecting<T> {
     }
 
     /// Adds the bytes of a chunk.
-    fn add(&self, chunk: &JsValue, context: &mut Context) -> Result<(), &'static str> {
+    fn add(&self, chunk: &JsValue, context: &mut Context) -> Result<(), JsNativeError> {
         let source = BufferSource::from_value(chunk, context)
             .filter(|source| source.view_kind() == Some(ViewKind::Uint8Array))
-            .ok_or("a chunk of the stream is not a Uint8Array")?;
+            .ok_or_else(|| {
+                JsNativeError::typ().with_message("a chunk of the stream is not a Uint8Array")
+            })?;
         let limit = context.host_hooks().max_buffer_size(context);
         let mut bytes = self.0.bytes.borrow_mut();
-        let too_large = "the stream has more bytes than fit into memory";
+        let too_large = || {
+            JsNativeError::range().with_message("the stream has more bytes than fit into memory")
+        };
         if (bytes.len() + source.len()) as u64 > limit {
-            return Err(too_large);
+            return Err(too_large());
         }
         source.with_bytes(|chunk| {
-            bytes.try_reserve(chunk.len()).map_err(|_| too_large)?;
+            bytes.try_reserve(chunk.len()).map_err(|_| too_large())?;
             bytes.extend_from_slice(chunk);
             Ok(())
         })
@@ -101,9 +105,9 @@ impl<T: Trace + 'static> Collecting<T> {
 
 impl<T: Trace + 'static> ReadRequest for Collecting<T> {
     fn chunk(&self, chunk: JsValue, context: &mut Context) -> JsResult<()> {
-        if let Err(message) = self.add(&chunk, context) {
-            let error = type_error(message, context);
-            return self.end(Err(error), context);
+        if let Err(error) = self.add(&chunk, context) {
+            let error = error.into_opaque(context);
+            return self.end(Err(error.into()), context);
         }
         if self.0.reading.get() {
             self.0.arrived.set(true);

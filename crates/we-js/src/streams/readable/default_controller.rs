@@ -97,6 +97,10 @@ impl DefaultController {
         controller
     }
 
+    pub(super) fn source(&self) -> Option<Source> {
+        self.0.borrow().source.clone()
+    }
+
     pub(super) fn set_source(&self, source: Source) {
         self.0.borrow_mut().source = Some(source);
     }

@@ -19,7 +19,7 @@ mod tee;
 mod view;
 
 use boa_engine::{Context, JsData, JsError, JsNativeError, JsResult, JsValue, object::JsObject};
-use boa_gc::{Finalize, Gc, GcRefCell, Trace};
+use boa_gc::{Finalize, Gc, GcRefCell, Trace, WeakGc};
 
 pub(crate) use byte_controller::ByteController;
 pub(crate) use default_controller::DefaultController;
@@ -49,6 +49,16 @@ pub(super) fn install(context: &mut Context) -> JsResult<()> {
 /// A readable stream. Clones are the same stream.
 #[derive(Clone, Trace, Finalize, JsData)]
 pub(crate) struct ReadableStream(Gc<GcRefCell<State>>);
+
+/// A readable stream that may be collected.
+#[derive(Clone, Trace, Finalize)]
+pub(crate) struct WeakReadableStream(WeakGc<GcRefCell<State>>);
+
+impl WeakReadableStream {
+    pub(crate) fn upgrade(&self) -> Option<ReadableStream> {
+        self.0.upgrade().map(ReadableStream)
+    }
+}
 
 /// `[[state]]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,6 +305,30 @@ impl ReadableStream {
         closed.mark_as_handled();
         closed.reject(error.clone(), context)?;
         reader.error_requests(&error, context)
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakReadableStream {
+        WeakReadableStream(WeakGc::new(&self.0))
+    }
+
+    /// Whether somebody is told when bytes come, or the end: a read waits, or a script has asked for the promise of the
+    /// end. A source that nothing else refers to must keep such a stream alive.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.reader()
+            .is_some_and(|reader| reader.pending_requests() > 0 || reader.closed().is_shown())
+    }
+
+    /// Tells the source that whether the stream is awaited may have changed.
+    fn attend(&self, context: &Context) -> JsResult<()> {
+        let source = match self.controller() {
+            Some(Controller::Byte(controller)) => controller.source(),
+            Some(Controller::Default(controller)) => controller.source(),
+            None => None,
+        };
+        match source {
+            Some(source) => source.attend(self, context),
+            None => Ok(()),
+        }
     }
 
     /// How many read requests wait.

@@ -175,11 +175,11 @@ impl Reader {
         }
         stream.0.borrow_mut().reader = None;
         self.0.borrow_mut().stream = None;
-        if self.pending_requests() == 0 {
-            return Ok(());
+        if self.pending_requests() > 0 {
+            let error = type_error("the reader was released while it was reading", context);
+            self.error_requests(&error, context)?;
         }
-        let error = type_error("the reader was released while it was reading", context);
-        self.error_requests(&error, context)
+        stream.attend(context)
     }
 }
 
@@ -195,7 +195,12 @@ pub(super) fn define_generic<T: Interface>(
     reader: fn(&This<T>) -> Reader,
 ) {
     idl.promise_attribute("closed", move |this, context| {
-        reader(this).closed().object(context)
+        let reader = reader(this);
+        let closed = reader.closed().object(context)?;
+        if let Some(stream) = reader.stream() {
+            stream.attend(context)?;
+        }
+        Ok(closed)
     });
     idl.promise_operation("cancel", 0, move |this, args, context| {
         reader(this)

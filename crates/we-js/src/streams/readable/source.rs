@@ -24,6 +24,12 @@ pub(crate) trait UnderlyingSource: Trace + 'static {
     fn cancel(&self, _reason: JsValue, _context: &mut Context) -> JsResult<Promise> {
         Ok(Promise::fulfilled())
     }
+
+    /// Whether the stream is [awaited](ReadableStream::is_awaited) may have changed, otherwise than by a pull. No script
+    /// knows of this.
+    fn attend(&self, _stream: &ReadableStream, _context: &Context) -> JsResult<()> {
+        Ok(())
+    }
 }
 
 /// A source that the stream shares with the algorithms that are running.
@@ -43,6 +49,10 @@ impl Source {
     pub(super) fn cancel(&self, reason: JsValue, context: &mut Context) -> JsResult<Promise> {
         let result = self.0.cancel(reason, context);
         settled(result, context)
+    }
+
+    pub(super) fn attend(&self, stream: &ReadableStream, context: &Context) -> JsResult<()> {
+        self.0.attend(stream, context)
     }
 }
 
