@@ -120,6 +120,10 @@ pub(crate) struct Echo {
     /// Do not compress messages (permessage-deflate), whatever clients offer
     #[arg(long)]
     pub(crate) no_compression: bool,
+
+    /// Speak HTTP/2 too (RFC 8441): with --tls to clients that choose it, otherwise to those that begin with it
+    #[arg(long)]
+    pub(crate) http2: bool,
 }
 
 #[derive(Debug, Args)]

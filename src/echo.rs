@@ -3,7 +3,7 @@
 use std::{fs, io::Write, time::Duration};
 
 use we_net::{
-    Acceptor, Server,
+    Acceptor, Http2Config, Server,
     handshake::OriginPolicy,
     protocol::DeflateConfig,
     server::{ServerBuilder, echo},
@@ -41,7 +41,9 @@ async fn listen(options: &Echo) -> Result<(), String> {
         .origins(origins)
         .compression((!options.no_compression).then(DeflateConfig::default))
         .build();
-    let mut builder = Server::builder().acceptor(acceptor);
+    let mut builder = Server::builder()
+        .acceptor(acceptor)
+        .http2(options.http2.then(Http2Config::server));
     if options.tls {
         builder = builder.tls(tls(options)?);
     }

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use clap::Args;
 use we_net::{
-    Client,
+    Client, Http2Config,
     cookies::MemoryJar,
     handshake::WebSocketUrl,
     protocol::DeflateConfig,
@@ -63,6 +63,14 @@ pub(crate) struct NetworkOptions {
     #[arg(long)]
     cookies: bool,
 
+    /// Open WebSockets over HTTP/2 where a server of wss: can do that (RFC 8441); several share a connection
+    #[arg(long)]
+    http2: bool,
+
+    /// Open WebSockets over HTTP/2 at servers of ws: too, all of which must speak it
+    #[arg(long)]
+    http2_prior_knowledge: bool,
+
     /// Do not offer servers to compress messages (permessage-deflate)
     #[arg(long)]
     no_compression: bool,
@@ -89,6 +97,12 @@ impl NetworkOptions {
         }
         if !self.no_throttle {
             builder = builder.throttle(Throttle::default());
+        }
+        if self.http2 || self.http2_prior_knowledge {
+            builder = builder.http2(Http2Config {
+                prior_knowledge: self.http2_prior_knowledge,
+                ..Http2Config::default()
+            });
         }
         if let Some(tls) = self.tls()? {
             builder = builder.tls(tls);

@@ -8,41 +8,11 @@ mod common;
 
 use std::{
     io::{BufRead, BufReader},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
+use common::peers::{Guard, peer};
 use common::{script, wait, we};
-
-/// A program of fixtures/peers under Node.js, or `None` if there is nothing to run it with.
-fn peer(name: &str, args: &[&str]) -> Option<Child> {
-    let Some(folder) = std::env::var_os("WE_PEERS").map(PathBuf::from) else {
-        assert!(std::env::var_os("CI").is_none(), "CI must set WE_PEERS");
-        eprintln!("skipped: WE_PEERS is not set (a folder in which `npm install ws` has run)");
-        return None;
-    };
-    let program: PathBuf = [env!("CARGO_MANIFEST_DIR"), "fixtures", "peers", name]
-        .iter()
-        .collect();
-    let child = Command::new("node")
-        .arg(program)
-        .args(args)
-        .env("NODE_PATH", folder.join("node_modules"))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    Some(child)
-}
-
-/// A child that does not outlive the test.
-struct Guard(Child);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 #[test]
 fn a_script_talks_to_a_ws_server() {

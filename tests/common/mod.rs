@@ -8,6 +8,8 @@
     reason = "shared by several test binaries, each of which uses a part; a test may panic"
 )]
 
+pub mod peers;
+
 use std::{
     io::{BufRead as _, BufReader, Read},
     path::PathBuf,

@@ -78,6 +78,7 @@
 //! | [`protocol`] | frames, messages, close codes, and the state machine of a connection, without I/O |
 //! | [`handshake`] | URLs, requests and responses of the opening handshake, without I/O |
 //! | [`transport`] | name look-up, dialling, TLS, and the driver that gives the state machine a socket |
+//! | [`http2`] | WebSockets that share a connection, of both roles |
 //! | [`http`] | requests over HTTP/1.1, redirects, and bodies as they come |
 //! | [`proxy`] | which proxy leads to a server, and the negotiations with it, without I/O |
 //! | [`cookies`] | a trait for the embedder's jar, and one in memory |
@@ -99,6 +100,7 @@ pub mod client;
 pub mod cookies;
 pub mod handshake;
 pub mod http;
+pub mod http2;
 pub mod observe;
 pub mod protocol;
 pub mod proxy;
@@ -109,6 +111,7 @@ pub mod transport;
 pub use client::{Client, ConnectTimeouts, connect};
 pub use handshake::WebSocketUrl;
 pub use http::HttpError;
+pub use http2::Http2Config;
 pub use protocol::Message;
 pub use server::{Acceptor, Server};
 pub use socket::{Established, Negotiated, WebSocket, WebSocketReceiver, WebSocketSender};

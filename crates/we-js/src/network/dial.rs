@@ -5,7 +5,7 @@ use std::error::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use we_net::client::Request;
 use we_net::handshake::WebSocketUrl;
-use we_net::transport::{ConnectError, Driver, MaybeTls};
+use we_net::transport::{ConnectError, Driver, Stream};
 
 /// A way to get a connection. A test brings its own.
 pub(crate) trait Dial: Send + 'static {
@@ -34,14 +34,14 @@ pub(crate) struct Opened<S> {
 
 /// Name look-up, TCP, TLS and the opening handshake.
 impl Dial for Request {
-    type Stream = MaybeTls;
+    type Stream = Stream;
     type Error = ConnectError;
 
     fn target(&self) -> String {
         shown_url(self.url())
     }
 
-    async fn dial(self) -> Result<Opened<MaybeTls>, ConnectError> {
+    async fn dial(self) -> Result<Opened<Stream>, ConnectError> {
         let established = self.establish().await?;
         Ok(Opened {
             driver: established.driver,

@@ -6,6 +6,7 @@
 
 mod headers;
 mod request;
+mod shared;
 
 pub use request::Request;
 
@@ -18,6 +19,7 @@ use self::headers::OperatorHeaders;
 use crate::cookies::CookieJar;
 use crate::handshake::deflate;
 use crate::handshake::{ClientHandshake, HeadLimits, HeaderError, WebSocketUrl};
+use crate::http2::{Carriers, Http2Config};
 use crate::observe::{Counters, FrameLog, FrameLogs, Stats};
 use crate::protocol::{Config, DeflateConfig};
 use crate::proxy::Proxies;
@@ -89,6 +91,7 @@ pub struct Client {
     pub(crate) headers: OperatorHeaders,
     cookies: Option<Jar>,
     failures: Option<Failures>,
+    http2: Option<Carriers>,
     frame_log: FrameLogs,
     counters: Arc<Counters>,
     gate: Gate,
@@ -106,7 +109,7 @@ impl fmt::Debug for Jar {
 
 /// Puts a [`Client`] together.
 #[derive(Clone, Debug, Default)]
-pub struct ClientBuilder(Client);
+pub struct ClientBuilder(Client, Option<Http2Config>);
 
 impl Client {
     /// Starts from the default settings.
@@ -242,6 +245,27 @@ impl ClientBuilder {
         self
     }
 
+    /// Opens WebSockets over HTTP/2 ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)) where servers can
+    /// do that, on connections that several of them share; see [`http2`](crate::http2). Default `None`: each has
+    /// a connection of its own, by HTTP/1.1.
+    ///
+    /// While TLS is set up the server chooses HTTP/2 or HTTP/1.1, and the latter goes on as ever. If it
+    /// chooses HTTP/2, but its settings do not allow WebSockets over it (or it asks for HTTP/1.1 later), another
+    /// connection is made for HTTP/1.1, and this is remembered: of 256 servers, as long as the client lives. Each of
+    /// both connections has the [time limits](Self::timeouts) for itself. A socket that the server refuses for want of room, or because it is
+    /// about to close the connection, is opened once more on a new connection. HTTP requests stay with HTTP/1.1.
+    ///
+    /// Chromium opens a WebSocket over HTTP/2 only on a connection that it has for other requests to that server already and whose
+    /// settings allow it, and otherwise by HTTP/1.1; Firefox does likewise. They do not offer HTTP/2 for the WebSocket's sake, as this client does, which has no
+    /// other requests.
+    ///
+    /// A connection belongs to the tokio runtime in which the socket was opened that it was made for; sockets of other
+    /// runtimes do not share it.
+    pub fn http2(mut self, http2: impl Into<Option<Http2Config>>) -> Self {
+        self.1 = http2.into();
+        self
+    }
+
     /// Has `log` take down the frames of all connections.
     pub fn frame_log(mut self, log: impl FrameLog) -> Self {
         self.0.frame_log = FrameLogs(Some(Arc::new(log)));
@@ -250,6 +274,9 @@ impl ClientBuilder {
 
     /// The client.
     pub fn build(self) -> Client {
-        self.0
+        let Self(mut client, http2) = self;
+        // Connections are shared only by sockets for which all these settings are the same.
+        client.http2 = http2.map(Carriers::new);
+        client
     }
 }

@@ -1,27 +1,28 @@
 //! One connection about to be made.
 
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Duration, sleep, timeout};
 
 use super::Client;
 use crate::cookies::CookieContext;
 use crate::handshake::deflate::{self, DeflateError};
 use crate::handshake::{
-    Accepted, ClientHandshake, ExtensionHeader, HandshakeError, ResponseReader, WebSocketUrl,
-    for_log,
+    Accepted, ClientHandshake, ExtensionHeader, HandshakeError, Headers, ResponseReader,
+    WebSocketUrl, for_log,
 };
 use crate::observe::{ConnectionInfo, Monitor};
 use crate::protocol::{Connection, DeflateConfig, PerMessageDeflate, Role};
 use crate::socket::{Established, Negotiated, WebSocket};
-use crate::transport::gate::Turn;
+use crate::transport::gate::{Door, Turn};
 use crate::transport::reach::Found;
 use crate::transport::throttle::{Failures, Place};
-use crate::transport::{ConnectError, Driver, MaybeTls};
+use crate::transport::{ConnectError, Driver, MaybeTls, Stream};
 
 /// One connection about to be made.
 ///
@@ -41,10 +42,13 @@ use crate::transport::{ConnectError, Driver, MaybeTls};
 /// ```
 #[derive(Clone)]
 pub struct Request {
-    client: Client,
-    url: WebSocketUrl,
+    pub(super) client: Client,
+    pub(super) url: WebSocketUrl,
     handshake: ClientHandshake,
 }
+
+/// Where to tell of failures.
+pub(super) type Remembered = Option<(Failures, Place)>;
 
 impl Request {
     pub(super) fn new(client: Client, url: WebSocketUrl, handshake: ClientHandshake) -> Self {
@@ -91,7 +95,7 @@ impl Request {
 
     /// Makes the connection and returns its [`Driver`] instead of a [`WebSocket`]: for an owner
     /// with an event loop of its own.
-    pub async fn establish(self) -> Result<Established<MaybeTls>, ConnectError> {
+    pub async fn establish(self) -> Result<Established<Stream>, ConnectError> {
         let counters = Arc::clone(&self.client.counters);
         let url = self.url.clone();
         tracing::debug!(target: "we::net", url = %for_log(url.as_url()), "connecting");
@@ -103,20 +107,35 @@ impl Request {
         result
     }
 
-    async fn establish_uncounted(self) -> Result<Established<MaybeTls>, ConnectError> {
-        let reach = &self.client.reach;
+    async fn establish_uncounted(self) -> Result<Established<Stream>, ConnectError> {
         // https://fetch.spec.whatwg.org/#block-bad-port
         if self.url.is_bad_port() {
             return Err(ConnectError::BadPort(self.url.port()));
         }
-        let found = reach.look_up(self.url.as_url()).await?;
+        let url = self.url.as_url();
+        // Who gets a seat on a connection that is there needs no address.
+        let shared = self.client.http2.as_ref().and_then(|http2| http2.door(url));
+        let (found, door) = match shared {
+            Some(door) => (None, door),
+            None => {
+                let found = self.client.reach.look_up(url).await?;
+                let door = found.door.clone();
+                (Some(found), door)
+            }
+        };
         let failures = self.client.failures.clone();
         let remembered = failures.map(|failures| {
-            let place = failures.place(self.url.as_url());
+            let place = failures.place(url);
             (failures, place)
         });
-        let turn = self.turn(&found, remembered.as_ref()).await;
-        let opened = self.open(found, remembered.clone()).await;
+        let turn = self.turn(&door, remembered.as_ref()).await;
+        let opened = match &self.client.http2 {
+            Some(http2) => {
+                let http2 = http2.clone();
+                self.open_shared(&http2, found, remembered.clone()).await
+            }
+            None => self.look_up_and_open(found, remembered.clone()).await,
+        };
         match (&opened, remembered) {
             (Ok(_), Some((failures, place))) => failures.succeeded(place),
             (Err(_), Some((failures, place))) => failures.failed(place),
@@ -130,9 +149,9 @@ impl Request {
     ///
     /// RFC 6455 section 4.1: not while another one to this address is being opened, which ends because
     /// that one has its time limits; and section 7.2.3: not too soon after one that has failed.
-    async fn turn(&self, found: &Found, remembered: Option<&(Failures, Place)>) -> Turn {
+    async fn turn(&self, door: &Door, remembered: Option<&(Failures, Place)>) -> Turn {
         loop {
-            let turn = self.client.gate.enter(found.door.clone()).await;
+            let turn = self.client.gate.enter(door.clone()).await;
             // Looked at by one at a time: of those that have waited for the same delay only the first
             // goes ahead, and the others see what has become of it.
             let left = remembered.and_then(|(failures, place)| failures.left(*place));
@@ -144,26 +163,36 @@ impl Request {
         }
     }
 
-    /// Dials, and opens the WebSocket.
-    async fn open(
+    /// Opens the WebSocket on a connection of its own, by HTTP/1.1.
+    pub(super) async fn look_up_and_open(
         self,
-        found: Found,
-        failures: Option<(Failures, Place)>,
-    ) -> Result<Established<MaybeTls>, ConnectError> {
-        let reach = self.client.reach.clone();
-        let limit = reach.timeouts.handshake;
-        let host = self.url.host_header();
+        found: Option<Found>,
+        failures: Remembered,
+    ) -> Result<Established<Stream>, ConnectError> {
         let url = self.url.as_url().clone();
+        let reach = self.client.reach.clone();
+        let found = match found {
+            Some(found) => found,
+            None => reach.look_up(&url).await?,
+        };
         let socket = reach.dial(&url, found, self.client.head_limits).await?;
         let peer_addr = socket.peer_addr();
+        let host = self.url.host_header();
         let open = async {
             let stream = reach.secure(&url, socket).await?;
-            self.open_on(stream, peer_addr, failures).await
+            self.open_own(stream, peer_addr, failures).await
         };
-        match timeout(limit, open).await {
-            Ok(result) => result,
-            Err(_) => Err(ConnectError::HandshakeTimeout { host, after: limit }),
-        }
+        within(reach.timeouts.handshake, host, open).await
+    }
+
+    /// The handshake of HTTP/1.1.
+    pub(super) async fn open_own(
+        self,
+        stream: MaybeTls,
+        peer_addr: Option<SocketAddr>,
+        failures: Remembered,
+    ) -> Result<Established<Stream>, ConnectError> {
+        self.open_on(stream.into(), peer_addr, failures).await
     }
 
     /// Opens the WebSocket on a stream that is there already (a tunnel, a pipe), without time
@@ -186,19 +215,39 @@ impl Request {
         self,
         mut stream: S,
         peer_addr: Option<SocketAddr>,
-        failures: Option<(Failures, Place)>,
+        failures: Remembered,
     ) -> Result<Established<S>, ConnectError> {
         let host = self.url.host_header();
-        let origin = self.handshake.origin().map(str::to_owned);
-        let mut reader = self.send(&mut stream).await?.into_reader();
+        let handshake = self.prepare()?;
+        let sent = async {
+            stream.write_all(&handshake.request()).await?;
+            stream.flush().await
+        };
+        if let Err(source) = sent.await {
+            return Err(ConnectError::broken(host, source));
+        }
+        let mut reader = handshake.into_reader();
         let answer = read_answer(&mut stream, &mut reader).await;
         // Also the cookies of an answer that opens nothing count.
-        self.keep_cookies(origin.as_deref(), &reader);
-        let accepted = match answer {
-            Ok(Ok(accepted)) => accepted,
-            Ok(Err(source)) => return Err(ConnectError::Handshake { host, source }),
-            Err(source) => return Err(ConnectError::broken(host, source)),
-        };
+        if let Some(headers) = reader.headers() {
+            self.keep_cookies(headers);
+        }
+        match answer {
+            Ok(Ok(accepted)) => self.opened(stream, accepted, peer_addr, failures),
+            Ok(Err(source)) => Err(ConnectError::Handshake { host, source }),
+            Err(source) => Err(ConnectError::broken(host, source)),
+        }
+    }
+
+    /// The server has agreed.
+    pub(super) fn opened<S: AsyncRead + AsyncWrite + Unpin>(
+        self,
+        stream: S,
+        accepted: Accepted,
+        peer_addr: Option<SocketAddr>,
+        failures: Remembered,
+    ) -> Result<Established<S>, ConnectError> {
+        let host = self.url.host_header();
         let deflate = match agreed_compression(&self.client.compression, &accepted.extensions) {
             Ok(deflate) => deflate,
             Err(error) => {
@@ -237,11 +286,8 @@ impl Request {
 }
 
 impl Request {
-    /// Sends the request, with what the operator and the jar have to add to it.
-    async fn send<S: AsyncWrite + Unpin>(
-        &self,
-        stream: &mut S,
-    ) -> Result<ClientHandshake, ConnectError> {
+    /// The request, with what the operator and the jar have to add to it.
+    pub(super) fn prepare(&self) -> Result<ClientHandshake, ConnectError> {
         let mut handshake = self.handshake.clone();
         let has = |name: &str| self.handshake.has_header(name);
         for header in self.client.headers.missing(self.url.as_url(), has) {
@@ -262,27 +308,33 @@ impl Request {
                 }
             }
         }
-        let sent = async {
-            stream.write_all(&handshake.request()).await?;
-            stream.flush().await
-        };
-        match sent.await {
-            Ok(()) => Ok(handshake),
-            Err(source) => Err(ConnectError::broken(self.url.host_header(), source)),
-        }
+        Ok(handshake)
     }
 
-    fn keep_cookies(&self, origin: Option<&str>, reader: &ResponseReader) {
-        if let (Some(jar), Some(headers)) = (&self.client.cookies, reader.headers()) {
+    /// Puts the cookies of an answer into the jar.
+    pub(super) fn keep_cookies(&self, headers: &Headers) {
+        if let Some(jar) = &self.client.cookies {
             let context = CookieContext {
                 url: self.url.as_url(),
-                origin,
+                origin: self.handshake.origin(),
             };
             let mut values = headers.values("Set-Cookie").peekable();
             if values.peek().is_some() {
                 jar.0.set_cookies(&context, &mut values);
             }
         }
+    }
+}
+
+/// Bounds TLS and the opening handshake.
+pub(super) async fn within<T>(
+    limit: Duration,
+    host: String,
+    open: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
+    match timeout(limit, open).await {
+        Ok(result) => result,
+        Err(_) => Err(ConnectError::HandshakeTimeout { host, after: limit }),
     }
 }
 

@@ -176,27 +176,48 @@ impl ClientHandshake {
         line(&["Upgrade: websocket"]); // 5
         line(&["Connection: Upgrade"]); // 6
         line(&["Sec-WebSocket-Key: ", &self.key]); // 7
+        self.each_field(|name, value| {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+            out.extend_from_slice(b"\r\n");
+        });
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+
+    /// The fields that do not depend on the version of HTTP (8 to 12).
+    pub(super) fn each_field(&self, mut write: impl FnMut(&str, &[u8])) {
         if let Some(origin) = &self.origin {
-            line(&["Origin: ", origin]); // 8
+            write("Origin", origin.as_bytes()); // 8
         }
-        line(&["Sec-WebSocket-Version: ", VERSION]); // 9
+        write("Sec-WebSocket-Version", VERSION.as_bytes()); // 9
         if !self.subprotocols.is_empty() {
-            line(&["Sec-WebSocket-Protocol: ", &self.subprotocols.join(", ")]); // 10
+            let list = self.subprotocols.join(", ");
+            write("Sec-WebSocket-Protocol", list.as_bytes()); // 10
         }
         if !self.extensions.is_empty() {
-            line(&[
-                "Sec-WebSocket-Extensions: ",
-                &ExtensionHeader::format_list(&self.extensions),
-            ]); // 11
+            let list = ExtensionHeader::format_list(&self.extensions);
+            write("Sec-WebSocket-Extensions", list.as_bytes()); // 11
         }
         if let Some(credentials) = &self.credentials
             && self.headers.values("Authorization").next().is_none()
         {
-            line(&["Authorization: ", credentials]); // 12
+            write("Authorization", credentials.as_bytes()); // 12
         }
-        self.headers.write_to(&mut out); // 12
-        out.extend_from_slice(b"\r\n");
-        out
+        for field in self.headers.iter() {
+            write(field.name(), field.value()); // 12
+        }
+    }
+
+    /// Path and query.
+    pub(super) fn resource(&self) -> &str {
+        &self.resource
+    }
+
+    /// What `Host` says.
+    pub(super) fn host(&self) -> &str {
+        &self.host
     }
 
     /// Turns to waiting for the server's answer.
@@ -293,27 +314,17 @@ impl ClientHandshake {
         let headers = response.headers;
         // 1. The status. A 101 of HTTP/1.0 is none: that version knows no upgrade.
         if response.status != 101 {
-            let location = headers
-                .iter()
-                .find(|field| field.name().eq_ignore_ascii_case("location"));
-            return Err(HandshakeError::Status {
-                status: response.status,
-                reason: response.reason,
-                location: location.map(super::Header::value_text),
-            });
+            return Err(other_status(
+                response.status,
+                101,
+                response.reason,
+                &headers,
+            ));
         }
         if response.minor_version != 1 {
             return Err(super::HeadError::Version.into());
         }
-        // WHATWG, establish a WebSocket connection, step 11.2: asked for subprotocols and got none.
-        let subprotocol = match headers.lookup("sec-websocket-protocol") {
-            Lookup::None | Lookup::One(b"") if !self.subprotocols.is_empty() => {
-                return Err(HandshakeError::SubprotocolMissing);
-            }
-            Lookup::None => None,
-            Lookup::One(value) => Some(value),
-            Lookup::Many => return Err(HandshakeError::SubprotocolRepeated),
-        };
+        let subprotocol = self.subprotocol_of(&headers)?;
         // 2. and 3. The upgrade.
         match headers.lookup("upgrade") {
             Lookup::One(value) if value.eq_ignore_ascii_case(b"websocket") => {}
@@ -329,7 +340,52 @@ impl ClientHandshake {
             Lookup::None => return Err(HandshakeError::AcceptMissing),
             Lookup::Many => return Err(HandshakeError::AcceptRepeated),
         }
-        // 5. No extension that was not offered.
+        let extensions = self.extensions_of(&headers)?;
+        let subprotocol = self.chosen(subprotocol)?;
+        Ok(Accepted {
+            subprotocol,
+            extensions,
+            headers,
+            leftover: leftover.to_vec(),
+        })
+    }
+
+    /// The check of an answer that is not one of HTTP/1.1, where the stream itself stands for the
+    /// upgrade and the key. <https://www.rfc-editor.org/rfc/rfc8441#section-5>
+    pub(super) fn check_stream(
+        &self,
+        status: u16,
+        headers: Headers,
+    ) -> Result<Accepted, HandshakeError> {
+        if !(200..300).contains(&status) {
+            return Err(other_status(status, 200, String::new(), &headers));
+        }
+        let subprotocol = self.subprotocol_of(&headers)?;
+        let extensions = self.extensions_of(&headers)?;
+        let subprotocol = self.chosen(subprotocol)?;
+        Ok(Accepted {
+            subprotocol,
+            extensions,
+            headers,
+            leftover: Vec::new(),
+        })
+    }
+
+    /// WHATWG, establish a WebSocket connection, step 11.2: fails if subprotocols were asked for and
+    /// none was chosen.
+    fn subprotocol_of<'a>(&self, headers: &'a Headers) -> Result<Option<&'a [u8]>, HandshakeError> {
+        match headers.lookup("sec-websocket-protocol") {
+            Lookup::None | Lookup::One(b"") if !self.subprotocols.is_empty() => {
+                Err(HandshakeError::SubprotocolMissing)
+            }
+            Lookup::None => Ok(None),
+            Lookup::One(value) => Ok(Some(value)),
+            Lookup::Many => Err(HandshakeError::SubprotocolRepeated),
+        }
+    }
+
+    /// 5. No extension that was not offered.
+    fn extensions_of(&self, headers: &Headers) -> Result<Vec<ExtensionHeader>, HandshakeError> {
         let extensions = ExtensionHeader::parse_list(headers.values("sec-websocket-extensions"))?;
         for (index, extension) in extensions.iter().enumerate() {
             let name = extension.name();
@@ -344,26 +400,34 @@ impl ClientHandshake {
                 return Err(HandshakeError::ExtensionRepeated(name.to_owned()));
             }
         }
-        // 6. No subprotocol that was not asked for; compared exactly.
-        let subprotocol = match subprotocol {
-            None => None,
-            Some(value) => match self
-                .subprotocols
-                .iter()
-                .find(|name| name.as_bytes() == value)
-            {
-                Some(name) => Some(name.clone()),
-                None => {
-                    let shown = value.iter().copied().map(char::from).take(80).collect();
-                    return Err(HandshakeError::SubprotocolNotRequested(shown));
-                }
-            },
+        Ok(extensions)
+    }
+
+    /// 6. No subprotocol that was not asked for; compared exactly.
+    fn chosen(&self, subprotocol: Option<&[u8]>) -> Result<Option<String>, HandshakeError> {
+        let Some(value) = subprotocol else {
+            return Ok(None);
         };
-        Ok(Accepted {
-            subprotocol,
-            extensions,
-            headers,
-            leftover: leftover.to_vec(),
-        })
+        let mut asked = self.subprotocols.iter();
+        match asked.find(|name| name.as_bytes() == value) {
+            Some(name) => Ok(Some(name.clone())),
+            None => {
+                let shown = value.iter().copied().map(char::from).take(80).collect();
+                Err(HandshakeError::SubprotocolNotRequested(shown))
+            }
+        }
+    }
+}
+
+/// A status that opens nothing.
+fn other_status(status: u16, wanted: u16, reason: String, headers: &Headers) -> HandshakeError {
+    let location = headers
+        .iter()
+        .find(|field| field.name().eq_ignore_ascii_case("location"));
+    HandshakeError::Status {
+        status,
+        wanted,
+        reason,
+        location: location.map(super::Header::value_text),
     }
 }

@@ -109,11 +109,13 @@ pub enum HandshakeError {
         /// Whether part of the answer had arrived.
         started: bool,
     },
-    /// A status other than 101.
-    #[error("{}", status_advice(*.status, .reason, .location.as_deref()))]
+    /// A status other than 101 (or 2xx over HTTP/2).
+    #[error("{}", status_advice(*.status, *.wanted, .reason, .location.as_deref()))]
     Status {
         /// The status code.
         status: u16,
+        /// The one that would have opened the WebSocket.
+        wanted: u16,
         /// The reason phrase that came with it.
         reason: String,
         /// Where a redirect points. It is not followed.
@@ -165,8 +167,8 @@ pub enum HandshakeError {
     Deflate(#[from] DeflateError),
 }
 
-/// One line about a status other than 101.
-fn status_advice(status: u16, reason: &str, location: Option<&str>) -> String {
+/// One line about a status that opens nothing.
+fn status_advice(status: u16, wanted: u16, reason: &str, location: Option<&str>) -> String {
     let reason: String = reason
         .chars()
         .filter(|c| !c.is_control())
@@ -194,5 +196,5 @@ fn status_advice(status: u16, reason: &str, location: Option<&str>) -> String {
         (500..=599, _) => "it failed; its log may say why",
         _ => "this address does not serve WebSocket",
     };
-    format!("the server answered {status}{space}{reason} instead of 101: {advice}")
+    format!("the server answered {status}{space}{reason} instead of {wanted}: {advice}")
 }

@@ -18,6 +18,7 @@ mod error;
 mod extension;
 mod head;
 mod headers;
+pub(crate) mod http2;
 mod origin;
 mod rejection;
 mod server;

@@ -49,6 +49,20 @@ pub enum RejectionReason {
     /// `Sec-WebSocket-Version` is missing or not 13 (426).
     #[error("this server speaks version 13 of WebSocket")]
     Version,
+    /// A request over HTTP/2 that is no extended CONNECT: the sender does not want a WebSocket (405).
+    #[error(
+        "this is a WebSocket server; connect to it with a ws: or wss: URL (over HTTP/2 by RFC 8441)"
+    )]
+    NoExtendedConnect,
+    /// `CONNECT` without `:protocol`, which asks for a tunnel (501).
+    #[error("this is no proxy")]
+    Tunnel,
+    /// `:protocol` is not `websocket` (501).
+    #[error("`:protocol` must be websocket")]
+    Protocol,
+    /// `:scheme` is neither `http` nor `https` (400).
+    #[error("`:scheme` must be http or https")]
+    Scheme,
     /// The request has a body (400).
     #[error("a WebSocket handshake has no body")]
     Body,
@@ -74,7 +88,8 @@ impl RejectionReason {
         match self {
             Self::Head(HeadError::TooLong { .. } | HeadError::TooManyHeaders { .. }) => 431,
             Self::Head(HeadError::Version) | Self::HttpVersion => 505,
-            Self::Method => 405,
+            Self::Method | Self::NoExtendedConnect => 405,
+            Self::Tunnel | Self::Protocol => 501,
             Self::Upgrade | Self::Version => 426,
             Self::Origin => 403,
             Self::Head(_)
@@ -82,6 +97,7 @@ impl RejectionReason {
             | Self::Host
             | Self::Connection
             | Self::Key
+            | Self::Scheme
             | Self::Body
             | Self::OriginHeader
             | Self::Subprotocols
@@ -134,6 +150,11 @@ impl Rejection {
         self.status
     }
 
+    /// The headers that were added.
+    pub(super) fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
     /// Why the request is not accepted.
     pub fn reason(&self) -> &RejectionReason {
         &self.reason
@@ -184,6 +205,7 @@ fn reason_phrase(status: u16) -> &'static str {
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
+        501 => "Not Implemented",
         503 => "Service Unavailable",
         505 => "HTTP Version Not Supported",
         _ => "Rejected",

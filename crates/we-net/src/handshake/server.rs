@@ -46,11 +46,12 @@ pub struct RequestReader {
 pub struct ServerRequest {
     /// Path and query that the client asks for; begins with `/`.
     pub resource: String,
-    /// The `Host` header: host, and port where it is not the default one.
+    /// The `Host` header, or `:authority` over HTTP/2: host, and port where it is not the default one.
     pub host: String,
     /// The `Origin` header, if there is one; see [`OriginPolicy`](super::OriginPolicy).
     pub origin: Option<String>,
-    /// The `Sec-WebSocket-Key` header as it stands: the base64 form of 16 bytes.
+    /// The `Sec-WebSocket-Key` header as it stands: the base64 form of 16 bytes. Empty over HTTP/2,
+    /// which has none.
     pub key: String,
     /// The subprotocols that the client speaks, its favourite first.
     pub subprotocols: Vec<String>,
@@ -128,27 +129,11 @@ impl ServerRequest {
         if has_body(&headers) {
             return Err(RejectionReason::Body);
         }
-        // 7. Origin.
-        let origin = match headers.lookup("origin") {
-            Lookup::None => None,
-            Lookup::One(value) => Some(ascii(value).ok_or(RejectionReason::OriginHeader)?),
-            Lookup::Many => return Err(RejectionReason::OriginHeader),
-        };
-        // 8. Subprotocols.
-        let mut subprotocols = Vec::new();
-        for name in headers.list("sec-websocket-protocol") {
-            if !is_token(name) {
-                return Err(RejectionReason::Subprotocols);
-            }
-            subprotocols.push(ascii(name).ok_or(RejectionReason::Subprotocols)?);
-        }
-        let different: std::collections::HashSet<&String> = subprotocols.iter().collect();
-        if different.len() != subprotocols.len() {
-            return Err(RejectionReason::Subprotocols);
-        }
-        // 9. Extensions.
-        let extensions = ExtensionHeader::parse_list(headers.values("sec-websocket-extensions"))
-            .map_err(RejectionReason::Extensions)?;
+        let Wishes {
+            origin,
+            subprotocols,
+            extensions,
+        } = Wishes::of(&headers)?;
         Ok(Self {
             resource,
             host,
@@ -178,6 +163,45 @@ impl ServerRequest {
             .iter()
             .map(String::as_str)
             .find(|name| spoken.iter().any(|other| other.as_ref() == *name))
+    }
+}
+
+/// What a client wants besides a WebSocket, whatever the version of HTTP.
+pub(super) struct Wishes {
+    pub(super) origin: Option<String>,
+    pub(super) subprotocols: Vec<String>,
+    pub(super) extensions: Vec<ExtensionHeader>,
+}
+
+impl Wishes {
+    /// <https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1>
+    pub(super) fn of(headers: &Headers) -> Result<Self, RejectionReason> {
+        // 7. Origin.
+        let origin = match headers.lookup("origin") {
+            Lookup::None => None,
+            Lookup::One(value) => Some(ascii(value).ok_or(RejectionReason::OriginHeader)?),
+            Lookup::Many => return Err(RejectionReason::OriginHeader),
+        };
+        // 8. Subprotocols.
+        let mut subprotocols = Vec::new();
+        for name in headers.list("sec-websocket-protocol") {
+            if !is_token(name) {
+                return Err(RejectionReason::Subprotocols);
+            }
+            subprotocols.push(ascii(name).ok_or(RejectionReason::Subprotocols)?);
+        }
+        let different: std::collections::HashSet<&String> = subprotocols.iter().collect();
+        if different.len() != subprotocols.len() {
+            return Err(RejectionReason::Subprotocols);
+        }
+        // 9. Extensions.
+        let extensions = ExtensionHeader::parse_list(headers.values("sec-websocket-extensions"))
+            .map_err(RejectionReason::Extensions)?;
+        Ok(Self {
+            origin,
+            subprotocols,
+            extensions,
+        })
     }
 }
 
@@ -239,29 +263,39 @@ impl AcceptResponse<'_> {
     ///
     /// <https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2> step 5
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut head = format!(
+        let mut out = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n",
             accept_value(&self.request.key)
-        );
-        if let Some(subprotocol) = &self.subprotocol {
-            head += &format!("Sec-WebSocket-Protocol: {subprotocol}\r\n");
-        }
-        if !self.extensions.is_empty() {
-            head += &format!(
-                "Sec-WebSocket-Extensions: {}\r\n",
-                ExtensionHeader::format_list(&self.extensions)
-            );
-        }
-        let mut out = head.into_bytes();
-        self.headers.write_to(&mut out);
+        )
+        .into_bytes();
+        self.each_field(|name, value| {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+            out.extend_from_slice(b"\r\n");
+        });
         out.extend_from_slice(b"\r\n");
         out
+    }
+
+    /// The fields that do not depend on the version of HTTP.
+    pub(super) fn each_field(&self, mut write: impl FnMut(&str, &[u8])) {
+        if let Some(subprotocol) = &self.subprotocol {
+            write("Sec-WebSocket-Protocol", subprotocol.as_bytes());
+        }
+        if !self.extensions.is_empty() {
+            let list = ExtensionHeader::format_list(&self.extensions);
+            write("Sec-WebSocket-Extensions", list.as_bytes());
+        }
+        for field in self.headers.iter() {
+            write(field.name(), field.value());
+        }
     }
 }
 
 /// Path and query of a request target in origin form or, as RFC 6455 wants it too, in absolute
 /// form. <https://www.rfc-editor.org/rfc/rfc6455#section-3>, `resource-name`
-fn resource_of(target: &str) -> Option<String> {
+pub(super) fn resource_of(target: &str) -> Option<String> {
     if !target
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && byte != b'#')
@@ -282,7 +316,7 @@ fn resource_of(target: &str) -> Option<String> {
 }
 
 /// A `Host` value, if it is a host with at most a port.
-fn host_of(value: &[u8]) -> Option<String> {
+pub(super) fn host_of(value: &[u8]) -> Option<String> {
     let host = ascii(value)?;
     if host
         .bytes()
@@ -311,7 +345,7 @@ fn key_of(value: &[u8]) -> Option<String> {
     }
 }
 
-fn has_body(headers: &Headers) -> bool {
+pub(super) fn has_body(headers: &Headers) -> bool {
     headers.values("transfer-encoding").next().is_some()
         || headers
             .values("content-length")

@@ -12,21 +12,24 @@ use std::io;
 use std::net::SocketAddr;
 #[cfg(unix)]
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::net::ToSocketAddrs;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use super::bound::Listener;
-use super::{Acceptor, UpgradeError};
+use super::{Acceptor, UpgradeError, multiplexed};
+use crate::http2::{Http2Config, Preface, read_preface};
 use crate::observe::Stats;
 use crate::protocol::{CloseCode, CloseFrame};
 use crate::socket::{Shared, WebSocket};
-use crate::transport::{MaybeTls, Socket, TlsServerConfig};
+use crate::transport::tls::ALPN_HTTP_2;
+use crate::transport::{MaybeTls, Socket, Stream, TlsServerConfig};
 
 /// How long to wait after an error of `accept` that does not go away by itself.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -60,8 +63,9 @@ pub struct Server {
 /// Puts a [`Server`] together.
 #[derive(Clone, Debug)]
 pub struct ServerBuilder {
-    acceptor: Acceptor,
+    pub(super) acceptor: Acceptor,
     tls: Option<TlsServerConfig>,
+    http2: Option<Http2Config>,
     max_connections: usize,
 }
 
@@ -74,7 +78,7 @@ pub struct ServerHandle {
 
 /// How far a server has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     Serving,
     /// No new connections; the open ones have this long.
     Draining(Duration),
@@ -82,14 +86,15 @@ enum Phase {
 
 /// Connections to be closed on shutdown. Weak: a handler that drops its socket drops the
 /// connection.
-type OpenSockets = Mutex<HashMap<u64, Weak<Shared<MaybeTls>>>>;
+type OpenSockets = Mutex<HashMap<u64, Weak<Shared<Stream>>>>;
 
 impl Default for ServerBuilder {
-    /// Without TLS, 10,000 connections at most, and the default [`Acceptor`].
+    /// Without TLS and HTTP/2, 10,000 connections at most, and the default [`Acceptor`].
     fn default() -> Self {
         Self {
             acceptor: Acceptor::default(),
             tls: None,
+            http2: None,
             max_connections: 10_000,
         }
     }
@@ -108,10 +113,20 @@ impl ServerBuilder {
         self
     }
 
+    /// Speaks HTTP/2 too, with WebSockets by [RFC 8441](https://www.rfc-editor.org/rfc/rfc8441), of which many share a
+    /// connection; see [`http2`](crate::http2). With TLS, the client has the choice; without it, a client that [knows
+    /// before](Http2Config::prior_knowledge) is told by its first bytes. Start from [`Http2Config::server`]. Default: HTTP/1.1
+    /// only.
+    pub fn http2(mut self, http2: impl Into<Option<Http2Config>>) -> Self {
+        self.http2 = http2.into().map(Http2Config::checked);
+        self
+    }
+
     /// Sets how many connections there may be at a time, those in their handshake included; at
-    /// least one. Further ones wait until one ends.
+    /// least one and at most 2^28. Further ones wait until one ends. Of those that are shared by HTTP/2 each socket
+    /// but the first counts as another; there, one too many is refused.
     pub fn max_connections(mut self, limit: usize) -> Self {
-        self.max_connections = limit.max(1);
+        self.max_connections = limit.clamp(1, 1 << 28);
         self
     }
 
@@ -205,26 +220,32 @@ impl Server {
         H: Fn(WebSocket) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let handler = Arc::new(handler);
-        let open = Arc::new(OpenSockets::default());
+        let mut settings = self.settings;
+        if settings.http2.is_some() {
+            settings.tls = settings.tls.map(TlsServerConfig::with_http2);
+        }
+        let permits = Arc::new(Semaphore::new(settings.max_connections));
+        let serving = Serving {
+            settings: Arc::new(settings),
+            handler: Arc::new(handler),
+            open: Arc::default(),
+            next_id: Arc::default(),
+            permits: Arc::clone(&permits),
+        };
         let mut tasks = JoinSet::new();
         let mut phase = self.shutdown.subscribe();
-        let mut next_id = 0;
         while *phase.borrow() == Phase::Serving {
+            let room = permits.available_permits() > 0;
             tokio::select! {
                 // The sender is `self.shutdown`: it does not go away.
                 _ = phase.changed() => {}
                 Some(ended) = tasks.join_next() => report(ended),
-                accepted = self.listener.accept(), if tasks.len() < self.settings.max_connections => match accepted {
+                // Only to learn that there is room again: sockets of HTTP/2 may want it too.
+                _ = permits.acquire(), if !room => {}
+                accepted = self.listener.accept(), if room => match accepted {
                     Ok(socket) => {
-                        next_id += 1;
-                        let connection = Pending {
-                            socket,
-                            id: next_id,
-                            settings: self.settings.clone(),
-                            open: Arc::clone(&open),
-                        };
-                        tasks.spawn(connection.run(Arc::clone(&handler), phase.clone()));
+                        let permit = Arc::clone(&permits).try_acquire_owned().ok();
+                        tasks.spawn(run(socket, serving.clone(), permit, phase.clone()));
                     }
                     Err(error) => pause_after(&error).await,
                 },
@@ -233,9 +254,9 @@ impl Server {
         drop(self.listener);
         let reached = *phase.borrow();
         if let Phase::Draining(drain) = reached {
-            close_all(&open);
+            close_all(&serving.open);
             // What is left after that goes down with `tasks`.
-            let _ = timeout(drain, async {
+            let _ = tokio::time::timeout(drain, async {
                 while let Some(ended) = tasks.join_next().await {
                     report(ended)
                 }
@@ -245,69 +266,150 @@ impl Server {
     }
 }
 
-/// A connection that has been accepted and not been upgraded.
-struct Pending {
-    socket: Socket,
-    id: u64,
-    settings: ServerBuilder,
+/// What the connections of a server share.
+pub(super) struct Serving<H> {
+    pub(super) settings: Arc<ServerBuilder>,
+    handler: Arc<H>,
     open: Arc<OpenSockets>,
+    next_id: Arc<AtomicU64>,
+    /// As many as there may be connections.
+    pub(super) permits: Arc<Semaphore>,
 }
 
-impl Pending {
-    async fn run<H, F>(self, handler: Arc<H>, mut phase: watch::Receiver<Phase>)
-    where
-        H: Fn(WebSocket) -> F + Send + Sync + 'static,
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let Self {
-            socket,
-            id,
-            settings,
-            open,
-        } = self;
-        let upgraded = tokio::select! {
-            upgraded = upgrade(socket, &settings) => upgraded,
-            // Draining: nobody has been promised anything yet.
-            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
-        };
-        // Why there is none has been told to whoever listens.
-        let Ok(socket) = upgraded else {
-            return;
-        };
-        lock(&open).insert(id, Arc::downgrade(socket.shared()));
+impl<H> Clone for Serving<H> {
+    fn clone(&self) -> Self {
+        Self {
+            settings: Arc::clone(&self.settings),
+            handler: Arc::clone(&self.handler),
+            open: Arc::clone(&self.open),
+            next_id: Arc::clone(&self.next_id),
+            permits: Arc::clone(&self.permits),
+        }
+    }
+}
+
+impl<H, F> Serving<H>
+where
+    H: Fn(WebSocket) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    /// Runs the handler.
+    pub(super) async fn handle(&self, socket: WebSocket, phase: &watch::Receiver<Phase>) {
+        let id = self.next_id.fetch_add(1, Relaxed);
+        lock(&self.open).insert(id, Arc::downgrade(socket.shared()));
         if *phase.borrow() != Phase::Serving {
             // Opened in the very moment of the shutdown.
             socket.shared().close(going_away());
         }
         // Removes the entry also if the handler panics or is dropped.
-        let _registered = Registered { open, id };
-        handler(socket).await;
+        let _registered = Registered {
+            open: Arc::clone(&self.open),
+            id,
+        };
+        (self.handler)(socket).await;
     }
 }
 
-/// TLS and the opening handshake.
-async fn upgrade(socket: Socket, settings: &ServerBuilder) -> Result<WebSocket, UpgradeError> {
+/// The whole life of a connection.
+async fn run<H, F>(
+    socket: Socket,
+    serving: Serving<H>,
+    permit: Option<OwnedSemaphorePermit>,
+    mut phase: watch::Receiver<Phase>,
+) where
+    H: Fn(WebSocket) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
     let peer = socket.peer_addr();
-    let limit = settings.acceptor.handshake_timeout;
-    let stream = match &settings.tls {
-        None => MaybeTls::Plain(socket),
-        Some(tls) => {
+    let opening = async {
+        let permit = match permit {
+            Some(permit) => permit,
+            // It was there a moment ago. Nobody closes the semaphore.
+            None => Arc::clone(&serving.permits).acquire_owned().await.ok()?,
+        };
+        Some((open(socket, &serving.settings).await, permit))
+    };
+    let opened = tokio::select! {
+        opened = opening => opened,
+        // Draining: nobody has been promised anything yet.
+        _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+    };
+    let Some((opened, permit)) = opened else {
+        return;
+    };
+    match opened {
+        Ok(Opened::Socket(socket)) => {
+            let _permit = permit;
+            serving.handle(*socket, &phase).await;
+        }
+        Ok(Opened::Http2(stream, first, config)) => {
+            multiplexed::serve(*stream, first, peer, serving, config, permit, phase).await;
+        }
+        // Why there is none has been told to whoever listens.
+        Err(_) => {}
+    }
+}
+
+/// What a connection turns out to be.
+enum Opened {
+    Socket(Box<WebSocket>),
+    /// With the first bytes.
+    Http2(Box<MaybeTls>, Vec<u8>, Http2Config),
+}
+
+/// TLS, and the opening handshake unless it is one of HTTP/2.
+async fn open(socket: Socket, settings: &ServerBuilder) -> Result<Opened, UpgradeError> {
+    let peer = socket.peer_addr();
+    let acceptor = &settings.acceptor;
+    let limit = acceptor.handshake_timeout;
+    let deadline = Instant::now() + limit;
+    let mut first = Vec::new();
+    let stream = match (&settings.tls, settings.http2) {
+        (None, Some(config)) if config.prior_knowledge => {
+            let mut stream = MaybeTls::Plain(socket);
+            match timeout_at(deadline, read_preface(&mut stream)).await {
+                Ok(Ok(Preface::Http1(seen))) => first = seen,
+                Ok(Ok(Preface::Http2(seen))) => {
+                    return Ok(Opened::Http2(Box::new(stream), seen, config));
+                }
+                failed => {
+                    acceptor.counters.failed();
+                    return match failed {
+                        Ok(Err(error)) => Err(error.into()),
+                        _ => Err(UpgradeError::Timeout(limit)),
+                    };
+                }
+            }
+            stream
+        }
+        (None, _) => MaybeTls::Plain(socket),
+        (Some(tls), http2) => {
             let accept = TlsAcceptor::from(tls.rustls()).accept(socket);
-            let stream = match timeout(limit, accept).await {
+            let stream = match timeout_at(deadline, accept).await {
                 Ok(Ok(stream)) => stream,
                 failed => {
                     tracing::debug!(target: "we::net", ?peer, "no TLS");
-                    settings.acceptor.counters.failed();
+                    acceptor.counters.failed();
                     return match failed {
                         Ok(Err(error)) => Err(error.into()),
                         _ => Err(UpgradeError::Timeout(limit)),
                     };
                 }
             };
-            MaybeTls::Tls(Box::new(TlsStream::Server(stream)))
+            let chosen = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP_2);
+            let stream = MaybeTls::Tls(Box::new(TlsStream::Server(stream)));
+            match http2 {
+                Some(config) if chosen => {
+                    return Ok(Opened::Http2(Box::new(stream), Vec::new(), config));
+                }
+                _ => stream,
+            }
         }
     };
-    Ok(settings.acceptor.establish_from(stream, peer).await?.into())
+    let established = acceptor
+        .establish_from(Stream::Own(stream), first, peer)
+        .await?;
+    Ok(Opened::Socket(Box::new(established.into())))
 }
 
 /// Sends every message back: the handler of an echo server.
@@ -344,11 +446,11 @@ impl Drop for Registered {
     }
 }
 
-fn lock(open: &OpenSockets) -> std::sync::MutexGuard<'_, HashMap<u64, Weak<Shared<MaybeTls>>>> {
+fn lock(open: &OpenSockets) -> std::sync::MutexGuard<'_, HashMap<u64, Weak<Shared<Stream>>>> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn report(ended: Result<(), tokio::task::JoinError>) {
+pub(super) fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {

@@ -8,6 +8,7 @@
 
 mod bound;
 mod listen;
+mod multiplexed;
 
 pub use listen::{Server, ServerBuilder, ServerHandle, echo};
 
@@ -22,14 +23,15 @@ use tokio::time::timeout;
 
 use crate::handshake::deflate;
 use crate::handshake::{
-    ExtensionHeader, HeadLimits, OriginPolicy, Rejection, RejectionReason, RequestReader,
-    ServerRequest,
+    AcceptError, AcceptResponse, ExtensionHeader, HeadLimits, OriginPolicy, Rejection,
+    RejectionReason, RequestReader, ServerRequest, http2,
 };
+use crate::http2::Incoming;
 use crate::observe::{ConnectionInfo, Counters, FrameLog, FrameLogs, Monitor, Stats};
 use crate::protocol::deflate::DeflateParams;
 use crate::protocol::{Config, Connection, DeflateConfig, PerMessageDeflate, Role};
 use crate::socket::{Established, Negotiated, WebSocket};
-use crate::transport::Driver;
+use crate::transport::{Driver, Stream};
 
 /// How much of a rejected client's input is read and dropped, so that it gets the answer before a
 /// reset.
@@ -56,11 +58,31 @@ pub enum UpgradeError {
     Io(#[from] io::Error),
 }
 
-/// A request that has been answered with 101.
+/// A request that has been answered with 101, or 200 over HTTP/2.
 struct Accepted {
     request: ServerRequest,
+    decision: Decision,
+}
+
+/// What a server agrees to.
+struct Decision {
     subprotocol: Option<String>,
     compression: Option<(ExtensionHeader, DeflateParams)>,
+}
+
+impl Decision {
+    /// The answer to `request`, about which this was decided.
+    fn answer<'a>(&self, request: &'a ServerRequest) -> Result<AcceptResponse<'a>, Rejection> {
+        let failed = |error: AcceptError| Rejection::new(500, error.to_string());
+        let mut answer = request.accept();
+        if let Some(name) = &self.subprotocol {
+            answer = answer.with_subprotocol(name).map_err(failed)?;
+        }
+        if let Some((extension, _)) = &self.compression {
+            answer = answer.with_extension(extension.clone()).map_err(failed)?;
+        }
+        Ok(answer)
+    }
 }
 
 /// What a request must pass besides the rules of the protocol.
@@ -156,36 +178,44 @@ impl Acceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        self.establish_from(stream, None).await
+        self.establish_from(stream, Vec::new(), None).await
     }
 
-    /// As [`establish`](Self::establish), with the client's address.
+    /// As [`establish`](Self::establish), with the bytes that have been read already, and the
+    /// client's address.
     async fn establish_from<S>(
         &self,
         stream: S,
+        first: Vec<u8>,
         peer_addr: Option<SocketAddr>,
     ) -> Result<Established<S>, UpgradeError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let result = self.establish_uncounted(stream, peer_addr).await;
-        if let Err(error) = &result {
-            tracing::debug!(target: "we::net", peer = ?peer_addr, %error, "no WebSocket");
+        let result = self.establish_uncounted(stream, &first, peer_addr).await;
+        self.note(&result, peer_addr);
+        result
+    }
+
+    /// Tells whoever listens of a request that has come to nothing.
+    fn note<T>(&self, result: &Result<T, UpgradeError>, peer: Option<SocketAddr>) {
+        if let Err(error) = result {
+            tracing::debug!(target: "we::net", ?peer, %error, "no WebSocket");
             self.counters.failed();
         }
-        result
     }
 
     async fn establish_uncounted<S>(
         &self,
         mut stream: S,
+        first: &[u8],
         peer_addr: Option<SocketAddr>,
     ) -> Result<Established<S>, UpgradeError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let limit = self.handshake_timeout;
-        match timeout(limit, self.upgrade(&mut stream)).await {
+        match timeout(limit, self.upgrade(&mut stream, first)).await {
             Ok(Ok(accepted)) => Ok(self.open(stream, accepted, peer_addr)),
             Ok(Err(UpgradeError::Rejected(rejection))) => {
                 // The client may never read it: that is its loss, but not our time.
@@ -198,46 +228,66 @@ impl Acceptor {
     }
 
     /// Request in, response out.
-    async fn upgrade<S>(&self, stream: &mut S) -> Result<Accepted, UpgradeError>
+    async fn upgrade<S>(&self, stream: &mut S, first: &[u8]) -> Result<Accepted, UpgradeError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let request = read_request(stream, self.head_limits).await?;
-        // https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2 step 4: origin, resource,
-        // subprotocol.
+        let request = read_request(stream, first, self.head_limits).await?;
+        let decision = self.decide(&request)?;
+        let response = decision.answer(&request)?.to_bytes();
+        stream.write_all(&response).await?;
+        stream.flush().await?;
+        Ok(Accepted { request, decision })
+    }
+
+    /// As [`establish`](Self::establish), for a request over HTTP/2. There is nothing to wait for.
+    fn establish_shared(
+        &self,
+        incoming: Incoming,
+        peer_addr: Option<SocketAddr>,
+    ) -> Result<Established<Stream>, UpgradeError> {
+        let decided = http2::check_request(&incoming.head, self.head_limits)
+            .map_err(Rejection::from)
+            .and_then(|request| {
+                let decision = self.decide(&request)?;
+                Ok(Accepted { request, decision })
+            });
+        let result = match decided {
+            Ok(accepted) => accepted
+                .decision
+                .answer(&accepted.request)
+                .map_err(UpgradeError::from)
+                .and_then(|answer| Ok(incoming.accept(&answer)?))
+                .map(|stream| self.open(stream.into(), accepted, peer_addr)),
+            Err(rejection) => {
+                incoming.reject(&rejection);
+                Err(rejection.into())
+            }
+        };
+        self.note(&result, peer_addr);
+        result
+    }
+
+    /// What this server thinks of a proper request.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2> step 4: origin, resource, subprotocol.
+    fn decide(&self, request: &ServerRequest) -> Result<Decision, Rejection> {
         if !self
             .origins
             .allows(request.origin.as_deref(), &request.host)
         {
-            return Err(Rejection::from(RejectionReason::Origin).into());
+            return Err(Rejection::from(RejectionReason::Origin));
         }
         if let Some(check) = &self.check {
-            check(&request)?;
+            check(request)?;
         }
-        let subprotocol = request
-            .choose_subprotocol(&self.subprotocols)
-            .map(str::to_owned);
-        let mut response = request.accept();
-        if let Some(name) = &subprotocol {
-            response = response
-                .with_subprotocol(name)
-                .map_err(|error| Rejection::new(500, error.to_string()))?;
-        }
+        let subprotocol = request.choose_subprotocol(&self.subprotocols);
         // RFC 7692 section 5.1: no offer in order, no compression.
         let compression = self
             .compression
             .and_then(|config| deflate::answer(&config, &request.extensions));
-        if let Some((answer, _)) = &compression {
-            response = response
-                .with_extension(answer.clone())
-                .map_err(|error| Rejection::new(500, error.to_string()))?;
-        }
-        let response = response.to_bytes();
-        stream.write_all(&response).await?;
-        stream.flush().await?;
-        Ok(Accepted {
-            request,
-            subprotocol,
+        Ok(Decision {
+            subprotocol: subprotocol.map(str::to_owned),
             compression,
         })
     }
@@ -248,11 +298,11 @@ impl Acceptor {
         accepted: Accepted,
         peer_addr: Option<SocketAddr>,
     ) -> Established<S> {
-        let Accepted {
-            request,
+        let Accepted { request, decision } = accepted;
+        let Decision {
             subprotocol,
             compression,
-        } = accepted;
+        } = decision;
         let mut connection = Connection::new(Role::Server, Arc::clone(&self.config));
         let mut extensions = Vec::new();
         if let (Some(config), Some((answer, params))) = (&self.compression, compression) {
@@ -362,11 +412,16 @@ impl fmt::Debug for Acceptor {
     }
 }
 
+/// Reads a request of which the `first` bytes are there already.
 async fn read_request<S: AsyncRead + Unpin>(
     stream: &mut S,
+    first: &[u8],
     limits: HeadLimits,
 ) -> Result<ServerRequest, UpgradeError> {
     let mut reader = RequestReader::new(limits);
+    if let Some(request) = reader.receive(first)? {
+        return Ok(request);
+    }
     let mut buffer = vec![0; 4096];
     loop {
         let count = match stream.read(&mut buffer).await {

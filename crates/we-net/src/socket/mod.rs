@@ -24,7 +24,7 @@ use crate::handshake::Headers;
 use crate::protocol::{
     CloseFrame, Closure, ConnectionError, Event, Message, Refusal, SendError, State,
 };
-use crate::transport::{Driver, MaybeTls};
+use crate::transport::{Driver, Stream};
 
 /// What both ends agreed on in the opening handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,21 +59,21 @@ pub struct Established<S> {
 /// written, while one of the methods runs; usually that is [`next`](Self::next). Dropping it drops
 /// the connection without a closing handshake; the peer sees 1006. Call [`close`](Self::close) to
 /// end it properly.
-pub struct WebSocket<S = MaybeTls> {
+pub struct WebSocket<S = Stream> {
     sender: WebSocketSender<S>,
     receiver: WebSocketReceiver<S>,
     negotiated: Negotiated,
 }
 
 /// The sending half of a [`WebSocket`].
-pub struct WebSocketSender<S = MaybeTls> {
+pub struct WebSocketSender<S = Stream> {
     shared: Arc<Shared<S>>,
 }
 
 /// The receiving half of a [`WebSocket`]. It also keeps the connection alive: while it is awaited,
 /// pings are answered and deadlines minded. When it is dropped, the sending half discards what
 /// arrives.
-pub struct WebSocketReceiver<S = MaybeTls> {
+pub struct WebSocketReceiver<S = Stream> {
     shared: Arc<Shared<S>>,
 }
 
@@ -147,6 +147,14 @@ impl<S> WebSocket<S> {
     /// For a server that closes the connections of its handlers.
     pub(crate) fn shared(&self) -> &Arc<Shared<S>> {
         &self.sender.shared
+    }
+}
+
+impl WebSocket {
+    /// Whether other sockets may share the connection ([HTTP/2](crate::http2)).
+    pub fn is_shared(&self) -> bool {
+        let inner = self.sender.shared.lock();
+        inner.driver.stream().is_some_and(Stream::is_shared)
     }
 }
 

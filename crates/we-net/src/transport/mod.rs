@@ -10,7 +10,7 @@
 //! | `reach` | from a URL to a stream to its host, through a [proxy](crate::proxy) if there is one | |
 //! | [`socket`] | TCP, a Unix socket or a proxy's tunnel as one type | |
 //! | [`tls`] | TLS 1.2 and 1.3 of both roles | [RFC 8446](https://www.rfc-editor.org/rfc/rfc8446) |
-//! | [`stream`] | a socket with or without TLS as one type | |
+//! | [`stream`] | a socket with or without TLS, or a stream of a shared connection, as one type | |
 //! | [`driver`] | moves bytes and time between a stream and a `Connection` | |
 //! | [`error`] | why no connection came to be, for people | |
 
@@ -30,6 +30,6 @@ pub use driver::Driver;
 pub use error::ConnectError;
 pub use resolve::{Resolve, Resolver};
 pub use socket::Socket;
-pub use stream::MaybeTls;
+pub use stream::{MaybeTls, Stream};
 pub use throttle::Throttle;
 pub use tls::{TlsConfig, TlsConfigBuilder, TlsConfigError, TlsServerConfig};

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -15,6 +16,7 @@ use tokio_rustls::{TlsConnector, TlsStream, client};
 use url::{Host, Url};
 
 use super::gate::Door;
+use super::tls::ALPN_HTTP_2;
 use super::{ConnectError, MaybeTls, Resolver, Socket, TlsConfig, dial};
 use crate::client::ConnectTimeouts;
 use crate::handshake::{HeadLimits, authority};
@@ -33,6 +35,7 @@ pub(crate) struct Reach {
 }
 
 /// A host that can be dialled.
+#[derive(Clone)]
 pub(crate) struct Found {
     way: Way,
     /// What connections to it queue at.
@@ -41,6 +44,7 @@ pub(crate) struct Found {
     left: Duration,
 }
 
+#[derive(Clone)]
 enum Way {
     Direct(Vec<SocketAddr>),
     Proxy {
@@ -148,7 +152,8 @@ impl Reach {
             tunnel.open(&mut tcp).await?;
             return Ok(Socket::Tcp(tcp));
         }
-        let stream = self.tls_to(proxy.host(), its_name, tcp).await;
+        let tls = self.tls().map_err(refused)?.rustls();
+        let stream = tls_to(tls, proxy.host(), its_name, tcp).await;
         let mut stream = TlsStream::Client(stream.map_err(refused)?);
         tunnel.open(&mut stream).await?;
         Ok(Socket::Tunnel(Box::new(stream)))
@@ -159,29 +164,29 @@ impl Reach {
         if !matches!(url.scheme(), "wss" | "https") {
             return Ok(MaybeTls::Plain(socket));
         }
-        let stream = self.tls_to(host(url), authority(url), socket).await?;
+        let tls = self.tls()?.rustls();
+        let stream = tls_to(tls, host(url), authority(url), socket).await?;
         Ok(MaybeTls::Tls(Box::new(TlsStream::Client(stream))))
     }
 
-    /// TLS to `host`, which `shown` is for people.
-    async fn tls_to<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+    /// TLS, where the server may choose HTTP/2. Whether it did. Without time limit of its own.
+    pub(crate) async fn secure_for_http2(
         &self,
-        host: Host<&str>,
-        shown: String,
-        stream: S,
-    ) -> Result<client::TlsStream<S>, ConnectError> {
-        let tls = match &self.tls {
-            Some(tls) => tls.clone(),
-            None => TlsConfig::new()?,
-        };
-        let connected = match server_name(host) {
-            Ok(name) => TlsConnector::from(tls.rustls()).connect(name, stream).await,
-            Err(error) => Err(error),
-        };
-        connected.map_err(|source| ConnectError::Tls {
-            host: shown,
-            source,
-        })
+        url: &Url,
+        socket: Socket,
+    ) -> Result<(MaybeTls, bool), ConnectError> {
+        let tls = self.tls()?.rustls_http2();
+        let stream = tls_to(tls, host(url), authority(url), socket).await?;
+        let chosen = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP_2);
+        let stream = MaybeTls::Tls(Box::new(TlsStream::Client(stream)));
+        Ok((stream, chosen))
+    }
+
+    fn tls(&self) -> Result<TlsConfig, ConnectError> {
+        match &self.tls {
+            Some(tls) => Ok(tls.clone()),
+            None => Ok(TlsConfig::new()?),
+        }
     }
 
     /// Bounds a step before TCP is connected by what is `left` of its time limit.
@@ -203,6 +208,23 @@ impl Reach {
             })
         })
     }
+}
+
+/// TLS to `host`, which `shown` is for people.
+async fn tls_to<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+    tls: Arc<ClientConfig>,
+    host: Host<&str>,
+    shown: String,
+    stream: S,
+) -> Result<client::TlsStream<S>, ConnectError> {
+    let connected = match server_name(host) {
+        Ok(name) => TlsConnector::from(tls).connect(name, stream).await,
+        Err(error) => Err(error),
+    };
+    connected.map_err(|source| ConnectError::Tls {
+        host: shown,
+        source,
+    })
 }
 
 /// At least one address.

@@ -3,7 +3,7 @@
 //!
 //! The cryptography is *ring*, named explicitly: whatever the embedding program has made the
 //! default of its process, connections here behave the same. ALPN offers `http/1.1`, the protocol
-//! that the opening handshake speaks.
+//! that the opening handshake speaks, and where [HTTP/2](crate::http2) is on `h2` before it.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -20,6 +20,8 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, S
 
 /// <https://www.iana.org/assignments/tls-extensiontype-values/tls-extensiontype-values.xhtml#alpn-protocol-ids>
 const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
+/// <https://www.rfc-editor.org/rfc/rfc9113#section-3.2>
+pub(crate) const ALPN_HTTP_2: &[u8] = b"h2";
 
 /// Whom a client trusts. Cheap to clone; clones share their session tickets.
 #[derive(Clone)]
@@ -136,6 +138,13 @@ impl TlsConfig {
     /// For handing to `tokio-rustls`.
     pub(crate) fn rustls(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.config)
+    }
+
+    /// The same with HTTP/2 on offer, which is preferred. Shares the session tickets.
+    pub(crate) fn rustls_http2(&self) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols.insert(0, ALPN_HTTP_2.to_vec());
+        Arc::new(config)
     }
 }
 
@@ -279,6 +288,14 @@ impl TlsServerConfig {
     /// For handing to `tokio-rustls`.
     pub(crate) fn rustls(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
+    }
+
+    /// The same for clients of HTTP/2 too, which is preferred.
+    pub(crate) fn with_http2(mut self) -> Self {
+        let mut config = ServerConfig::clone(&self.config);
+        config.alpn_protocols.insert(0, ALPN_HTTP_2.to_vec());
+        self.config = Arc::new(config);
+        self
     }
 }
 
