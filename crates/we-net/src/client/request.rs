@@ -20,7 +20,7 @@ use crate::observe::{ConnectionInfo, Monitor};
 use crate::protocol::{Connection, DeflateConfig, PerMessageDeflate, Role};
 use crate::socket::{Established, Negotiated, WebSocket};
 use crate::transport::gate::{Door, Turn};
-use crate::transport::reach::Found;
+use crate::transport::reach::{Found, Identity};
 use crate::transport::throttle::{Failures, Place};
 use crate::transport::{ConnectError, Driver, MaybeTls, Stream};
 
@@ -179,7 +179,7 @@ impl Request {
         let peer_addr = socket.peer_addr();
         let host = self.url.host_header();
         let open = async {
-            let stream = reach.secure(&url, socket).await?;
+            let stream = reach.secure(&url, socket, Identity::Shown).await?;
             self.open_own(stream, peer_addr, failures).await
         };
         within(reach.timeouts.handshake, host, open).await

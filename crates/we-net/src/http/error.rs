@@ -146,12 +146,24 @@ pub enum RedirectError {
     Credentials,
 }
 
-/// The `io::Error` at the root of what hyper says, if there is one.
+/// The kind of the `io::Error` at the root of what hyper says, if there is one.
 pub(super) fn io_kind(error: &hyper::Error) -> Option<io::ErrorKind> {
+    io_error(error).map(io::Error::kind)
+}
+
+/// What TLS says at the root of what hyper says, if it does. With TLS 1.3 a server refuses the client's certificate as
+/// late as that.
+pub(super) fn tls_error(error: &hyper::Error) -> Option<io::Error> {
+    let error = io_error(error)?;
+    let tls = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(io::Error::new(error.kind(), tls.clone()))
+}
+
+fn io_error(error: &hyper::Error) -> Option<&io::Error> {
     let mut source = error.source();
     while let Some(error) = source {
         if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Some(error.kind());
+            return Some(error);
         }
         source = error.source();
     }

@@ -12,11 +12,11 @@ use hyper::client::conn::http1;
 use hyper::ext::ReasonPhrase;
 
 use super::HttpError;
-use super::error::{detail, io_kind};
+use super::error::{detail, io_kind, tls_error};
 use super::io::{Meter, Metered};
 use super::upload::RequestBody;
 use crate::handshake::{HeadLimits, Headers};
-use crate::transport::MaybeTls;
+use crate::transport::{ConnectError, MaybeTls};
 
 /// hyper buffers no more of a body than this, so a chunk is not longer.
 const MAX_BUFFER: usize = 64 * 1024;
@@ -158,6 +158,9 @@ fn head_failure(error: &hyper::Error, meter: &Meter, host: &str) -> HttpError {
     }
     if let Some(source) = meter.exceeded() {
         return HttpError::Head { host, source };
+    }
+    if let Some(source) = tls_error(error) {
+        return ConnectError::Tls { host, source }.into();
     }
     match io_kind(error) {
         Some(_) => HttpError::Broken {

@@ -15,7 +15,7 @@ use crate::handshake::{
     HeaderError, Headers, authority, basic_authorization, for_log, is_bad_port, shown_input,
 };
 use crate::transport::ConnectError;
-use crate::transport::reach::port;
+use crate::transport::reach::{Identity, port};
 
 /// How long [`Body::chunk`] waits unless told otherwise.
 pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,6 +51,7 @@ pub struct Request {
     idle: Option<Duration>,
     /// Whether the server may take as long as it wants to answer.
     is_patient: bool,
+    identity: Identity,
     /// How many redirects have led here.
     pub(super) redirects: u8,
 }
@@ -102,6 +103,7 @@ impl Client {
             headers: Headers::new(),
             idle: Some(DEFAULT_IDLE_TIMEOUT),
             is_patient: false,
+            identity: Identity::Shown,
             redirects: 0,
         })
     }
@@ -137,6 +139,13 @@ impl Request {
     /// of the answer, too.
     pub fn patient(mut self) -> Self {
         self.is_patient = true;
+        self
+    }
+
+    /// Does not show the [client's certificate](crate::transport::TlsConfigBuilder::client_certificate), though the server
+    /// may ask for one: for requests without credentials.
+    pub fn anonymous(mut self) -> Self {
+        self.identity = Identity::Hidden;
         self
     }
 
@@ -197,7 +206,7 @@ impl Request {
             host: host.clone(),
             after: limit,
         };
-        let stream = reach.secure(&self.url, socket);
+        let stream = reach.secure(&self.url, socket, self.identity);
         let stream = timeout(limit, stream).await.map_err(late)??;
         let answer = exchange(stream, request, self.client.head_limits, &host);
         let answer = if self.is_patient {

@@ -34,6 +34,13 @@ pub(crate) struct Reach {
     pub(crate) unix_socket: Option<Arc<Path>>,
 }
 
+/// Whether a server may see our certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    Shown,
+    Hidden,
+}
+
 /// A host that can be dialled.
 #[derive(Clone)]
 pub(crate) struct Found {
@@ -152,7 +159,7 @@ impl Reach {
             tunnel.open(&mut tcp).await?;
             return Ok(Socket::Tcp(tcp));
         }
-        let tls = self.tls().map_err(refused)?.rustls();
+        let tls = self.tls().map_err(refused)?.rustls_for_proxies();
         let stream = tls_to(tls, proxy.host(), its_name, tcp).await;
         let mut stream = TlsStream::Client(stream.map_err(refused)?);
         tunnel.open(&mut stream).await?;
@@ -160,11 +167,19 @@ impl Reach {
     }
 
     /// TLS, if the scheme of `url` says so. Without time limit of its own.
-    pub(crate) async fn secure(&self, url: &Url, socket: Socket) -> Result<MaybeTls, ConnectError> {
+    pub(crate) async fn secure(
+        &self,
+        url: &Url,
+        socket: Socket,
+        identity: Identity,
+    ) -> Result<MaybeTls, ConnectError> {
         if !matches!(url.scheme(), "wss" | "https") {
             return Ok(MaybeTls::Plain(socket));
         }
-        let tls = self.tls()?.rustls();
+        let tls = match identity {
+            Identity::Shown => self.tls()?.rustls(),
+            Identity::Hidden => self.tls()?.rustls_anonymous(),
+        };
         let stream = tls_to(tls, host(url), authority(url), socket).await?;
         Ok(MaybeTls::Tls(Box::new(TlsStream::Client(stream))))
     }

@@ -27,6 +27,10 @@ pub(crate) const ALPN_HTTP_2: &[u8] = b"h2";
 #[derive(Clone)]
 pub struct TlsConfig {
     config: Arc<ClientConfig>,
+    /// The same without our certificate.
+    anonymous: Arc<ClientConfig>,
+    /// For proxies: without our certificate, and they must be trusted in any case.
+    for_proxies: Arc<ClientConfig>,
     trust: Trust,
 }
 
@@ -127,17 +131,19 @@ impl TlsConfig {
         Self::builder().dangerous_accept_any_certificate().build()
     }
 
-    fn from_config(mut config: ClientConfig, trust: Trust) -> Self {
-        config.alpn_protocols = vec![ALPN_HTTP_1_1.to_vec()];
-        Self {
-            config: Arc::new(config),
-            trust,
-        }
-    }
-
     /// For handing to `tokio-rustls`.
     pub(crate) fn rustls(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.config)
+    }
+
+    /// The same for a server that is not to know who we are.
+    pub(crate) fn rustls_anonymous(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.anonymous)
+    }
+
+    /// The same for a proxy.
+    pub(crate) fn rustls_for_proxies(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.for_proxies)
     }
 
     /// The same with HTTP/2 on offer, which is preferred. Shares the session tickets.
@@ -169,7 +175,8 @@ impl TlsConfigBuilder {
 
     /// Shows the certificate chain in `chain_pem` (the own certificate first) to servers that ask for
     /// one, and proves by the private key in `key_pem` that it is ours. Every server that asks gets to
-    /// see it, a proxy that is spoken to by TLS too.
+    /// see it, save those that are asked [without](crate::http::Request::anonymous) it. A proxy that is spoken to by
+    /// TLS does not.
     ///
     /// # Errors
     /// When there is no certificate or no key in the text.
@@ -183,7 +190,8 @@ impl TlsConfigBuilder {
     }
 
     /// Trusts whoever answers: no certificate is checked, and anyone on the way can read and change
-    /// everything. For experiments on one's own machine. Never to be reached from a script.
+    /// everything. For experiments on one's own machine. Never to be reached from a script. A proxy that is
+    /// spoken to by TLS is not meant; [`extra_roots`](Self::extra_roots) helps there.
     pub fn dangerous_accept_any_certificate(mut self) -> Self {
         self.accept_any = true;
         self
@@ -197,31 +205,54 @@ impl TlsConfigBuilder {
     pub fn build(self) -> Result<TlsConfig, TlsConfigError> {
         let provider = provider();
         let algorithms = provider.signature_verification_algorithms;
-        let config =
-            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let (config, trust) = if self.accept_any {
+        let base = || {
+            ClientConfig::builder_with_provider(Arc::clone(&provider))
+                .with_safe_default_protocol_versions()
+        };
+        let mut roots = if self.system_roots {
+            system_roots()?
+        } else {
+            web_roots()
+        };
+        for certificate in self.extra_roots {
+            roots.add(certificate)?;
+        }
+        let roots = Arc::new(roots);
+        let for_proxies = shared(
+            base()?
+                .with_root_certificates(Arc::clone(&roots))
+                .with_no_client_auth(),
+        );
+        let (verified, trust) = if self.accept_any {
             let verifier = Arc::new(AcceptAnyCertificate { algorithms });
-            let config = config
+            let config = base()?
                 .dangerous()
                 .with_custom_certificate_verifier(verifier);
             (config, Trust::Anyone)
         } else {
-            let mut roots = if self.system_roots {
-                system_roots()?
-            } else {
-                web_roots()
-            };
-            for certificate in self.extra_roots {
-                roots.add(certificate)?;
-            }
-            (config.with_root_certificates(roots), Trust::Roots)
+            (base()?.with_root_certificates(roots), Trust::Roots)
+        };
+        let anonymous = match trust {
+            Trust::Anyone => shared(verified.clone().with_no_client_auth()),
+            Trust::Roots => Arc::clone(&for_proxies),
         };
         let config = match self.identity {
-            Some(Identity { chain, key }) => config.with_client_auth_cert(chain, key)?,
-            None => config.with_no_client_auth(),
+            Some(Identity { chain, key }) => shared(verified.with_client_auth_cert(chain, key)?),
+            None => Arc::clone(&anonymous),
         };
-        Ok(TlsConfig::from_config(config, trust))
+        Ok(TlsConfig {
+            config,
+            anonymous,
+            for_proxies,
+            trust,
+        })
     }
+}
+
+/// A configuration that is complete but for ALPN.
+fn shared(mut config: ClientConfig) -> Arc<ClientConfig> {
+    config.alpn_protocols = vec![ALPN_HTTP_1_1.to_vec()];
+    Arc::new(config)
 }
 
 impl Identity {

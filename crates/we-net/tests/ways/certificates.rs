@@ -56,6 +56,22 @@ async fn without_the_right_certificate_the_error_says_so() {
     }
 }
 
+#[tokio::test]
+async fn a_request_without_credentials_does_not_prove_who_we_are() {
+    let (own, clients) = (authority(&["127.0.0.1"]), authority(&["client"]));
+    let server = start_strict(&own, &clients).await;
+    let client = client(&own, Some(&clients));
+    let request = client.get(server.url.replace("wss:", "https:")).unwrap();
+    // It is no upgrade, but the server has let us in to say so.
+    let answer = soon(request.clone().send()).await.unwrap();
+    assert!((400..500).contains(&answer.status), "{}", answer.status);
+    let Err(error) = soon(request.anonymous().send()).await else {
+        panic!("the server knows us");
+    };
+    let error = error.to_string();
+    assert!(error.contains("wants a client certificate"), "{error}");
+}
+
 #[test]
 fn a_key_that_is_not_that_of_the_certificate_is_refused() {
     let (one, other) = (authority(&["a"]), authority(&["b"]));

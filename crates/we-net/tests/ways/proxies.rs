@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use we_net::proxy::{NoProxy, Proxies, Proxy};
 use we_net::server::echo;
-use we_net::transport::{ConnectError, Resolver};
+use we_net::transport::{ConnectError, Resolver, TlsConfig};
 use we_net::{Client, ConnectTimeouts, Server};
 
 use crate::common::{authority, read_head, soon, start, start_echo};
@@ -146,6 +146,39 @@ async fn tls_goes_to_the_server_through_the_tunnel_and_to_the_proxy_itself() {
         assert!(head.starts_with("CONNECT inside.test:443 "), "{head}");
         assert!(!head.contains("Authorization"), "{head}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_trusts_any_server_does_not_trust_any_proxy() {
+    let (servers, proxies) = (authority(&["inside.test"]), authority(&["127.0.0.1"]));
+    let server = start(Server::builder().tls(servers.server.clone()), echo).await;
+    let target = loopback(server.port);
+    let tls = proxies.server_acceptor();
+    let proxy = start_proxy(move |stream, asked| {
+        let tls = tls.clone();
+        async move {
+            if let Ok(stream) = tls.accept(stream).await {
+                serve_http(stream, target, asked).await;
+            }
+        }
+    })
+    .await;
+    let client = |tls| {
+        let proxies = through(&format!("https://{}", proxy.address));
+        Client::builder().tls(tls).proxies(proxies).build()
+    };
+    let anyone = TlsConfig::builder().dangerous_accept_any_certificate();
+    let client_of_anyone = client(anyone.build().unwrap());
+    let error = soon(client_of_anyone.connect("wss://inside.test/"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ConnectError::Proxy { .. }), "{error:?}");
+    assert!(error.to_string().contains("not trusted"), "{error}");
+    let known = TlsConfig::builder()
+        .dangerous_accept_any_certificate()
+        .extra_roots(proxies.root_pem.as_bytes())
+        .unwrap();
+    exchange(&client(known.build().unwrap()), "wss://inside.test/").await;
 }
 
 #[tokio::test]

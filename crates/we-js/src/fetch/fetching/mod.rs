@@ -14,8 +14,8 @@ use we_net::{
     http::{MAX_REDIRECTS, RequestBody},
 };
 
-use self::network::Keepalive;
 pub(super) use self::network::Remote;
+use self::network::{Keepalive, Shown};
 use crate::fetch::{
     cors,
     enums::{Credentials, Mode, Redirect, ReferrerPolicy},
@@ -360,7 +360,8 @@ impl Fetching {
         let mut target = url.clone();
         without_credentials(&mut target);
         let body = RequestBody::none();
-        let (response, _slot) = self.send("OPTIONS", target, &headers, body).await?;
+        let sent = self.send("OPTIONS", target, &headers, body, Shown::Nothing);
+        let (response, _slot) = sent.await?;
         let answered = HeaderList::from(&response.headers);
         if !self.is_shared(&answered) || !(200..=299).contains(&response.status) {
             return Err(NetworkError::Preflight(

@@ -41,6 +41,13 @@ impl Drop for Keepalive {
 /// How many bytes the requests with `keepalive` may have together.
 const MAX_KEEPALIVE: u64 = 64 * 1024;
 
+/// What a server gets to know of who asks, beside what the script says: the certificate of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    Credentials,
+    Nothing,
+}
+
 impl Fetching {
     /// [HTTP-network-or-cache fetch](https://fetch.spec.whatwg.org/#concept-http-network-or-cache-fetch)
     pub(super) async fn network_fetch(
@@ -73,7 +80,13 @@ impl Fetching {
         if !with_credentials {
             without_credentials(&mut url);
         }
-        self.send(&self.request.method, url, &headers, body).await
+        let credentials = if with_credentials {
+            Shown::Credentials
+        } else {
+            Shown::Nothing
+        };
+        self.send(&self.request.method, url, &headers, body, credentials)
+            .await
     }
 
     /// Requests that may outlive their page are small, as
@@ -132,10 +145,14 @@ impl Fetching {
         url: Url,
         headers: &HeaderList,
         body: RequestBody,
+        shown: Shown,
     ) -> Result<(NetResponse, Slot), NetworkError> {
         let slot = self.slot(url.origin()).await;
         let mut request = self.asker.client.http(method, url.as_str())?;
         request = request.patient().idle_timeout(None);
+        if shown == Shown::Nothing {
+            request = request.anonymous();
+        }
         if let Referrer::Url(referrer) = &self.request.referrer {
             request = request.header("Referer", referrer.as_str())?;
         }
