@@ -306,6 +306,11 @@ pub(super) struct PartialHeader {
 }
 
 impl PartialHeader {
+    /// Whether no bytes are held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Takes the next header off `input`, or all of `input` if the header does not end in it.
     pub(super) fn read(&mut self, input: &mut &[u8]) -> Result<Option<FrameHeader>, ProtocolError> {
         let held = usize::from(self.len);

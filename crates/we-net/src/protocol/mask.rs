@@ -8,6 +8,12 @@
 //! [RFC 6455 section 5.3]: https://www.rfc-editor.org/rfc/rfc6455#section-5.3
 //! [section 10.3]: https://www.rfc-editor.org/rfc/rfc6455#section-10.3
 
+use std::cell::RefCell;
+
+mod copy;
+
+pub(super) use copy::Append;
+
 /// A 32-bit masking key, in the order of its bytes on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MaskKey([u8; 4]);
@@ -30,23 +36,13 @@ impl MaskKey {
     /// length.
     #[must_use = "the key for the bytes that follow"]
     pub fn apply(self, data: &mut [u8]) -> Self {
-        const LANE: usize = size_of::<u64>();
         let turned = self.turned(data.len());
-        let [a, b, c, d] = self.0;
-        let lane_key = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-        // Whole lanes of a fixed length are what the compiler turns into vector instructions.
-        let (lanes, rest) = data.as_chunks_mut::<LANE>();
-        for lane in lanes {
-            *lane = (u64::from_ne_bytes(*lane) ^ lane_key).to_ne_bytes();
-        }
-        for (byte, key) in rest.iter_mut().zip(self.0.into_iter().cycle()) {
-            *byte ^= key;
-        }
+        copy::xor_in_place(data, self);
         turned
     }
 
     /// The key as it stands after `by` bytes.
-    const fn turned(self, by: usize) -> Self {
+    pub(super) const fn turned(self, by: usize) -> Self {
         let bits = (by % 4) as u32 * 8;
         // In big-endian order the first byte is the most significant, whatever the machine.
         Self(u32::from_be_bytes(self.0).rotate_left(bits).to_be_bytes())
@@ -69,33 +65,51 @@ impl<F: FnMut() -> [u8; 4] + Send> MaskSource for F {
     }
 }
 
-/// Draws keys from the thread's CSPRNG (ChaCha seeded by the operating system).
+/// Draws keys from the thread's CSPRNG (ChaCha seeded by the operating system), many at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RandomMasks;
 
 impl MaskSource for RandomMasks {
     fn next_key(&mut self) -> MaskKey {
-        MaskKey::new(rand::random())
+        // A thread that ends has no keys in store any more.
+        let drawn = DRAWN.try_with(|drawn| drawn.borrow_mut().next());
+        drawn.unwrap_or_else(|_| MaskKey::new(rand::random()))
     }
 }
 
-/// How many bytes are copied before they are masked: small enough to be still in the first-level
-/// cache, so that memory is walked once.
+thread_local! {
+    static DRAWN: RefCell<Drawn> = const { RefCell::new(Drawn { keys: [[0; 4]; DRAW], left: 0 }) };
+}
+
+/// How many keys are drawn at once.
+const DRAW: usize = 64;
+
+/// Keys of which each is used once.
+struct Drawn {
+    keys: [[u8; 4]; DRAW],
+    left: usize,
+}
+
+impl Drawn {
+    fn next(&mut self) -> MaskKey {
+        if self.left == 0 {
+            rand::fill(self.keys.as_flattened_mut());
+            self.left = DRAW;
+        }
+        self.left -= 1;
+        // None is left behind to be read out of memory.
+        MaskKey::new(std::mem::take(&mut self.keys[self.left]))
+    }
+}
+
+/// Of a payload that is unmasked only to be decoded, how many bytes are at a time: few enough to be still in the
+/// first-level cache when they are.
 pub(super) const COPY_BLOCK: usize = 4096;
-
-/// Appends `data` to `out`, masked.
-pub(super) fn append_masked(out: &mut Vec<u8>, data: &[u8], mut key: MaskKey) {
-    out.reserve(data.len());
-    for block in data.chunks(COPY_BLOCK) {
-        let start = out.len();
-        out.extend_from_slice(block);
-        key = key.apply(&mut out[start..]);
-    }
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::payload::AlignedBytes;
 
     /// The definition in section 5.3, octet by octet.
     fn mask_by_definition(data: &[u8], key: [u8; 4]) -> Vec<u8> {
@@ -111,7 +125,7 @@ mod tests {
     fn masks_as_the_definition_says_at_every_length_and_alignment() {
         let source: Vec<u8> = (0..400u32).map(|i| (i * 7) as u8).collect();
         for start in 0..16 {
-            for len in 0..300 {
+            for len in 0..384 {
                 let mut data = source.clone();
                 let window = &mut data[start..start + len];
                 let _ = MaskKey::new(KEY).apply(window);
@@ -138,11 +152,22 @@ mod tests {
 
     #[test]
     fn appending_masks_only_what_is_appended() {
-        let source = vec![0xA5; 3 * COPY_BLOCK + 5];
-        let mut out = vec![1, 2, 3];
-        append_masked(&mut out, &source, MaskKey::new(KEY));
-        assert_eq!(out[..3], [1, 2, 3]);
-        assert_eq!(out[3..], mask_by_definition(&source, KEY));
+        let source: Vec<u8> = (0..700u32).map(|i| (i * 7) as u8).collect();
+        for start in [0, 1, 5] {
+            for end in start..source.len() {
+                let expected = mask_by_definition(&source[start..end], KEY);
+                let mut plain = vec![1, 2, 3];
+                plain.append_masked(&source[start..end], MaskKey::new(KEY));
+                assert_eq!(
+                    (&plain[..3], &plain[3..]),
+                    ([1, 2, 3].as_slice(), expected.as_slice())
+                );
+                let mut aligned = AlignedBytes::new(0);
+                aligned.extend_from_slice(&[1, 2, 3]);
+                aligned.append_masked(&source[start..end], MaskKey::new(KEY));
+                assert_eq!(aligned.as_slice(), plain);
+            }
+        }
     }
 
     #[test]

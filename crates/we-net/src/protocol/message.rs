@@ -85,7 +85,7 @@ impl Message {
         }
     }
 
-    /// The payload: that of a binary message by pointer, text copied.
+    /// The payload, by pointer.
     #[must_use]
     pub fn into_payload(self) -> Payload {
         match self {

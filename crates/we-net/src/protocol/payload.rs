@@ -7,34 +7,85 @@ use std::ops::Deref;
 
 use aligned_vec::{AVec, ConstAlign};
 
-use super::mask::{COPY_BLOCK, MaskKey};
+use super::mask::{Append, MaskKey};
 
 /// The vector that a [`Payload`] wraps: aligned to 64 bytes, the type that Boa's `ArrayBuffer`
 /// adopts without a copy.
 pub type AlignedBytes = AVec<u8, ConstAlign<64>>;
 
+/// Payloads that arrive whole lie aligned from this length on. glibc takes several times as long to find an aligned block:
+/// longer than to copy a short payload once more, if it ever has to be aligned.
+const ALIGNED_FROM: usize = 4096;
+
 /// The bytes of a message or control frame. Dereferences to `[u8]`; an empty one holds no memory.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Payload(AlignedBytes);
+#[derive(Clone)]
+pub struct Payload(Storage);
+
+#[derive(Clone)]
+enum Storage {
+    Aligned(AlignedBytes),
+    Plain(Vec<u8>),
+}
 
 impl Payload {
     /// No bytes.
     #[must_use]
-    pub fn new() -> Self {
-        Self(empty())
+    pub const fn new() -> Self {
+        Self(Storage::Plain(Vec::new()))
     }
 
     /// The payload of these aligned bytes, by pointer.
     #[must_use]
     pub fn from_inner(bytes: AlignedBytes) -> Self {
-        Self(bytes)
+        Self(Storage::Aligned(bytes))
     }
 
-    /// The aligned bytes, by pointer.
+    /// The bytes, aligned: by pointer if they are, as those of every received message of 4 KiB or more; else copied.
     #[must_use]
     pub fn into_inner(self) -> AlignedBytes {
-        self.0
+        match self.0 {
+            Storage::Aligned(bytes) => bytes,
+            Storage::Plain(bytes) => aligned(&bytes),
+        }
     }
+
+    /// The payload of a frame that has arrived whole: `data` unmasked.
+    pub(super) fn received(data: &[u8], mask: Option<MaskKey>) -> Self {
+        if data.len() < ALIGNED_FROM {
+            return Self(Storage::Plain(unmasked(data, mask)));
+        }
+        Self(Storage::Aligned(match mask {
+            None => aligned(data),
+            Some(key) => {
+                let mut bytes = AVec::with_capacity(0, data.len());
+                bytes.append_masked(data, key);
+                bytes
+            }
+        }))
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [u8] {
+        match &mut self.0 {
+            Storage::Aligned(bytes) => bytes,
+            Storage::Plain(bytes) => bytes,
+        }
+    }
+}
+
+/// A copy of `data`, unmasked.
+pub(super) fn unmasked(data: &[u8], mask: Option<MaskKey>) -> Vec<u8> {
+    let Some(key) = mask else {
+        return data.to_vec();
+    };
+    let mut bytes = Vec::with_capacity(data.len());
+    bytes.append_masked(data, key);
+    bytes
+}
+
+fn aligned(data: &[u8]) -> AlignedBytes {
+    let mut bytes = AVec::with_capacity(0, data.len());
+    bytes.extend_from_slice(data);
+    bytes
 }
 
 /// A vector without memory. (Zero asks for the alignment that the type has anyway.)
@@ -52,7 +103,10 @@ impl Deref for Payload {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.0.as_slice()
+        match &self.0 {
+            Storage::Aligned(bytes) => bytes,
+            Storage::Plain(bytes) => bytes,
+        }
     }
 }
 
@@ -64,9 +118,7 @@ impl AsRef<[u8]> for Payload {
 
 impl From<&[u8]> for Payload {
     fn from(bytes: &[u8]) -> Self {
-        let mut out = AVec::with_capacity(0, bytes.len());
-        out.extend_from_slice(bytes);
-        Self(out)
+        Self::received(bytes, None)
     }
 }
 
@@ -76,24 +128,32 @@ impl<const N: usize> From<&[u8; N]> for Payload {
     }
 }
 
-/// Copies: a `Vec` is not aligned.
+/// By pointer.
 impl From<Vec<u8>> for Payload {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::from(bytes.as_slice())
+        Self(Storage::Plain(bytes))
     }
 }
 
 impl From<AlignedBytes> for Payload {
     fn from(bytes: AlignedBytes) -> Self {
-        Self(bytes)
+        Self::from_inner(bytes)
     }
 }
 
 impl From<Payload> for AlignedBytes {
     fn from(payload: Payload) -> Self {
-        payload.0
+        payload.into_inner()
     }
 }
+
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Payload {}
 
 impl PartialEq<[u8]> for Payload {
     fn eq(&self, other: &[u8]) -> bool {
@@ -134,7 +194,7 @@ pub struct LimitExceeded;
 
 /// A vector that a message is assembled in: aligned for binary messages, plain for text (an aligned
 /// block costs the allocator several times as much, and text has no use for it).
-pub(super) trait Buffer: fmt::Debug {
+pub(super) trait Buffer: Append + fmt::Debug {
     fn len(&self) -> usize;
     fn capacity(&self) -> usize;
     fn reserve_exact(&mut self, additional: usize);
@@ -280,13 +340,9 @@ impl<'a> PayloadSink<'a> {
 
 /// Appends `data` unmasked by `key`; returns the key for the bytes after it. Growing is the
 /// caller's matter.
-pub(super) fn append_unmasked(bytes: &mut dyn Buffer, data: &[u8], mut key: MaskKey) -> MaskKey {
-    for block in data.chunks(COPY_BLOCK) {
-        let start = bytes.len();
-        bytes.append(block);
-        key = key.apply(bytes.tail_mut(start));
-    }
-    key
+pub(super) fn append_unmasked(bytes: &mut dyn Buffer, data: &[u8], key: MaskKey) -> MaskKey {
+    bytes.append_masked(data, key);
+    key.turned(data.len())
 }
 
 /// The payload of an outgoing message, in the vector that it came in.
@@ -299,7 +355,7 @@ pub(super) enum OwnedBytes {
 impl OwnedBytes {
     pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
         match self {
-            Self::Binary(payload) => payload.0.as_mut_slice(),
+            Self::Binary(payload) => payload.as_mut_slice(),
             Self::Text(bytes) => bytes,
         }
     }
@@ -329,10 +385,20 @@ mod tests {
 
     #[test]
     fn payload_is_aligned_and_passes_through_by_pointer() {
-        let payload = Payload::from(vec![7; 1000]);
-        let pointer = payload.as_ptr();
-        assert_eq!(pointer.align_offset(64), 0);
-        assert_eq!(payload.into_inner().as_ptr(), pointer);
+        for key in [None, Some(MaskKey::new([1, 2, 3, 4]))] {
+            let payload = Payload::received(&[7; ALIGNED_FROM], key);
+            let pointer = payload.as_ptr();
+            assert_eq!(pointer.align_offset(64), 0);
+            assert_eq!(payload.into_inner().as_ptr(), pointer);
+        }
+    }
+
+    #[test]
+    fn short_payload_is_aligned_when_it_has_to_be() {
+        let payload = Payload::received(b"short", None);
+        let bytes = payload.clone().into_inner();
+        assert_eq!(bytes.as_ptr().align_offset(64), 0);
+        assert_eq!(payload, *bytes);
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //! ([RFC 6455 sections 5.6 and 8.1]).
 //!
 //! # Why this module may use `unsafe`
-//! What has been checked piece by piece is not checked again as a whole: the one `unsafe` block of
-//! the module, in `TextAssembler::finish`, makes a `String` of the assembled bytes as they are. It
-//! is reached only if `valid == bytes.len()`, and the bytes below `valid` are UTF-8:
+//! What has been checked is not checked again. `Text::received` makes a `String` of bytes that the validator has just
+//! accepted. `TextAssembler::finish` makes one of the assembled bytes as they are; it does so
+//! only if `valid == bytes.len()`, and the bytes below `valid` are UTF-8:
 //! - `valid` starts at 0 and is raised only by `TextAssembler::validate`, to the end of a prefix
 //!   that the validator accepted beginning at a character boundary (the old `valid`); a
 //!   concatenation of valid UTF-8 is valid UTF-8.
@@ -18,7 +18,8 @@
 use std::fmt;
 use std::ops::Deref;
 
-use super::payload::{Expected, OwnedBytes, Payload, PayloadSink};
+use super::mask::MaskKey;
+use super::payload::{Expected, OwnedBytes, Payload, PayloadSink, unmasked};
 
 /// A payload that is valid UTF-8. Dereferences to `str`, converts from and to `String` by pointer.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
@@ -43,10 +44,21 @@ impl Text {
         self.0
     }
 
-    /// The bytes of the text, copied: text is not aligned as payloads are.
+    /// The bytes of the text, by pointer.
     #[must_use]
     pub fn into_payload(self) -> Payload {
         Payload::from(self.0.into_bytes())
+    }
+
+    /// The text of a frame that has arrived whole: `data` unmasked.
+    pub(super) fn received(data: &[u8], mask: Option<MaskKey>) -> Result<Self, InvalidUtf8> {
+        if mask.is_none() {
+            return Ok(Self::from(simdutf8::compat::from_utf8(data)?));
+        }
+        let bytes = unmasked(data, mask);
+        simdutf8::compat::from_utf8(&bytes)?;
+        // SAFETY: the bytes are valid UTF-8, as the validator has just said.
+        Ok(Self(unsafe { String::from_utf8_unchecked(bytes) }))
     }
 }
 
@@ -92,12 +104,7 @@ impl TryFrom<Payload> for Text {
     type Error = InvalidUtf8;
 
     fn try_from(payload: Payload) -> Result<Self, InvalidUtf8> {
-        match simdutf8::compat::from_utf8(&payload) {
-            Ok(text) => Ok(Self::from(text)),
-            Err(error) => Err(InvalidUtf8 {
-                position: error.valid_up_to(),
-            }),
-        }
+        Self::received(&payload, None)
     }
 }
 
@@ -136,6 +143,14 @@ impl fmt::Debug for Text {
 pub struct InvalidUtf8 {
     /// Where the first character begins that is none, in bytes from the start of the message.
     pub position: usize,
+}
+
+impl From<simdutf8::compat::Utf8Error> for InvalidUtf8 {
+    fn from(error: simdutf8::compat::Utf8Error) -> Self {
+        Self {
+            position: error.valid_up_to(),
+        }
+    }
 }
 
 /// A text message whose bytes are still arriving.

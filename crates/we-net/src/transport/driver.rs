@@ -6,7 +6,9 @@
 //! wrong.
 //!
 //! - Reading: into a buffer that all connections of a thread share, so an idle connection holds
-//!   none. Nothing is read while an event waits to be taken: a slow owner slows the peer down.
+//!   none. Frames are taken out of a long read as events are, so only two of its messages are in memory
+//!   at a time; until it is empty the connection keeps it. Nothing is read while an event waits to be
+//!   taken: a slow owner slows the peer down.
 //! - Writing: once no event is left to take, everything that has been queued meanwhile goes out in
 //!   one gathered write.
 //! - Time: one timer, which exists only while the connection has a deadline.
@@ -16,7 +18,7 @@
 //! - Fairness: one poll does a bounded amount of work and then wakes itself; events count against
 //!   tokio's budget.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind, IoSlice};
@@ -41,9 +43,42 @@ const TURNS: usize = 16;
 const SLICES: usize = 64;
 
 thread_local! {
-    /// Taken out while in use: a stream that itself drives a connection then gets a buffer of its
-    /// own.
-    static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+    /// Taken out while in use: a connection that reads while another has not come to the end of what it has read gets a
+    /// buffer of its own.
+    static BUFFERS: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A read of fewer bytes is looked at as a whole, so that nobody can have a connection of a slow owner keep a buffer for
+/// next to nothing: it holds no more than eight times what its peer has sent.
+const KEPT_READ: usize = SCRATCH / 8;
+
+/// How many buffers a thread keeps for the next that reads.
+const KEPT_BUFFERS: usize = 4;
+
+fn take_buffer() -> Box<[u8]> {
+    // The thread's are gone only while it ends.
+    let kept = BUFFERS.try_with(|kept| kept.borrow_mut().pop());
+    kept.ok()
+        .flatten()
+        .unwrap_or_else(|| vec![0; SCRATCH].into_boxed_slice())
+}
+
+fn give_back(buffer: Box<[u8]>) {
+    let _ = BUFFERS.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
+        if kept.len() < KEPT_BUFFERS {
+            kept.push(buffer);
+        }
+    });
+}
+
+/// What has been read and not been looked at yet.
+struct Unread {
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// When it was read.
+    at: std::time::Instant,
 }
 
 /// A WebSocket connection on a stream.
@@ -75,6 +110,7 @@ pub struct Driver<S> {
     flush: Flush,
     shutdown: Shutdown,
     input: Input,
+    unread: Option<Unread>,
     /// Present while there is a deadline.
     timer: Option<Timer>,
     /// Looks on.
@@ -116,6 +152,7 @@ impl<S> Driver<S> {
             flush: Flush::Done,
             shutdown: Shutdown::NotYet,
             input: Input::Open,
+            unread: None,
             timer: None,
             monitor: None,
         }
@@ -169,11 +206,40 @@ impl<S> Driver<S> {
     /// The next event that is ready, without any I/O. Call a poll function soon after: events have
     /// consequences.
     pub fn take_event(&mut self) -> Option<Event> {
+        self.look_on();
         let event = self.connection.poll_event()?;
         if let Some(monitor) = &mut self.monitor {
             monitor.event(&event);
         }
         Some(event)
+    }
+
+    /// Looks at what has been read, up to the event after the next: what comes behind a message decides about
+    /// [`ends_with_next_event`](Connection::ends_with_next_event), and must be seen before the message is taken.
+    fn look_on(&mut self) {
+        let Some(unread) = &mut self.unread else {
+            return;
+        };
+        let mut rest = unread
+            .buffer
+            .get(unread.start..unread.end)
+            .unwrap_or_default();
+        self.connection.receive_up_to(unread.at, &mut rest, 2);
+        unread.start = unread.end - rest.len();
+        if rest.is_empty()
+            && let Some(unread) = self.unread.take()
+        {
+            give_back(unread.buffer);
+        }
+    }
+
+    /// Looks at all that has been read, though events wait to be taken.
+    fn look_at_all(&mut self) {
+        if let Some(unread) = self.unread.take() {
+            let rest = unread.buffer.get(unread.start..unread.end);
+            self.connection.receive(unread.at, rest.unwrap_or_default());
+            give_back(unread.buffer);
+        }
     }
 
     /// Queues a Ping. See [`Connection::ping`]; it goes out with the next poll.
@@ -295,23 +361,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Reads once and hands over what came. Ready if something did, be it the end or an error.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.look_at_all();
         let Some(stream) = &mut self.stream else {
             return Poll::Pending;
         };
         if self.input == Input::Ended {
             return Poll::Pending;
         }
-        let mut buffer = BUFFER
-            .take()
-            .unwrap_or_else(|| vec![0; SCRATCH].into_boxed_slice());
+        let mut buffer = take_buffer();
         let mut read = ReadBuf::new(&mut buffer);
         let result = Pin::new(stream).poll_read(cx, &mut read);
+        let end = read.filled().len();
         match &result {
-            Poll::Ready(Ok(())) if !read.filled().is_empty() => {
+            Poll::Ready(Ok(())) if end > 0 => {
                 if let Some(monitor) = &mut self.monitor {
                     monitor.read(read.filled());
                 }
-                self.connection.receive(now(), read.filled())
+                if end < KEPT_READ {
+                    self.connection.receive(now(), read.filled());
+                    give_back(buffer);
+                    return Poll::Ready(());
+                }
+                self.unread = Some(Unread {
+                    buffer,
+                    start: 0,
+                    end,
+                    at: now(),
+                });
+                self.look_on();
+                return Poll::Ready(());
             }
             Poll::Ready(Ok(())) => self.end_input(),
             // TLS without its closing alert. A connection cut short shows by the Close frame that
@@ -319,8 +397,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             Poll::Ready(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => self.end_input(),
             Poll::Ready(Err(_)) | Poll::Pending => {}
         }
-        // Fails only while the thread ends.
-        let _ = BUFFER.try_with(|cell| cell.set(Some(buffer)));
+        give_back(buffer);
         if let Err(error) = ready!(result)
             && self.input == Input::Open
         {
@@ -345,6 +422,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if self.connection.is_terminated() {
             self.stream = None;
             self.timer = None;
+            self.unread = None;
         }
     }
 

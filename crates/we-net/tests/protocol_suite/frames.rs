@@ -490,3 +490,35 @@ fn messages_before_an_offence_in_the_same_bytes_are_delivered() {
     );
     assert_failed(&mut connection, now, 1002);
 }
+
+#[test]
+fn bytes_are_taken_up_to_the_events_that_are_wanted() {
+    for role in ROLES {
+        let frames = [
+            Frame::text("one"),
+            Frame::text("two"),
+            Frame::close(1000),
+            Frame::text("three"),
+        ];
+        let bytes = bytes_to(role, &frames);
+        let (mut connection, mut rest) = (Connection::new(role, Config::default()), &bytes[..]);
+        let now = Instant::now();
+        for text in ["one", "two"] {
+            connection.receive_up_to(now, &mut rest, 1);
+            // The second call finds what it wants, and takes nothing.
+            let left = rest.len();
+            connection.receive_up_to(now, &mut rest, 1);
+            assert_eq!(rest.len(), left);
+            assert_eq!(
+                events(&mut connection),
+                [Event::Message(Message::text(text))]
+            );
+        }
+        connection.receive_up_to(now, &mut rest, 1);
+        assert!(rest.is_empty(), "what comes after a Close frame is kept");
+        assert!(matches!(
+            events(&mut connection)[..],
+            [Event::CloseReceived(_)]
+        ));
+    }
+}

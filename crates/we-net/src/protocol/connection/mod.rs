@@ -134,6 +134,8 @@ pub struct Connection {
     deadline: Option<Instant>,
     /// The timers that run while nothing happens, if there are any.
     vigil: Option<Box<Vigil>>,
+    /// Whether there will be.
+    is_watched: bool,
     events: VecDeque<Event>,
 }
 
@@ -152,6 +154,7 @@ impl Connection {
             answers_later: false,
             deadline: None,
             vigil: None,
+            is_watched: Vigil::is_wanted(&config),
             events: VecDeque::new(),
             config,
         }
@@ -162,8 +165,9 @@ impl Connection {
     ///
     /// [`Timeouts::idle`]: super::Timeouts::idle
     /// [`KeepAlive`]: super::KeepAlive
+    #[inline]
     pub fn start(&mut self, now: Instant) {
-        if self.vigil.is_none() {
+        if self.is_watched && self.vigil.is_none() {
             self.vigil = Vigil::start(now, &self.config);
         }
     }
@@ -215,17 +219,44 @@ impl Connection {
     /// it is ready to handle.
     pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
         let mut input = bytes;
+        self.hear(now, bytes);
+        self.read(now, &mut input, usize::MAX);
+    }
+
+    /// Takes bytes from the front of `bytes` until so many events wait, and leaves the rest there: for
+    /// a caller that keeps what it has read, takes events, and comes back with the rest. However
+    /// many messages a read holds, only so many are in memory at a time then, in the blocks that
+    /// those before them have just left.
+    ///
+    /// `now` is when the bytes arrived.
+    pub fn receive_up_to(&mut self, now: Instant, bytes: &mut &[u8], events: usize) {
+        self.hear(now, bytes);
+        self.read(now, bytes, events);
+        if !self.phase.is_reading() {
+            *bytes = &[];
+        }
+    }
+
+    fn hear(&mut self, now: Instant, bytes: &[u8]) {
         self.start(now);
         if let (Some(vigil), false) = (&mut self.vigil, bytes.is_empty()) {
             vigil.heard(now, &self.config);
         }
-        while self.phase.is_reading() {
+    }
+
+    /// Reads on in `input` until so many events wait.
+    fn read(&mut self, now: Instant, input: &mut &[u8], enough: usize) {
+        while self.phase.is_reading() && self.events.len() < enough {
             let mut rules = Rules {
                 role: self.role,
                 limits: &self.config.limits,
                 extension: self.extension.as_deref_mut(),
             };
-            match self.reader.next(&mut input, &mut rules) {
+            if let Some(message) = self.reader.next_whole(input, &rules) {
+                self.push_event(Event::Message(message));
+                continue;
+            }
+            match self.reader.next(input, &mut rules) {
                 Ok(None) => break,
                 Ok(Some(Incoming::Message(message))) => self.push_event(Event::Message(message)),
                 Ok(Some(Incoming::Ping(payload))) => {

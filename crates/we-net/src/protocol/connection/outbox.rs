@@ -10,8 +10,8 @@ use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::protocol::frame::EncodedHeader;
-use crate::protocol::mask::{MaskKey, append_masked};
+use crate::protocol::frame::{EncodedHeader, FrameHeader};
+use crate::protocol::mask::{Append, MaskKey};
 use crate::protocol::payload::OwnedBytes;
 
 /// Small frames are gathered in blocks of about this many bytes, so that a long queue gives back
@@ -22,6 +22,9 @@ const BLOCK: usize = 64 << 10;
 /// next small message, little enough for many idle connections.
 const KEPT_BYTES: usize = 512;
 const KEPT_ENTRIES: usize = 8;
+
+/// A block that has outgrown half of `BLOCK` gets this much: it is full with the small frame that takes it past `BLOCK`.
+const FULL: usize = BLOCK + 4096 + FrameHeader::MAX_LEN;
 
 /// A piece of the message lane before its tail.
 enum Segment {
@@ -296,12 +299,22 @@ impl Outbox {
 }
 
 fn append_frame(out: &mut Vec<u8>, header: &EncodedHeader, payload: &[u8], mask: Option<MaskKey>) {
-    out.reserve(header.len() + payload.len());
+    grow(out, out.len() + header.len() + payload.len());
     out.extend_from_slice(header);
     match mask {
-        Some(key) => append_masked(out, payload, key),
+        Some(key) => out.append_masked(payload, key),
         None => out.extend_from_slice(payload),
     }
+}
+
+/// Makes room for so many bytes in all.
+fn grow(block: &mut Vec<u8>, needed: usize) {
+    if needed <= block.capacity() {
+        return;
+    }
+    let doubled = 2 * block.capacity();
+    let target = if doubled >= BLOCK { FULL } else { doubled };
+    block.reserve_exact(target.max(needed) - block.len());
 }
 
 fn empty_block(block: &mut Vec<u8>) {

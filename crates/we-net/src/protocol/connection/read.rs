@@ -15,6 +15,7 @@ use crate::protocol::frame::{FrameHeader, OpCode, PartialHeader, Rsv};
 use crate::protocol::mask::MaskKey;
 use crate::protocol::message::{Message, MessageKind};
 use crate::protocol::payload::{AlignedBytes, Payload, append_unmasked, empty};
+use crate::protocol::text::Text;
 
 /// What the reader needs to know of the connection.
 pub(super) struct Rules<'a> {
@@ -105,6 +106,34 @@ impl Reader {
                 return Ok(complete);
             }
         }
+    }
+
+    /// The short way of what nearly every message is: one frame without an extension, whole in `input`.
+    ///
+    /// `None` if it is anything else, be it wrong: all that is left to [`next`](Self::next).
+    pub(super) fn next_whole(&mut self, input: &mut &[u8], rules: &Rules<'_>) -> Option<Message> {
+        let between = self.frame.is_none() && self.message.is_none() && self.header.is_empty();
+        if !between || rules.extension.is_some() {
+            return None;
+        }
+        let (header, header_len) = FrameHeader::parse(input).ok()??;
+        let is_client = header.mask.is_some();
+        let in_order =
+            header.fin && header.rsv.is_none() && is_client == (rules.role == Role::Server);
+        if !in_order || header.payload_len > rules.limits.max_message_size as u64 {
+            return None;
+        }
+        let (payload, rest) = input
+            .get(header_len..)?
+            .split_at_checked(header.payload_len as usize)?;
+        let message = match header.opcode {
+            OpCode::Text => Message::Text(Text::received(payload, header.mask).ok()?),
+            OpCode::Binary => Message::Binary(Payload::received(payload, header.mask)),
+            _ => return None,
+        };
+        *input = rest;
+        self.progress = true;
+        Some(message)
     }
 
     /// Whether a message has come, or a piece of one, since this was last asked.

@@ -40,12 +40,17 @@ pub(super) enum Finding {
 }
 
 impl Vigil {
+    /// Whether `config` wants any timer.
+    pub(super) fn is_wanted(config: &Config) -> bool {
+        config.timeouts.idle.is_some() || config.keep_alive.is_some()
+    }
+
     /// Starts the timers that `config` wants; `None` if it wants none.
     pub(super) fn start(now: Instant, config: &Config) -> Option<Box<Self>> {
-        let (idle, keep) = (config.timeouts.idle, config.keep_alive);
-        if idle.is_none() && keep.is_none() {
+        if !Self::is_wanted(config) {
             return None;
         }
+        let (idle, keep) = (config.timeouts.idle, config.keep_alive);
         Some(Box::new(Self {
             heard: now,
             active: now,

@@ -107,12 +107,16 @@ impl Writer {
     /// Whether a message of `len` bytes fits beside what waits, with the headers of its frames.
     pub(super) fn has_room_for(&self, len: usize, limit: usize) -> bool {
         let masked = !matches!(self.masking, Masking::Server);
-        let size = self.fragment_size.map_or(usize::MAX, NonZeroUsize::get);
-        let (whole, rest) = (len / size, len % size);
-        // The last frame is a whole one or what is left; an empty message has one too.
-        let last = usize::from(rest > 0 || len == 0) * FrameHeader::len_for(rest, masked);
-        let headers = whole.saturating_mul(FrameHeader::len_for(size, masked));
-        let added = len.saturating_add(headers).saturating_add(last);
+        let added = match self.fragment_size {
+            None => len.saturating_add(FrameHeader::len_for(len, masked)),
+            Some(size) => {
+                let (whole, rest) = (len / size, len % size);
+                // The last frame is a whole one or what is left; an empty message has one too.
+                let last = usize::from(rest > 0 || len == 0) * FrameHeader::len_for(rest, masked);
+                let headers = whole.saturating_mul(FrameHeader::len_for(size.get(), masked));
+                len.saturating_add(headers).saturating_add(last)
+            }
+        };
         let waiting = self.outbox.unwritten();
         waiting == 0 || waiting.saturating_add(added) <= limit
     }

@@ -136,6 +136,72 @@ async fn nothing_is_read_while_an_event_waits() {
     }
 }
 
+/// A frame of a client that makes the read it is in a long one.
+fn long() -> Vec<u8> {
+    let [high, low] = (KEPT_READ as u16).to_be_bytes();
+    let header = [0x82, 0xFE, high, low, 0, 0, 0, 0];
+    [&header[..], &[0; KEPT_READ]].concat()
+}
+
+#[tokio::test]
+async fn a_close_frame_is_seen_before_the_message_ahead_of_it_is_taken() {
+    let mut driver = server(Scripted {
+        reads: [[&long(), &HI.repeat(3), CLOSE].concat()].into(),
+        ..Scripted::default()
+    });
+    driver.connection_mut().answer_later();
+    assert!(matches!(
+        poll(&mut driver),
+        Poll::Ready(Some(Event::Message(_)))
+    ));
+    assert!(driver.unread.is_some());
+    for is_last in [false, false, true] {
+        assert_eq!(poll(&mut driver), hi());
+        assert_eq!(driver.connection().ends_with_next_event(), is_last);
+        driver.send("ho").unwrap();
+    }
+    assert!(matches!(
+        poll(&mut driver),
+        Poll::Ready(Some(Event::CloseReceived(_)))
+    ));
+    driver.send("too late").unwrap_err();
+}
+
+#[tokio::test]
+async fn a_few_small_messages_hold_no_buffer() {
+    let mut driver = server(Scripted {
+        reads: [HI.repeat(9)].into(),
+        ..Scripted::default()
+    });
+    assert_eq!(poll(&mut driver), hi());
+    assert!(driver.unread.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_counts_when_a_deadline_comes() {
+    let mut driver = server(Scripted {
+        reads: [[&long(), &HI.repeat(3), CLOSE].concat()].into(),
+        ..Scripted::default()
+    });
+    assert!(matches!(
+        poll(&mut driver),
+        Poll::Ready(Some(Event::Message(_)))
+    ));
+    assert!(driver.unread.is_some());
+    driver.close(None);
+    let closing = Config::server().timeouts.closing;
+    // The peer's Close frame lies behind messages that nobody takes.
+    tokio::time::advance(closing).await;
+    let _ = driver.poll_flush(&mut Context::from_waker(Waker::noop()));
+    let events = std::iter::from_fn(|| driver.take_event());
+    assert_eq!(
+        events
+            .filter(|event| matches!(event, Event::CloseReceived(_)))
+            .count(),
+        1
+    );
+}
+
 #[tokio::test]
 async fn a_flood_without_events_yields() {
     struct Count(std::sync::atomic::AtomicUsize);
