@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 FUZZ ?= frame connection response request extensions url differential
 FUZZ_TIME ?= 600
-.PHONY: help build test test-runners wpt wpt-report autobahn autobahn-full fuzz check fmt run echo doc
+BENCH_TIME ?= 60
+.PHONY: help build test test-runners wpt wpt-report autobahn autobahn-full fuzz bench bench-instructions check fmt run echo doc
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -31,6 +32,12 @@ test-runners: ## Test the programs that `make wpt` and `make autobahn` run
 
 fuzz: ## Fuzz each target for FUZZ_TIME seconds (600): make fuzz [FUZZ="url frame"]. fuzz/README.md tells what it needs
 	@for target in $(FUZZ); do mkdir -p fuzz/corpus/$$target && cargo +nightly fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_TIME) || exit 1; done
+
+bench: ## Measure the protocol beside other libraries for BENCH_TIME seconds (60): make bench [BENCH="decode client"]
+	@cd benches && BENCH_TIME=$(BENCH_TIME) cargo run --quiet --release -- $(if $(BENCH),"$(BENCH)")
+
+bench-instructions: ## Count the instructions of the hot paths (needs valgrind); fails if one has grown by 5 %. SAVE=1 makes them the baseline
+	@cd benches && cargo run --quiet --release --bin instructions -- $(if $(SAVE),--save)
 
 check: ## Formatting and lints, as CI has them
 	cargo fmt --all --check

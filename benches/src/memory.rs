@@ -1,0 +1,129 @@
+//! A transport in memory: reading copies from a tape, as a socket would from the kernel; writing counts and drops.
+
+use std::hint::black_box;
+use std::io::{self, IoSlice, Read, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Reads its tape over and over.
+pub struct Memory {
+    tape: Arc<[u8]>,
+    at: usize,
+    written: u64,
+}
+
+impl Memory {
+    pub fn new(tape: &Arc<[u8]>) -> Self {
+        Self {
+            tape: Arc::clone(tape),
+            at: 0,
+            written: 0,
+        }
+    }
+
+    /// How many bytes were written.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The next bytes of the tape, at most so many.
+    pub fn next(&mut self, room: usize) -> &[u8] {
+        let from = self.at;
+        let to = self.tape.len().min(from.saturating_add(room));
+        self.at = if to == self.tape.len() { 0 } else { to };
+        &self.tape[from..to]
+    }
+
+    fn count(&mut self, bytes: &[u8]) -> usize {
+        black_box(bytes.as_ptr());
+        self.written += bytes.len() as u64;
+        bytes.len()
+    }
+}
+
+impl Read for Memory {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.next(buffer.len());
+        buffer[..bytes.len()].copy_from_slice(bytes);
+        Ok(bytes.len())
+    }
+}
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(self.count(bytes))
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(slices.iter().map(|bytes| self.count(bytes)).sum())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsyncRead for Memory {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let room = buffer.remaining();
+        buffer.put_slice(self.next(room));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Memory {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.write(bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.write_vectored(slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl wtx::stream::StreamReader for Memory {
+    async fn read(&mut self, buffer: &mut [u8]) -> wtx::Result<usize> {
+        Ok(Read::read(self, buffer).unwrap_or_default())
+    }
+}
+
+impl wtx::stream::StreamWriter for Memory {
+    async fn write_all(&mut self, bytes: &[u8]) -> wtx::Result<()> {
+        self.count(bytes);
+        Ok(())
+    }
+
+    async fn write_all_vectored(&mut self, slices: &[&[u8]]) -> wtx::Result<()> {
+        for bytes in slices {
+            self.count(bytes);
+        }
+        Ok(())
+    }
+}
