@@ -26,7 +26,7 @@ pub(crate) struct NetworkOptions {
     #[arg(long)]
     system_roots: bool,
 
-    /// Do not verify the certificates of servers. For tests only: anybody can listen in
+    /// Do not verify the certificates of servers (those of proxies still are). For tests only: anybody can listen in
     #[arg(long)]
     insecure: bool,
 
