@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use common::peers::{Guard, peer};
-use common::{script, wait, we};
+use common::{Output, script, wait, we};
 
 #[test]
 fn a_script_talks_to_a_server_of_node() {
@@ -113,38 +113,72 @@ fn a_client_of_node_talks_to_our_server() {
     let _ = std::fs::remove_file(certificate);
 }
 
+/// An echo server by TLS, its URL, and the file with its certificate.
+struct Echo {
+    _process: Guard,
+    url: String,
+    certificate: String,
+}
+
+impl Echo {
+    fn start(name: &str) -> Self {
+        let file = format!("we-http2-{name}-{}.pem", std::process::id());
+        let certificate = std::env::temp_dir().join(file);
+        let certificate = certificate.to_str().unwrap().to_owned();
+        let mut echo = Command::new(env!("CARGO_BIN_EXE_we"))
+            .args(["echo", "--http2", "--tls", "--listen", "127.0.0.1:0"])
+            .args(["--save-cert", &certificate])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(echo.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let _process = Guard(echo);
+        let url = line
+            .trim()
+            .strip_prefix("listening on ")
+            .unwrap()
+            .to_owned();
+        Self {
+            _process,
+            url,
+            certificate,
+        }
+    }
+
+    /// What a script makes of it.
+    fn eval(&self, code: &str) -> Output {
+        let ca = &self.certificate;
+        we(&[
+            "eval",
+            "--http2",
+            "--trace-net",
+            "--ca",
+            ca,
+            code,
+            &self.url,
+        ])
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.certificate);
+    }
+}
+
 #[test]
 fn a_script_and_our_server_share_a_connection_by_tls() {
-    let certificate = std::env::temp_dir().join(format!("we-http2-own-{}.pem", std::process::id()));
-    let certificate = certificate.to_str().unwrap();
-    let mut echo = Command::new(env!("CARGO_BIN_EXE_we"))
-        .args(["echo", "--http2", "--tls", "--listen", "127.0.0.1:0"])
-        .args(["--save-cert", certificate])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(echo.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let _echo = Guard(echo);
-    let url = line.trim().strip_prefix("listening on ").unwrap();
-    let code = "let left = 3; for (let i = 0; i < 3; i++) {
+    let echo = Echo::start("own");
+    let code = "for (let i = 0; i < 3; i++) {
         const ws = new WebSocket(scriptArgs[0]);
         ws.onopen = () => ws.send('x');
         ws.onmessage = ({ data }) => { console.log(data, ws.extensions); ws.close(); };
         ws.onclose = ({ wasClean, code }) => console.log(wasClean, code);
     }";
-    let output = we(&[
-        "eval",
-        "--http2",
-        "--trace-net",
-        "--ca",
-        certificate,
-        code,
-        url,
-    ]);
-    let _ = std::fs::remove_file(certificate);
+    let output = echo.eval(code);
     let mut lines = output.lines();
     lines.sort_unstable();
     assert_eq!(
@@ -164,4 +198,42 @@ fn a_script_and_our_server_share_a_connection_by_tls() {
         1,
         "{output:?}"
     );
+}
+
+#[test]
+fn a_worker_has_connections_of_its_own() {
+    let echo = Echo::start("worker");
+    let output = echo.eval(
+        "const echo = url => new Promise((done, failed) => {
+            const ws = new WebSocket(url);
+            ws.onopen = () => ws.send('x');
+            ws.onmessage = ({ data }) => done([ws, data]);
+            ws.onclose = ({ code }) => failed(code);
+        });
+        const source = `const echo = ${echo}; onmessage = ({ data }) => echo(data).then(([, text]) => postMessage(text))`;
+        const worker = new Worker(URL.createObjectURL(new Blob([source])));
+        (async () => {
+            const [url] = scriptArgs;
+            const [ours, first] = await echo(url);
+            worker.postMessage(url);
+            const second = await new Promise((done, failed) => {
+                worker.onmessage = ({ data }) => done(data);
+                worker.onerror = failed;
+            });
+            // The worker's connection goes with it, and ours does not.
+            worker.terminate();
+            ours.send('y');
+            const third = await new Promise(done => ours.onmessage = ({ data }) => done(data));
+            const [another, fourth] = await echo(url);
+            console.log(first, second, third, fourth);
+            for (const ws of [ours, another]) {
+                ws.onclose = ({ wasClean }) => console.log(wasClean);
+                ws.close();
+            }
+        })();",
+    );
+    assert_eq!(output.lines(), ["x x y x", "true", "true"], "{output:?}");
+    assert_eq!(output.code, Some(0));
+    let opened = output.stderr.matches("HTTP/2 connection opened").count();
+    assert_eq!(opened, 2, "{output:?}");
 }
