@@ -129,12 +129,13 @@ impl Request {
             (failures, place)
         });
         let turn = self.turn(&door, remembered.as_ref()).await;
+        // In boxes: what opens a connection is large, and thousands may wait for their turn.
         let opened = match &self.client.http2 {
             Some(http2) => {
                 let http2 = http2.clone();
-                self.open_shared(&http2, found, remembered.clone()).await
+                Box::pin(self.open_shared(&http2, found, remembered.clone())).await
             }
-            None => self.look_up_and_open(found, remembered.clone()).await,
+            None => Box::pin(self.look_up_and_open(found, remembered.clone())).await,
         };
         match (&opened, remembered) {
             (Ok(_), Some((failures, place))) => failures.succeeded(place),

@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 use tokio::time::{Duration, timeout};
 use url::Url;
 
+use super::pace::{Pace, Paced};
 use super::{
     BROKEN_STREAMS, FAREWELL, Http2Config, RESET_MEMORY, RESETS_REMEMBERED, SEND_BUFFER, Stream,
     to_io,
@@ -81,6 +82,7 @@ struct Carrier {
     seats: Arc<Seats>,
     /// Takes no more sockets.
     retired: AtomicBool,
+    pace: Pace,
     door: Door,
     peer_addr: Option<SocketAddr>,
 }
@@ -190,6 +192,8 @@ impl Carriers {
         peer_addr: Option<SocketAddr>,
         limits: HeadLimits,
     ) -> io::Result<Option<Seat>> {
+        let pace = Pace::default();
+        let stream = Paced::new(stream, pace.clone());
         let handshake = self.builder(limits).handshake(stream).await;
         let (requests, mut connection) = handshake.map_err(|error| to_io(&error))?;
         if !is_extended(&requests, &mut connection).await? {
@@ -203,6 +207,7 @@ impl Carriers {
             requests,
             seats: Arc::clone(&seats),
             retired: AtomicBool::new(false),
+            pace,
             door,
             peer_addr,
         });
@@ -267,7 +272,7 @@ fn key(url: &Url) -> Option<Key> {
 /// the rules (<https://www.rfc-editor.org/rfc/rfc8441#section-3>).
 async fn is_extended(
     requests: &SendRequest<Bytes>,
-    connection: &mut Connection<MaybeTls, Bytes>,
+    connection: &mut Connection<Paced<MaybeTls>, Bytes>,
 ) -> io::Result<bool> {
     let mut pings = connection.ping_pong();
     if let Some(pings) = &mut pings {
@@ -305,7 +310,7 @@ async fn is_extended(
 /// Drives a connection until it is over: because the peer or a fault has ended it, or because it has had no
 /// socket for a while.
 async fn drive(
-    connection: Connection<MaybeTls, Bytes>,
+    connection: Connection<Paced<MaybeTls>, Bytes>,
     listing: Listing,
     seats: Arc<Seats>,
     idle: Duration,
@@ -430,11 +435,9 @@ impl Seat {
             Err(error) => return Err(self.failed(error)),
         };
         let (head, input) = answer.into_parts();
-        Ok((
-            head.status,
-            head.headers,
-            Stream::new(output, input, Some(self)),
-        ))
+        let pace = self.0.pace.clone();
+        let stream = Stream::new(output, input, &pace, Some(self));
+        Ok((head.status, head.headers, stream))
     }
 
     /// The request has never left.

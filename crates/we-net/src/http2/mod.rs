@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `stream` | one stream as a reader and writer of bytes |
 //! | `inbox` | what has arrived on it and has not been read |
+//! | `pace` | reading from a connection no faster than its streams take |
 //! | `client` | the connections that the sockets of a client share |
 //! | `server` | a client's connection, as its server sees it |
 //! | `error` | what HTTP/2 says, as an [`io::Error`](std::io::Error) |
@@ -29,11 +30,13 @@
 mod client;
 mod error;
 mod inbox;
+mod pace;
 mod server;
 mod stream;
 
 pub(crate) use client::{Carriers, Offer, OpenError, Seat};
 pub(crate) use error::to_io;
+pub(crate) use pace::Pace;
 pub(crate) use server::{Incoming, Preface, Replay, listen, read_preface};
 pub use stream::Stream;
 
@@ -119,9 +122,11 @@ impl Http2Config {
         self.window.saturating_mul(self.max_sockets).min(MAX_WINDOW)
     }
 
-    /// What the frames on a connection that wait to be read may cost beside their payload.
+    /// What the frames on a connection that wait to be taken may cost beside their payload, 256 bytes for one at most: twice
+    /// what can wait of a [burst](pace::BURST), whose smallest frames have ten bytes.
     fn frame_overhead(&self) -> usize {
-        self.connection_window() as usize
+        let burst = 2 * 256 * pace::BURST / 10;
+        burst.max(self.connection_window() as usize)
     }
 }
 

@@ -10,6 +10,7 @@ use hyper::body::Bytes;
 use hyper::http::{Request, request};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
+use super::pace::{Pace, Paced};
 use super::{
     BROKEN_STREAMS, Http2Config, RESET_MEMORY, RESETS_REMEMBERED, SEND_BUFFER, Stream,
     UNSEEN_RESETS, to_io,
@@ -45,12 +46,13 @@ pub(crate) async fn read_preface<S: AsyncRead + Unpin>(stream: &mut S) -> io::Re
     Ok(Preface::Http2(seen))
 }
 
-/// Speaks HTTP/2 on `stream`, whose client is about to send, or has sent, its preface. Without time limit.
+/// Speaks HTTP/2 on `stream`, whose client is about to send, or has sent, its preface, at the given pace. Without time limit.
 pub(crate) async fn listen<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
+    pace: Pace,
     config: Http2Config,
     limits: HeadLimits,
-) -> io::Result<Connection<S, Bytes>> {
+) -> io::Result<Connection<Paced<S>, Bytes>> {
     let mut builder = Builder::new();
     builder
         .enable_connect_protocol()
@@ -65,7 +67,7 @@ pub(crate) async fn listen<S: AsyncRead + AsyncWrite + Unpin>(
         .max_local_error_reset_streams(Some(BROKEN_STREAMS))
         .data_frame_budget(config.frame_overhead());
     builder
-        .handshake(stream)
+        .handshake(Paced::new(stream, pace))
         .await
         .map_err(|error| to_io(&error))
 }
@@ -75,15 +77,20 @@ pub(crate) struct Incoming {
     pub(crate) head: request::Parts,
     input: RecvStream,
     answer: SendResponse<Bytes>,
+    pace: Pace,
 }
 
 impl Incoming {
-    pub(crate) fn new((request, answer): (Request<RecvStream>, SendResponse<Bytes>)) -> Self {
+    pub(crate) fn new(
+        (request, answer): (Request<RecvStream>, SendResponse<Bytes>),
+        pace: Pace,
+    ) -> Self {
         let (head, input) = request.into_parts();
         Self {
             head,
             input,
             answer,
+            pace,
         }
     }
 
@@ -99,7 +106,7 @@ impl Incoming {
             .answer
             .send_response(response, false)
             .map_err(|error| to_io(&error))?;
-        Ok(Stream::new(output, self.input, None))
+        Ok(Stream::new(output, self.input, &self.pace, None))
     }
 
     /// Says why there is no WebSocket. A client that does not want to know loses that.

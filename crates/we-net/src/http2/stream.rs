@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::error::reset;
 use super::inbox::{Inbox, carry};
+use super::pace::Pace;
 use super::{SEND_BUFFER, Seat, Sender};
 
 /// One stream of an HTTP/2 connection that carries a WebSocket.
@@ -36,10 +37,15 @@ pub struct Stream {
 
 impl Stream {
     /// Must be called within the runtime that drives the connection.
-    pub(super) fn new(output: Sender, mut input: RecvStream, seat: Option<Seat>) -> Self {
+    pub(super) fn new(
+        output: Sender,
+        mut input: RecvStream,
+        pace: &Pace,
+        seat: Option<Seat>,
+    ) -> Self {
         let inbox = Arc::<Inbox>::default();
         let window = input.flow_control().clone();
-        tokio::spawn(carry(input, Arc::clone(&inbox)));
+        tokio::spawn(pace.count(carry(input, Arc::clone(&inbox))));
         Self {
             output,
             inbox,

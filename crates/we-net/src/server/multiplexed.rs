@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::UpgradeError;
 use super::listen::{Phase, Serving, report};
-use crate::http2::{self, FAREWELL, Http2Config, Incoming, Replay};
+use crate::http2::{self, FAREWELL, Http2Config, Incoming, Pace, Replay};
 use crate::socket::WebSocket;
 
 /// The right to have so many sockets.
@@ -78,7 +78,9 @@ pub(super) async fn serve<S, H, F>(
     let acceptor = &serving.settings.acceptor;
     let limit = acceptor.handshake_timeout;
     let first = Bytes::from(first);
-    let listening = http2::listen(Replay { first, stream }, config, acceptor.head_limits);
+    let pace = Pace::default();
+    let stream = Replay { first, stream };
+    let listening = http2::listen(stream, pace.clone(), config, acceptor.head_limits);
     // `None` when it is over, though handlers may still run.
     let mut connection = match timeout(limit, listening).await {
         Ok(Ok(connection)) => Some(connection),
@@ -104,7 +106,7 @@ pub(super) async fn serve<S, H, F>(
     while connection.is_some() || !sockets.is_empty() {
         let next = tokio::select! {
             incoming = accept(&mut connection), if connection.is_some() => match incoming {
-                Some(Ok(incoming)) => Next::Request(Box::new(Incoming::new(incoming))),
+                Some(Ok(incoming)) => Next::Request(Box::new(Incoming::new(incoming, pace.clone()))),
                 Some(Err(error)) => {
                     let error = http2::to_io(&error);
                     tracing::debug!(target: "we::net", ?peer, %error, "HTTP/2 connection lost");

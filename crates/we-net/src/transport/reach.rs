@@ -127,8 +127,7 @@ impl Reach {
                     proxy,
                     addresses,
                     target,
-                } => self
-                    .tunnel(url, &proxy, addresses, &target, limits)
+                } => Box::pin(self.tunnel(url, &proxy, addresses, &target, limits))
                     .await
                     .map_err(|source| ConnectError::Proxy {
                         proxy: proxy.to_string(),
