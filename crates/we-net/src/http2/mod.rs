@@ -32,7 +32,7 @@ mod inbox;
 mod server;
 mod stream;
 
-pub(crate) use client::{Carriers, Offer, OpenError, Seat};
+pub(crate) use client::{Carriers, Offer, OpenError, Retiree, Seat};
 pub(crate) use error::to_io;
 pub(crate) use server::{Incoming, Preface, Replay, listen, read_preface};
 pub use stream::Stream;
