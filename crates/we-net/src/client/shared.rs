@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::request::{Remembered, Request, within};
 use crate::handshake::{HandshakeError, http2 as head};
-use crate::http2::{Carriers, Offer, OpenError, Seat, to_io};
+use crate::http2::{Carriers, Offer, OpenError, Retiree, Seat, to_io};
 use crate::socket::Established;
 use crate::transport::gate::Door;
 use crate::transport::reach::Found;
@@ -74,6 +74,7 @@ impl Request {
         let socket = reach.dial(url, found, self.client.head_limits).await?;
         let peer_addr = socket.peer_addr();
         let host = self.url.host_header();
+        let mut carrier = None;
         let open = async {
             let stream = match self.negotiate(http2, socket).await? {
                 Ok(stream) => stream,
@@ -83,11 +84,18 @@ impl Request {
                 }
             };
             match self.take_seat(http2, stream, door, peer_addr).await? {
-                Some(seat) => self.open_stream(seat, false, failures).await,
+                Some(seat) => {
+                    carrier = Some(seat.carrier());
+                    self.open_stream(seat, false, failures).await
+                }
                 None => Ok(Attempt::Plain),
             }
         };
-        within(reach.timeouts.handshake, host, open).await
+        let opened = within(reach.timeouts.handshake, host, open).await;
+        if let Some(carrier) = carrier {
+            retire_if_silent(&carrier, &opened);
+        }
+        opened
     }
 
     /// A stream to speak HTTP/2 on, or, as an error, one for HTTP/1.1.
@@ -135,10 +143,7 @@ impl Request {
         let host = self.url.host_header();
         let carrier = seat.carrier();
         let opened = within(limit, host, self.open_stream(seat, reused, failures)).await;
-        if matches!(opened, Err(ConnectError::HandshakeTimeout { .. })) {
-            // Perhaps nobody is there any more: the next one had better not rely on it.
-            carrier.retire();
-        }
+        retire_if_silent(&carrier, &opened);
         opened
     }
 
@@ -186,5 +191,13 @@ impl Request {
 
     fn broken(&self, error: &h2::Error) -> ConnectError {
         ConnectError::broken(self.url.host_header(), to_io(error))
+    }
+}
+
+/// After a request without any answer perhaps nobody is there any more: the next socket had better not rely on
+/// that connection.
+fn retire_if_silent<T>(carrier: &Retiree, opened: &Result<T, ConnectError>) {
+    if matches!(opened, Err(ConnectError::HandshakeTimeout { .. })) {
+        carrier.retire();
     }
 }

@@ -104,7 +104,8 @@ impl Inbox {
 
     fn end(&self, end: End) {
         let mut state = self.lock();
-        state.end = Some(end);
+        // The first is the one that counts.
+        state.end.get_or_insert(end);
         let reader = state.reader.take();
         drop(state);
         wake(reader);
@@ -135,8 +136,27 @@ fn wake(waker: Option<Waker>) {
     }
 }
 
+/// Ends the input of which nothing more will come because its porter has gone: with its runtime, though the stream may
+/// have been taken to another one.
+struct Duty(Arc<Inbox>);
+
+impl Drop for Duty {
+    fn drop(&mut self) {
+        self.0.end(End::Broken(
+            io::ErrorKind::ConnectionAborted,
+            "the runtime that drove the HTTP/2 connection has ended".to_owned(),
+        ));
+    }
+}
+
 /// The porter of a stream. Ends when the input does, or when it is [abandoned](Inbox::abandon).
-pub(super) async fn carry(mut input: RecvStream, inbox: Arc<Inbox>) {
+pub(super) fn carry(input: RecvStream, inbox: Arc<Inbox>) -> impl Future<Output = ()> {
+    // Out here: it counts for a task that has never been polled, too.
+    carry_on(input, Duty(inbox))
+}
+
+async fn carry_on(mut input: RecvStream, duty: Duty) {
+    let inbox = &duty.0;
     let end = std::future::poll_fn(|cx| {
         if inbox.poll_abandoned(cx).is_ready() {
             return Poll::Ready(None);

@@ -34,7 +34,7 @@ mod pace;
 mod server;
 mod stream;
 
-pub(crate) use client::{Carriers, Offer, OpenError, Seat};
+pub(crate) use client::{Carriers, Offer, OpenError, Retiree, Seat};
 pub(crate) use error::to_io;
 pub(crate) use pace::Pace;
 pub(crate) use server::{Incoming, Preface, Replay, listen, read_preface};
@@ -49,11 +49,12 @@ use hyper::body::Bytes;
 const SEND_BUFFER: usize = 64 * 1024;
 
 /// Streams that were reset on this side are remembered for this long: what the peer has sent before it
-/// knew is no error.
-const RESET_MEMORY: Duration = Duration::from_secs(30);
+/// knew is no error. Longer than that takes, and no longer: there are only so many that are remembered.
+const RESET_MEMORY: Duration = Duration::from_secs(5);
 
-/// More than so many of them are not remembered.
-const RESETS_REMEMBERED: usize = 128;
+/// More than so many of them are not remembered, and what still comes for those counts as [broken](BROKEN_STREAMS):
+/// dropping sockets whose peers are talking must not cost the others their connection.
+const RESETS_REMEMBERED: usize = 1024;
 
 /// Streams that the peer may have reset before anybody looked at them.
 const UNSEEN_RESETS: usize = 20;

@@ -191,3 +191,53 @@ impl fmt::Debug for Stream {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use h2::Reason;
+    use hyper::http::{Request, Response};
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_tells_of_a_reset_that_the_porter_has_not_seen() {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let client = h2::client::Builder::new().handshake::<_, Bytes>(near);
+        let (client, server) = tokio::join!(client, h2::server::handshake(far));
+        let (mut requests, connection) = client.unwrap();
+        tokio::spawn(connection);
+        let (reset, wanted) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            let mut server: h2::server::Connection<_, Bytes> = server.unwrap();
+            let (_request, mut answer) = server.accept().await.unwrap().unwrap();
+            let mut output = answer.send_response(Response::new(()), false).unwrap();
+            tokio::select! {
+                _ = server.accept() => {}
+                _ = wanted => output.send_reset(Reason::CANCEL),
+            }
+            while server.accept().await.is_some() {}
+        });
+        let request = Request::post("http://h/").body(()).unwrap();
+        let (answer, output) = requests.send_request(request, false).unwrap();
+        let mut input = answer.await.unwrap().into_body();
+        // Without a porter.
+        let mut stream = Stream {
+            output,
+            inbox: Arc::default(),
+            window: input.flow_control().clone(),
+            piece: Bytes::new(),
+            output_ended: false,
+            _seat: None,
+        };
+        reset.send(()).unwrap();
+        let error = loop {
+            if let Err(error) = stream.write_all(&[0; 1000]).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert!(error.to_string().contains("CANCEL"), "{error}");
+    }
+}

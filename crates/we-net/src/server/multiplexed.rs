@@ -57,6 +57,8 @@ enum Next {
     /// The connection is over; its sockets find out by themselves.
     Ended,
     SocketClosed,
+    /// A request has come to nothing. It is no reason to wait any longer for one that opens a socket.
+    Rejected,
     Shutdown,
     Unused,
 }
@@ -115,8 +117,9 @@ pub(super) async fn serve<S, H, F>(
                 None => Next::Ended,
             },
             Some(ended) = sockets.join_next() => {
-                report(ended);
-                Next::SocketClosed
+                let rejected = matches!(ended, Ok(Outcome::Rejected));
+                report(ended.map(|_| ()));
+                if rejected { Next::Rejected } else { Next::SocketClosed }
             }
             _ = phase.wait_for(|phase| *phase != Phase::Serving), if state == State::Open => Next::Shutdown,
             () = &mut unused, if sockets.is_empty() => Next::Unused,
@@ -133,6 +136,7 @@ pub(super) async fn serve<S, H, F>(
                 }
             }
             Next::Ended => connection = None,
+            Next::Rejected => permits.shrink(sockets.len()),
             Next::SocketClosed => {
                 permits.shrink(sockets.len());
                 let left = match state {
@@ -162,6 +166,14 @@ enum State {
     Leaving,
 }
 
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Rejected,
+    /// There was a socket.
+    Served,
+}
+
 /// The next request; never, without a connection.
 async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     connection: &mut Option<Connection<S, Bytes>>,
@@ -178,13 +190,15 @@ async fn run<H, F>(
     peer: Option<SocketAddr>,
     serving: Serving<H>,
     phase: watch::Receiver<Phase>,
-) where
+) -> Outcome
+where
     H: Fn(WebSocket) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     // Why there is none has been told to whoever listens.
     let Ok(established) = serving.settings.acceptor.establish_shared(request, peer) else {
-        return;
+        return Outcome::Rejected;
     };
     serving.handle(established.into(), &phase).await;
+    Outcome::Served
 }

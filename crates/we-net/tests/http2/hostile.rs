@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
-use we_net::handshake::{HandshakeError, HeadError, HeadLimits};
+use we_net::handshake::{HandshakeError, HeadError, HeadLimits, OriginPolicy};
 use we_net::server::echo;
 use we_net::transport::ConnectError;
-use we_net::{Acceptor, Client, WebSocket};
+use we_net::{Acceptor, Client, Http2Config, Server, WebSocket};
 
 use crate::common::{Running, soon, start};
 use crate::support::*;
@@ -354,6 +354,52 @@ async fn a_client_that_says_nothing_or_opens_nothing_is_dropped() {
     let mut wire = Wire::client(running.port).await;
     wire.send(HEADERS, 0, 1, &block(&OPENING)).await;
     end(&mut wire).await;
+}
+
+#[tokio::test]
+async fn requests_that_open_nothing_win_no_time() {
+    let acceptor = Acceptor::builder()
+        .handshake_timeout(Duration::from_millis(300))
+        .origins(OriginPolicy::AllowList(Vec::new()));
+    let config = Http2Config {
+        idle: Duration::from_secs(3600),
+        ..Http2Config::server()
+    };
+    let builder = Server::builder().http2(config);
+    let running = start(builder.acceptor(acceptor.build()), echo).await;
+    let mut wire = Wire::client(running.port).await;
+    let evil = [&OPENING[..], &[("origin", "https://evil.example")]].concat();
+    wire.headers(1, &evil).await;
+    assert!(answer(&mut wire, 1).await.1.contains("this origin"));
+    assert_eq!(end(&mut wire).await, Some(NO_ERROR));
+}
+
+#[tokio::test]
+async fn what_comes_late_for_sockets_that_are_gone_costs_the_others_nothing() {
+    let handler = |socket: WebSocket| async move {
+        if socket.negotiated().resource == "/" {
+            echo(socket).await;
+        }
+    };
+    let running = start(server(), handler).await;
+    let mut wire = Wire::client(running.port).await;
+    wire.headers(1, &OPENING).await;
+    wire.next(HEADERS).await;
+    let gone = OPENING.map(|(name, value)| match name {
+        ":path" => (name, "/gone"),
+        _ => (name, value),
+    });
+    for id in (3..1003).step_by(2) {
+        wire.headers(id, &gone).await;
+        while wire.next(RST_STREAM).await.id != id {}
+        for _ in 0..3 {
+            wire.send(DATA, 0, id, b"late").await;
+        }
+    }
+    // Masked with zeros.
+    wire.send(DATA, 0, 1, b"\x82\x82\0\0\0\0hi").await;
+    let echoed = wire.next(DATA).await;
+    assert_eq!((echoed.id, &*echoed.payload), (1, &b"\x82\x02hi"[..]));
 }
 
 #[tokio::test]

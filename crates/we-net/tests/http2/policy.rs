@@ -127,6 +127,9 @@ async fn a_server_that_never_sends_its_settings_meets_the_time_limit() {
     );
     // RFC 8441 section 5: a request that is given up is cancelled.
     assert_eq!(wire.next(RST_STREAM).await.code(), CANCEL);
+    let connecting = raw.connect(&client);
+    raw.accept().await.open().await;
+    soon(connecting).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -311,4 +314,22 @@ async fn connections_are_not_shared_between_runtimes() {
     assert_eq!(ask(&mut here).await, port);
     let mut third = soon(client.connect(&running.url)).await.unwrap();
     assert_eq!(ask(&mut third).await, port);
+}
+
+#[tokio::test]
+async fn a_socket_that_is_taken_to_another_runtime_ends_with_that_of_its_connection() {
+    let running = start(server(), we_net::server::echo).await;
+    let (client, url) = (client(), running.url.clone());
+    let elsewhere = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async { soon(client.connect(&url)).await.unwrap() })
+    });
+    let opened = tokio::task::spawn_blocking(|| elsewhere.join().unwrap());
+    let mut socket = soon(opened).await.unwrap();
+    let error = soon(socket.next()).await.unwrap_err();
+    assert!(error.to_string().contains("has ended"), "{error}");
+    assert_eq!(socket.closure().unwrap().code, 1006);
 }
