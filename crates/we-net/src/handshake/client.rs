@@ -12,7 +12,7 @@ use rand::Rng as _;
 use super::error::{HandshakeError, HeaderError, SubprotocolError};
 use super::extension::ExtensionHeader;
 use super::head::{HeadKind, HeadLimits, HeadReader, ResponseHead};
-use super::headers::{Headers, Lookup};
+use super::headers::{Headers, Lookup, write_field};
 use super::url::{WebSocketUrl, basic_authorization, without_query};
 use super::{BASE64, VERSION, accept_value, check_subprotocols};
 
@@ -176,12 +176,7 @@ impl ClientHandshake {
         line(&["Upgrade: websocket"]); // 5
         line(&["Connection: Upgrade"]); // 6
         line(&["Sec-WebSocket-Key: ", &self.key]); // 7
-        self.each_field(|name, value| {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value);
-            out.extend_from_slice(b"\r\n");
-        });
+        self.each_field(|name, value| write_field(&mut out, name, value));
         out.extend_from_slice(b"\r\n");
         out
     }

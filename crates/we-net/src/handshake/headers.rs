@@ -53,6 +53,13 @@ impl fmt::Debug for Header {
     }
 }
 
+/// Writes a field as HTTP/1.1 has it.
+pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+}
+
 /// Header fields in the order in which they stand in the message; a name may occur more than once.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {

@@ -13,7 +13,7 @@ use super::client::is_reserved;
 use super::error::HeaderError;
 use super::extension::ExtensionHeader;
 use super::head::{HeadKind, HeadLimits, HeadReader, RequestHead};
-use super::headers::{Headers, Lookup, is_token};
+use super::headers::{Headers, Lookup, is_token, write_field};
 use super::rejection::{Rejection, RejectionReason};
 use super::{VERSION, accept_value};
 
@@ -268,12 +268,7 @@ impl AcceptResponse<'_> {
             accept_value(&self.request.key)
         )
         .into_bytes();
-        self.each_field(|name, value| {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value);
-            out.extend_from_slice(b"\r\n");
-        });
+        self.each_field(|name, value| write_field(&mut out, name, value));
         out.extend_from_slice(b"\r\n");
         out
     }

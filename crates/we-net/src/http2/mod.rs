@@ -37,7 +37,7 @@ mod stream;
 pub(crate) use client::{Carriers, Offer, OpenError, Retiree, Seat};
 pub(crate) use error::to_io;
 pub(crate) use pace::Pace;
-pub(crate) use server::{Incoming, Preface, Replay, listen, read_preface};
+pub(crate) use server::{Incoming, Preface, listen, read_preface};
 pub use stream::Stream;
 
 use std::time::Duration;

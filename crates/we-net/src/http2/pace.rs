@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use hyper::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes that are read before the porters must have caught up.
@@ -143,6 +144,8 @@ impl<F> Drop for Counted<F> {
 /// The bytes of a connection, read at this pace.
 #[derive(Debug)]
 pub(crate) struct Paced<S> {
+    /// What has been read from the stream already.
+    first: Bytes,
     stream: S,
     pace: Pace,
     /// Bytes read since the porters were last seen to have caught up.
@@ -152,10 +155,17 @@ pub(crate) struct Paced<S> {
 impl<S> Paced<S> {
     pub(super) fn new(stream: S, pace: Pace) -> Self {
         Self {
+            first: Bytes::new(),
             stream,
             pace,
             read: 0,
         }
+    }
+
+    /// The same behind bytes that have been read from the stream already.
+    pub(super) fn behind(mut self, first: Vec<u8>) -> Self {
+        self.first = first.into();
+        self
     }
 }
 
@@ -166,6 +176,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if !this.first.is_empty() {
+            let count = this.first.len().min(buf.remaining());
+            buf.put_slice(&this.first.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
         if this.read >= BURST {
             std::task::ready!(this.pace.poll_caught_up(cx));
             this.read = 0;

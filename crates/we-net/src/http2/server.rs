@@ -1,14 +1,12 @@
 //! A client's connection, as its server sees it.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::io;
 
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use hyper::body::Bytes;
 use hyper::http::{Request, request};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 use super::pace::{Pace, Paced};
 use super::{
@@ -46,9 +44,10 @@ pub(crate) async fn read_preface<S: AsyncRead + Unpin>(stream: &mut S) -> io::Re
     Ok(Preface::Http2(seen))
 }
 
-/// Speaks HTTP/2 on `stream`, whose client is about to send, or has sent, its preface, at the given pace. Without time limit.
+/// Speaks HTTP/2 on `stream`, of which the bytes in `first` have been read already, at the given pace. Without time limit.
 pub(crate) async fn listen<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
+    first: Vec<u8>,
     pace: Pace,
     config: Http2Config,
     limits: HeadLimits,
@@ -67,7 +66,7 @@ pub(crate) async fn listen<S: AsyncRead + AsyncWrite + Unpin>(
         .max_local_error_reset_streams(Some(BROKEN_STREAMS))
         .data_frame_budget(config.frame_overhead());
     builder
-        .handshake(Paced::new(stream, pace))
+        .handshake(Paced::new(stream, pace).behind(first))
         .await
         .map_err(|error| to_io(&error))
 }
@@ -118,62 +117,14 @@ impl Incoming {
     }
 }
 
-/// A stream of which some bytes have been read already.
-#[derive(Debug)]
-pub(crate) struct Replay<S> {
-    pub(crate) first: Bytes,
-    pub(crate) stream: S,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Replay<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.first.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(cx, buf);
-        }
-        let count = this.first.len().min(buf.remaining());
-        buf.put_slice(&this.first.split_to(count));
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Replay<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::ReadBuf;
+
     use super::*;
 
     #[tokio::test]

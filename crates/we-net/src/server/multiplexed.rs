@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::UpgradeError;
 use super::listen::{Phase, Serving, report};
-use crate::http2::{self, FAREWELL, Http2Config, Incoming, Pace, Replay};
+use crate::http2::{self, FAREWELL, Http2Config, Incoming, Pace};
 use crate::socket::WebSocket;
 
 /// The right to have so many sockets.
@@ -79,10 +79,8 @@ pub(super) async fn serve<S, H, F>(
 {
     let acceptor = &serving.settings.acceptor;
     let limit = acceptor.handshake_timeout;
-    let first = Bytes::from(first);
     let pace = Pace::default();
-    let stream = Replay { first, stream };
-    let listening = http2::listen(stream, pace.clone(), config, acceptor.head_limits);
+    let listening = http2::listen(stream, first, pace.clone(), config, acceptor.head_limits);
     // `None` when it is over, though handlers may still run.
     let mut connection = match timeout(limit, listening).await {
         Ok(Ok(connection)) => Some(connection),

@@ -72,9 +72,10 @@ where
 
 /// Waits until `done`.
 pub async fn until(mut done: impl FnMut() -> bool) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(2));
     soon(async {
         while !done() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            ticks.tick().await;
         }
     })
     .await;
