@@ -10,7 +10,7 @@ use super::async_jobs::JobId;
 use super::cluster::{Cluster, Last};
 use super::tasks::TaskSource;
 use crate::messaging::Notice;
-use crate::network::Arrival;
+use crate::network::Arrivals;
 
 /// Steps of a task that another thread queues.
 pub(crate) type RemoteSteps = Box<dyn FnOnce(&mut Context) + Send>;
@@ -21,7 +21,7 @@ pub(crate) struct Contents {
     /// Tasks of other threads, oldest first.
     pub(crate) tasks: Vec<(TaskSource, RemoteSteps)>,
     /// Events of sockets, oldest first.
-    pub(crate) arrivals: Vec<Arrival>,
+    pub(crate) arrivals: Arrivals,
     /// What ports have been sent, oldest first.
     pub(crate) notices: Vec<Notice>,
     /// Asynchronous jobs whose wakers were called.

@@ -27,6 +27,7 @@
 mod async_jobs;
 mod clean_call;
 mod cluster;
+mod external_bytes;
 mod globals;
 mod handle;
 mod host;
@@ -182,7 +183,7 @@ impl EventLoop {
         let mut jobs = RunningJobs::new(&context, state.mailbox());
         loop {
             let mail = state.mailbox().take();
-            state.arrivals.borrow_mut().extend(mail.arrivals);
+            state.arrivals.borrow_mut().append(mail.arrivals);
             state.notices.borrow_mut().extend(mail.notices);
             if state.is_terminated() {
                 self.shut_down();
@@ -246,15 +247,11 @@ impl EventLoop {
         network.shared().go_away();
         self.state.handle.terminate_workers();
         let deadline = Instant::now() + SHUTDOWN_TIME;
-        for arrival in self.state.arrivals.take() {
-            network.drop_arrival(arrival);
-        }
+        network.drop_arrivals(self.state.arrivals.take());
         while network.has_open_sockets() && Instant::now() < deadline {
             network.wait(Some(deadline));
             // No script is told, but a connection that had paused has to read on, to the peer's Close frame.
-            for arrival in self.state.mailbox().take().arrivals {
-                network.drop_arrival(arrival);
-            }
+            network.drop_arrivals(self.state.mailbox().take().arrivals);
         }
         self.state.handle.wait_for_workers(deadline);
         self.state.clear();
@@ -287,10 +284,12 @@ impl EventLoop {
             if self.is_over() {
                 return;
             }
-            let Some(arrival) = state.arrivals.borrow_mut().pop_front() else {
+            let next = state
+                .network()
+                .take_arrival(&mut state.arrivals.borrow_mut());
+            let Some((delivering, event)) = next else {
                 return;
             };
-            let (delivering, event) = state.network().open_arrival(arrival);
             let id = delivering.id();
             let steps = |context: &mut Context| state.host.deliver_socket_event(id, event, context);
             state.run_task(TaskSource::WebSocket, steps, &mut context.borrow_mut());

@@ -49,9 +49,13 @@ pub struct Options {
     /// nothing.
     pub worker_setup: WorkerSetup,
 
-    /// How many bytes of payload may be handed to scripts before the loop forces a garbage collection. The
-    /// collector counts objects but not the bytes that they hold, so without this a script that receives large
-    /// messages would grow for a long time before anything is collected. Default: 64 MiB.
+    /// After how many bytes of payload handed to scripts the loop forces a garbage collection. The collector counts
+    /// objects but not the bytes that they hold, so without this a script that receives large messages would grow for a
+    /// long time before anything is collected. Little is better than much: what is collected soon is used again while
+    /// the processor still has it at hand.
+    ///
+    /// A collection takes as long as there are objects that live. Where it takes so long that it would cost more than about a
+    /// tenth of the time, it is put off, at most until sixteen times as many bytes have been handed out. Default: 4 MiB.
     pub external_memory_step: usize,
 
     /// The largest `ArrayBuffer` or `SharedArrayBuffer` that a script may make, in bytes; a larger one is a
@@ -73,7 +77,7 @@ impl Default for Options {
             error_reporter: ErrorReporter::default(),
             console: ConsolePrinter::default(),
             worker_setup: WorkerSetup::default(),
-            external_memory_step: 64 << 20,
+            external_memory_step: 4 << 20,
             max_buffer_size: 1536 << 20,
         }
     }

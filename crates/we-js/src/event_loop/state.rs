@@ -14,6 +14,7 @@ use boa_engine::{Context, JsError, JsNativeError, JsObject, JsResult, JsValue};
 
 use super::async_jobs::{AsyncJob, JobId, JobIds, Lifetime};
 use super::clean_call::CleanCalls;
+use super::external_bytes::ExternalBytes;
 use super::handle::LoopHandle;
 use super::host::LoopHost;
 use super::jobs::MicrotaskQueue;
@@ -25,7 +26,7 @@ use super::tasks::{TaskQueue, TaskSource};
 use super::timers::{TimerKey, Timers};
 use crate::file::BlobUrls;
 use crate::messaging::{Broadcasts, Notice, Ports};
-use crate::network::{Arrival, Network};
+use crate::network::{Arrivals, Network};
 use crate::uncaught::UncaughtError;
 
 /// How often garbage is collected at most for who waits for what it holds. Where there are 100,000 objects, a hundredth of
@@ -48,7 +49,7 @@ pub struct LoopState {
     pub(super) running_job: Cell<Option<JobId>>,
     pub(super) handle: LoopHandle,
     /// Events of sockets that have been taken from the mailbox and wait for their turn.
-    pub(super) arrivals: RefCell<VecDeque<Arrival>>,
+    pub(super) arrivals: RefCell<Arrivals>,
     /// What ports have been sent, taken from the mailbox and waiting for its turn.
     pub(super) notices: RefCell<VecDeque<Notice>>,
     ports: Rc<Ports>,
@@ -61,7 +62,7 @@ pub struct LoopState {
     turn: Cell<u64>,
     callback_depth: Cell<usize>,
     holds: Rc<Cell<usize>>,
-    external_bytes: Cell<usize>,
+    external_bytes: ExternalBytes,
     keepalive_bytes: Rc<Cell<u64>>,
     last_collection: Cell<Option<Instant>>,
 }
@@ -94,7 +95,7 @@ impl LoopState {
             turn: Cell::new(0),
             callback_depth: Cell::new(0),
             holds: Rc::default(),
-            external_bytes: Cell::new(0),
+            external_bytes: ExternalBytes::default(),
             keepalive_bytes: Rc::default(),
             last_collection: Cell::new(None),
             options,
@@ -241,8 +242,7 @@ impl LoopState {
     /// Counts bytes that objects made by the platform hold outside the collector's sight (a message's payload in an
     /// `ArrayBuffer`). After each [`Options::external_memory_step`] bytes the loop collects garbage between two tasks.
     pub fn account_external(&self, bytes: usize) {
-        self.external_bytes
-            .set(self.external_bytes.get().saturating_add(bytes));
+        self.external_bytes.add(bytes);
     }
 
     /// Runs `callback`, which calls into script, and then
@@ -315,11 +315,15 @@ impl LoopState {
         self.collect_external();
     }
 
-    /// Forces a collection once enough external bytes have been handed out.
+    /// Forces a collection if that is due for the sake of external bytes.
     fn collect_external(&self) {
-        if self.external_bytes.get() >= self.options.external_memory_step {
-            self.external_bytes.set(0);
-            boa_gc::force_collect();
+        let step = self.options.external_memory_step;
+        if self.external_bytes.may_be_due(step) {
+            let start = Instant::now();
+            if self.external_bytes.is_due(step, start) {
+                boa_gc::force_collect();
+                self.external_bytes.collected(start, Instant::now());
+            }
         }
     }
 

@@ -139,36 +139,121 @@ fn cost(message: &Message) -> usize {
     message.len() + EVENT_OVERHEAD
 }
 
-/// An event and the socket that it belongs to, on the way to the loop.
-pub(crate) struct Arrival {
+/// The events that one poll of a socket's task has brought, on the way to the loop: one envelope for all of them, so that
+/// a message in a flood costs no reference to its socket and no atomic operation of its own.
+pub(crate) struct Batch {
     channel: Arc<Channel>,
-    event: SocketEvent,
-    cost: usize,
+    /// Never empty.
+    events: VecDeque<SocketEvent>,
+    /// How many events there were at first.
+    total: u64,
+    /// The cost of events taken out that the task has not been told of.
+    settled: usize,
 }
 
-impl Arrival {
-    pub(super) fn new(channel: Arc<Channel>, event: SocketEvent) -> Self {
-        let cost = event.cost();
-        channel.undelivered.fetch_add(cost, Ordering::SeqCst);
+/// Once so many bytes have been taken out of a batch, its task hears of it, and does not have to wait for the end.
+const SETTLE_STEP: usize = 64 << 10;
+
+/// An event that is taken out of its batch to be delivered.
+pub(super) struct Taken {
+    pub(super) id: SocketId,
+    pub(super) event: SocketEvent,
+    /// With the last event of a batch: its socket, and how many events there were.
+    pub(super) whole: Option<(Arc<Channel>, u64)>,
+    /// The socket whose connection waits to read on.
+    pub(super) read_on: Option<Arc<Channel>>,
+}
+
+impl Batch {
+    /// A batch of one.
+    pub(super) fn single(channel: Arc<Channel>, event: SocketEvent) -> Self {
+        channel.arrived(event.cost());
+        Self::new(channel, VecDeque::from([event]))
+    }
+
+    /// Events whose cost the channel knows of.
+    fn new(channel: Arc<Channel>, events: VecDeque<SocketEvent>) -> Self {
+        let total = events.len() as u64;
         Self {
             channel,
-            event,
-            cost,
+            events,
+            total,
+            settled: 0,
         }
     }
 
-    /// Takes the event out for its delivery. Returns whether the connection waits to read on.
-    pub(super) fn deliver(self) -> (Arc<Channel>, SocketEvent, ReadOn) {
-        let Self {
-            channel,
+    fn take(&mut self) -> Option<Taken> {
+        let event = self.events.pop_front()?;
+        let is_last = self.events.is_empty();
+        if self.channel.delivery == Delivery::Pushed {
+            self.settled += event.cost();
+        }
+        let mut read_on = ReadOn::No;
+        if self.settled >= SETTLE_STEP || (is_last && self.settled > 0) {
+            read_on = self.channel.delivered(mem::take(&mut self.settled));
+        }
+        Some(Taken {
+            id: self.channel.id(),
             event,
-            cost,
-        } = self;
-        let read_on = match channel.delivery {
-            Delivery::Pushed => channel.delivered(cost),
-            Delivery::Pulled => ReadOn::No,
-        };
-        (channel, event, read_on)
+            whole: is_last.then(|| (self.channel.clone(), self.total)),
+            read_on: (read_on == ReadOn::Yes).then(|| self.channel.clone()),
+        })
+    }
+}
+
+/// Batches, in the order in which they came.
+#[derive(Default)]
+pub(crate) struct Arrivals(VecDeque<Batch>);
+
+impl Arrivals {
+    pub(crate) fn push(&mut self, batch: Batch) {
+        self.0.push_back(batch);
+    }
+
+    pub(crate) fn append(&mut self, mut later: Self) {
+        self.0.append(&mut later.0);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes out the oldest event.
+    pub(super) fn take_first(&mut self) -> Option<Taken> {
+        let taken = self.0.front_mut()?.take();
+        if taken.as_ref().is_none_or(|taken| taken.whole.is_some()) {
+            self.0.pop_front();
+        }
+        taken
+    }
+}
+
+/// What a task gathers before it posts a [`Batch`].
+#[derive(Default)]
+pub(super) struct Gathering {
+    events: VecDeque<SocketEvent>,
+    /// What the events cost together. The channel learns of it when they are posted.
+    cost: usize,
+}
+
+impl Gathering {
+    pub(super) fn push(&mut self, event: SocketEvent) {
+        self.cost += event.cost();
+        self.events.push_back(event);
+    }
+
+    /// What the events gathered so far cost.
+    pub(super) fn cost(&self) -> usize {
+        self.cost
+    }
+
+    /// Takes all out, if there is anything.
+    pub(super) fn take(&mut self, channel: &Arc<Channel>) -> Option<Batch> {
+        if self.events.is_empty() {
+            return None;
+        }
+        channel.arrived(mem::take(&mut self.cost));
+        Some(Batch::new(channel.clone(), mem::take(&mut self.events)))
     }
 }
 
@@ -181,11 +266,15 @@ pub(super) enum ReadOn {
 
 /// The socket of an event that is being delivered.
 #[must_use = "when the script has been told, `Network::has_told` wants to know"]
-pub(crate) struct Delivering(pub(super) Arc<Channel>);
+pub(crate) struct Delivering {
+    pub(super) id: SocketId,
+    /// With the last event of a batch: whom to tell, and of how many events.
+    pub(super) whole: Option<(Arc<Channel>, u64)>,
+}
 
 impl Delivering {
     pub(crate) fn id(&self) -> SocketId {
-        self.0.id()
+        self.id
     }
 }
 
@@ -200,7 +289,7 @@ pub(crate) struct Channel {
     undelivered: AtomicUsize,
     /// Whether the task stopped reading and waits for deliveries.
     paused: AtomicBool,
-    /// How many events the script has been told of. Only the loop's thread counts.
+    /// How many events the script has been told of, batch by batch. Only the loop's thread counts.
     told: AtomicU64,
     /// Whether the task waits for the script to be told.
     waits_for_script: AtomicBool,
@@ -266,15 +355,26 @@ impl Channel {
         }
     }
 
+    /// Events have arrived that cost so much together.
+    fn arrived(&self, cost: usize) {
+        if cost > 0 {
+            self.undelivered.fetch_add(cost, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether there is room for more, beside events of this cost that nobody knows of yet.
+    pub(super) fn has_room(&self, gathered: usize) -> bool {
+        self.undelivered.load(Ordering::SeqCst) + gathered < self.delivery.high_water()
+    }
+
     /// Whether the task may read: true unless too much waits for delivery. If not, the task will be woken when it may.
     pub(super) fn may_read(&self) -> bool {
-        let high_water = self.delivery.high_water();
-        if self.undelivered.load(Ordering::SeqCst) < high_water {
+        if self.has_room(0) {
             return true;
         }
         self.paused.store(true, Ordering::SeqCst);
         // The loop may have delivered everything between the two lines above, and seen no pause.
-        self.undelivered.load(Ordering::SeqCst) < high_water / 2
+        self.undelivered.load(Ordering::SeqCst) < self.delivery.high_water() / 2
             && self.paused.swap(false, Ordering::SeqCst)
     }
 
@@ -292,9 +392,10 @@ impl Channel {
         if read_on { ReadOn::Yes } else { ReadOn::No }
     }
 
-    /// The script has been told of an event, and its listeners have run. Returns whether the task waits for that.
-    pub(super) fn count_told(&self) -> bool {
-        let told = self.told.load(Ordering::Relaxed) + 1;
+    /// The script has been told of so many more events, and their listeners have run. Returns whether the task waits for
+    /// that.
+    pub(super) fn count_told(&self, events: u64) -> bool {
+        let told = self.told.load(Ordering::Relaxed) + events;
         self.told.store(told, Ordering::SeqCst);
         self.waits_for_script.load(Ordering::SeqCst)
             && self.waits_for_script.swap(false, Ordering::SeqCst)

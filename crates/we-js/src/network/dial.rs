@@ -54,14 +54,21 @@ impl Dial for Request {
 /// A URL for the operator's eyes: without what may be a secret (user, password, query), and of bounded length.
 pub(super) fn shown_url(url: &WebSocketUrl) -> String {
     const MAX_LENGTH: usize = 200;
-    let mut shown = url.as_url().clone();
-    // Neither can fail for a URL that has a host.
-    let _ = shown.set_username("");
-    let _ = shown.set_password(None);
-    if shown.query().is_some() {
-        shown.set_query(Some("..."));
-    }
-    let shown = String::from(shown);
+    let url = url.as_url();
+    let has_secrets =
+        !url.username().is_empty() || url.password().is_some() || url.query().is_some();
+    let shown = if has_secrets {
+        let mut shown = url.clone();
+        // Neither can fail for a URL that has a host.
+        let _ = shown.set_username("");
+        let _ = shown.set_password(None);
+        if shown.query().is_some() {
+            shown.set_query(Some("..."));
+        }
+        String::from(shown)
+    } else {
+        url.as_str().to_owned()
+    };
     match shown.get(..MAX_LENGTH) {
         // A URL is ASCII, so it can be cut anywhere.
         Some(start) if shown.len() > MAX_LENGTH => format!("{start}..."),

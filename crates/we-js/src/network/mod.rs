@@ -36,11 +36,11 @@ use we_net::handshake::WebSocketUrl;
 use we_net::protocol::{CloseFrame, Message};
 use we_net::transport::ConnectError;
 
-pub(crate) use self::channel::{Arrival, Closed, Delivering, Delivery, SocketEvent, SocketId};
+pub(crate) use self::channel::{Arrivals, Closed, Delivering, Delivery, SocketEvent, SocketId};
 pub(crate) use self::dial::Dial;
 pub(crate) use self::shared::Shared;
 
-use self::channel::{Channel, Command, ReadOn};
+use self::channel::{Channel, Command, ReadOn, Taken};
 use self::standby::Standby;
 
 /// The connections of a loop, and the loop's wait.
@@ -142,28 +142,39 @@ impl Network {
         self.shared.has_open_sockets()
     }
 
-    /// Takes an event out of its envelope, to be delivered now; then call [`has_told`](Self::has_told).
-    pub(crate) fn open_arrival(&self, arrival: Arrival) -> (Delivering, SocketEvent) {
-        let (channel, event, read_on) = arrival.deliver();
-        if read_on == ReadOn::Yes {
+    /// Takes out the oldest event, to be delivered now; then call [`has_told`](Self::has_told).
+    pub(crate) fn take_arrival(
+        &self,
+        arrivals: &mut Arrivals,
+    ) -> Option<(Delivering, SocketEvent)> {
+        let Taken {
+            id,
+            event,
+            whole,
+            read_on,
+        } = arrivals.take_first()?;
+        if let Some(channel) = read_on {
             self.shared.nudge(&channel);
         }
         if matches!(event, SocketEvent::Closed(_)) {
             self.live.set(self.live.get() - 1);
         }
-        (Delivering(channel), event)
+        Some((Delivering { id, whole }, event))
     }
 
-    /// Takes an event out of its envelope that no script will be told of.
-    pub(crate) fn drop_arrival(&self, arrival: Arrival) {
-        let (delivering, _) = self.open_arrival(arrival);
-        self.has_told(delivering);
+    /// Takes out events that no script will be told of.
+    pub(crate) fn drop_arrivals(&self, mut arrivals: Arrivals) {
+        while let Some((delivering, _)) = self.take_arrival(&mut arrivals) {
+            self.has_told(delivering);
+        }
     }
 
-    /// The script has been told: what it wanted to answer is on its way.
+    /// The script has been told: what it wanted to answer is on its way. A task hears of whole batches: it waits for the
+    /// last event, if for any.
     pub(crate) fn has_told(&self, delivering: Delivering) {
-        let Delivering(channel) = delivering;
-        if channel.count_told() {
+        if let Some((channel, events)) = delivering.whole
+            && channel.count_told(events)
+        {
             self.shared.nudge(&channel);
         }
     }

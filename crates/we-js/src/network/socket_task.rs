@@ -3,7 +3,6 @@
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -12,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use we_net::protocol::{Closure, Event, Refusal};
 use we_net::transport::Driver;
 
-use super::channel::{Arrival, Channel, Closed, Command, SocketEvent};
+use super::channel::{Batch, Channel, Closed, Command, Gathering, SocketEvent};
 use super::dial::{Dial, Opened};
 use super::shared::Shared;
 
@@ -37,11 +36,8 @@ pub(super) async fn run<D: Dial>(dial: D, channel: Arc<Channel>, shared: Arc<Sha
         None => tracing::debug!(target: "we::net", "{target}: closed with {}", closed.code),
     }
     shared.remove(channel.id());
-    let event = SocketEvent::Closed(closed);
-    let arrival = Arrival::new(channel.clone(), event);
-    shared
-        .mailbox
-        .post(|contents| contents.arrivals.push(arrival));
+    let last = Batch::single(channel.clone(), SocketEvent::Closed(closed));
+    shared.mailbox.post(|contents| contents.arrivals.push(last));
 }
 
 struct OpenGuard<'a> {
@@ -84,7 +80,7 @@ struct Pump<S> {
     channel: Arc<Channel>,
     shared: Arc<Shared>,
     /// Events that have not been posted.
-    arrivals: Vec<Arrival>,
+    gathering: Gathering,
     /// How many events there have been so far.
     arrived: u64,
     /// Payload bytes that the connection has accepted for sending.
@@ -103,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             driver: opened.driver,
             channel,
             shared,
-            arrivals: Vec::new(),
+            gathering: Gathering::default(),
             arrived: 0,
             accepted: 0,
             awaited: None,
@@ -120,8 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
 
     fn tell(&mut self, event: SocketEvent) {
         self.arrived += 1;
-        self.arrivals
-            .push(Arrival::new(self.channel.clone(), event));
+        self.gathering.push(event);
     }
 
     fn take_commands(&mut self, cx: &TaskContext<'_>) {
@@ -153,6 +148,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         }
     }
 
+    fn may_read(&mut self) -> bool {
+        if self.channel.has_room(self.gathering.cost()) {
+            return true;
+        }
+        // The loop has to know of them before this task waits for their delivery.
+        self.post_gathered();
+        self.channel.may_read()
+    }
+
     /// Whether the connection is about to end, and the script may still want to answer what came before that.
     fn waits_for_script(&self) -> bool {
         self.driver.connection().ends_with_next_event() && !self.channel.has_told(self.arrived)
@@ -160,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
 
     /// Moves bytes until nothing moves any more, or something waits for the script: too much, or the end.
     fn drive(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
-        while self.channel.may_read() && !self.waits_for_script() {
+        while self.may_read() && !self.waits_for_script() {
             match self.driver.poll_event(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(()),
@@ -216,11 +220,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     fn post(&mut self) {
         self.is_ending = self.driver.connection().ends_with_next_event();
         self.note_flushed();
-        if !self.arrivals.is_empty() {
-            let arrivals = mem::take(&mut self.arrivals);
+        self.post_gathered();
+    }
+
+    fn post_gathered(&mut self) {
+        if let Some(batch) = self.gathering.take(&self.channel) {
             self.shared
                 .mailbox
-                .post(|contents| contents.arrivals.extend(arrivals));
+                .post(|contents| contents.arrivals.push(batch));
         }
     }
 }

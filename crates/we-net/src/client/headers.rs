@@ -141,7 +141,7 @@ mod tests {
             "{shown}"
         );
         let url = "ws://u:secret@h/?secret";
-        let mut client = crate::Client::builder()
+        let client = crate::Client::builder()
             .header("X-Api-Key", "secret")
             .unwrap()
             .build();
@@ -150,7 +150,6 @@ mod tests {
             .unwrap()
             .header("X-Mine", "secret")
             .unwrap();
-        client.headers = headers;
         let url = WebSocketUrl::parse(url, None).unwrap();
         let handshake = crate::handshake::ClientHandshake::new(&url)
             .with_header("X-Mine", "secret")

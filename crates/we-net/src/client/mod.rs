@@ -84,6 +84,13 @@ impl Default for ConnectTimeouts {
 /// HTTP requests do not queue.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
+    /// In one block, so that each of the thousands of connections that may wait for their turn costs a pointer.
+    pub(crate) settings: Arc<Settings>,
+}
+
+/// What a [`Client`] is set to, and what it remembers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
     config: Arc<Config>,
     compression: Arc<[DeflateConfig]>,
     pub(crate) head_limits: HeadLimits,
@@ -109,7 +116,7 @@ impl fmt::Debug for Jar {
 
 /// Puts a [`Client`] together.
 #[derive(Clone, Debug, Default)]
-pub struct ClientBuilder(Client, Option<Http2Config>);
+pub struct ClientBuilder(Settings, Option<Http2Config>);
 
 impl Client {
     /// Starts from the default settings.
@@ -119,7 +126,7 @@ impl Client {
 
     /// What its connections, and those of its clones, have come to so far. HTTP requests do not count.
     pub fn stats(&self) -> Stats {
-        self.counters.stats()
+        self.settings.counters.stats()
     }
 
     /// Prepares a connection to `url`.
@@ -129,8 +136,8 @@ impl Client {
         ConnectError: From<U::Error>,
     {
         let url = url.try_into()?;
-        let mut handshake = ClientHandshake::new(&url).with_limits(self.head_limits);
-        for offer in deflate::offers(&self.compression) {
+        let mut handshake = ClientHandshake::new(&url).with_limits(self.settings.head_limits);
+        for offer in deflate::offers(&self.settings.compression) {
             handshake = handshake.with_extension(offer);
         }
         Ok(Request::new(self.clone(), url, handshake))
@@ -274,9 +281,11 @@ impl ClientBuilder {
 
     /// The client.
     pub fn build(self) -> Client {
-        let Self(mut client, http2) = self;
+        let Self(mut settings, http2) = self;
         // Connections are shared only by sockets for which all these settings are the same.
-        client.http2 = http2.map(Carriers::new);
-        client
+        settings.http2 = http2.map(Carriers::new);
+        Client {
+            settings: Arc::new(settings),
+        }
     }
 }

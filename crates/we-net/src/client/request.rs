@@ -44,7 +44,8 @@ use crate::transport::{ConnectError, Driver, MaybeTls, Stream};
 pub struct Request {
     pub(super) client: Client,
     pub(super) url: WebSocketUrl,
-    handshake: ClientHandshake,
+    /// In a box: a connection that waits for its turn moves it through several futures.
+    handshake: Box<ClientHandshake>,
 }
 
 /// Where to tell of failures.
@@ -55,7 +56,7 @@ impl Request {
         Self {
             client,
             url,
-            handshake,
+            handshake: Box::new(handshake),
         }
     }
 
@@ -66,7 +67,7 @@ impl Request {
 
     /// Sets `Origin`, as a script's request has it.
     pub fn origin(mut self, origin: impl Into<String>) -> Result<Self, ConnectError> {
-        self.handshake = self.handshake.with_origin(origin)?;
+        *self.handshake = self.handshake.with_origin(origin)?;
         Ok(self)
     }
 
@@ -76,13 +77,13 @@ impl Request {
         mut self,
         subprotocols: impl IntoIterator<Item = T>,
     ) -> Result<Self, ConnectError> {
-        self.handshake = self.handshake.with_subprotocols(subprotocols)?;
+        *self.handshake = self.handshake.with_subprotocols(subprotocols)?;
         Ok(self)
     }
 
     /// Adds a header.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, ConnectError> {
-        self.handshake = self.handshake.with_header(name, value)?;
+        *self.handshake = self.handshake.with_header(name, value)?;
         Ok(self)
     }
 
@@ -96,7 +97,7 @@ impl Request {
     /// Makes the connection and returns its [`Driver`] instead of a [`WebSocket`]: for an owner
     /// with an event loop of its own.
     pub async fn establish(self) -> Result<Established<Stream>, ConnectError> {
-        let counters = Arc::clone(&self.client.counters);
+        let counters = Arc::clone(&self.client.settings.counters);
         let url = self.url.clone();
         tracing::debug!(target: "we::net", url = %for_log(url.as_url()), "connecting");
         let result = self.establish_uncounted().await;
@@ -114,23 +115,28 @@ impl Request {
         }
         let url = self.url.as_url();
         // Who gets a seat on a connection that is there needs no address.
-        let shared = self.client.http2.as_ref().and_then(|http2| http2.door(url));
+        let shared = self
+            .client
+            .settings
+            .http2
+            .as_ref()
+            .and_then(|http2| http2.door(url));
         let (found, door) = match shared {
             Some(door) => (None, door),
             None => {
-                let found = self.client.reach.look_up(url).await?;
+                let found = self.client.settings.reach.look_up(url).await?;
                 let door = found.door.clone();
                 (Some(found), door)
             }
         };
-        let failures = self.client.failures.clone();
+        let failures = self.client.settings.failures.clone();
         let remembered = failures.map(|failures| {
             let place = failures.place(url);
             (failures, place)
         });
         let turn = self.turn(&door, remembered.as_ref()).await;
         // In boxes: what opens a connection is large, and thousands may wait for their turn.
-        let opened = match &self.client.http2 {
+        let opened = match &self.client.settings.http2 {
             Some(http2) => {
                 let http2 = http2.clone();
                 Box::pin(self.open_shared(&http2, found, remembered.clone())).await
@@ -152,7 +158,7 @@ impl Request {
     /// that one has its time limits; and section 7.2.3: not too soon after one that has failed.
     async fn turn(&self, door: &Door, remembered: Option<&(Failures, Place)>) -> Turn {
         loop {
-            let turn = self.client.gate.enter(door.clone()).await;
+            let turn = self.client.settings.gate.enter(door.clone()).await;
             // Looked at by one at a time: of those that have waited for the same delay only the first
             // goes ahead, and the others see what has become of it.
             let left = remembered.and_then(|(failures, place)| failures.left(*place));
@@ -171,12 +177,13 @@ impl Request {
         failures: Remembered,
     ) -> Result<Established<Stream>, ConnectError> {
         let url = self.url.as_url().clone();
-        let reach = self.client.reach.clone();
+        let settings = Arc::clone(&self.client.settings);
+        let reach = &settings.reach;
         let found = match found {
             Some(found) => found,
             None => reach.look_up(&url).await?,
         };
-        let socket = reach.dial(&url, found, self.client.head_limits).await?;
+        let socket = reach.dial(&url, found, settings.head_limits).await?;
         let peer_addr = socket.peer_addr();
         let host = self.url.host_header();
         let open = async {
@@ -204,7 +211,7 @@ impl Request {
         self,
         stream: S,
     ) -> Result<Established<S>, ConnectError> {
-        let counters = Arc::clone(&self.client.counters);
+        let counters = Arc::clone(&self.client.settings.counters);
         let result = self.open_on(stream, None, None).await;
         if result.is_err() {
             counters.failed();
@@ -249,14 +256,16 @@ impl Request {
         failures: Remembered,
     ) -> Result<Established<S>, ConnectError> {
         let host = self.url.host_header();
-        let deflate = match agreed_compression(&self.client.compression, &accepted.extensions) {
-            Ok(deflate) => deflate,
-            Err(error) => {
-                let source = error.into();
-                return Err(ConnectError::Handshake { host, source });
-            }
-        };
-        let mut connection = Connection::new(Role::Client, Arc::clone(&self.client.config));
+        let deflate =
+            match agreed_compression(&self.client.settings.compression, &accepted.extensions) {
+                Ok(deflate) => deflate,
+                Err(error) => {
+                    let source = error.into();
+                    return Err(ConnectError::Handshake { host, source });
+                }
+            };
+        let mut connection =
+            Connection::new(Role::Client, Arc::clone(&self.client.settings.config));
         if let Some(deflate) = deflate {
             connection = connection.with_extension(Box::new(deflate));
         }
@@ -269,8 +278,12 @@ impl Request {
             subprotocol: accepted.subprotocol.as_deref(),
             extensions: &extensions,
         };
-        let monitor = Monitor::opened(&info, &self.client.counters, &self.client.frame_log)
-            .with_failures(failures);
+        let monitor = Monitor::opened(
+            &info,
+            &self.client.settings.counters,
+            &self.client.settings.frame_log,
+        )
+        .with_failures(failures);
         Ok(Established {
             driver: Driver::new(stream, connection)
                 .with_monitor(monitor)
@@ -289,12 +302,12 @@ impl Request {
 impl Request {
     /// The request, with what the operator and the jar have to add to it.
     pub(super) fn prepare(&self) -> Result<ClientHandshake, ConnectError> {
-        let mut handshake = self.handshake.clone();
+        let mut handshake = ClientHandshake::clone(&self.handshake);
         let has = |name: &str| self.handshake.has_header(name);
-        for header in self.client.headers.missing(self.url.as_url(), has) {
+        for header in self.client.settings.headers.missing(self.url.as_url(), has) {
             handshake = handshake.with_header(header.name(), header.value())?;
         }
-        if let Some(jar) = &self.client.cookies {
+        if let Some(jar) = &self.client.settings.cookies {
             let context = CookieContext {
                 url: self.url.as_url(),
                 origin: handshake.origin(),
@@ -314,7 +327,7 @@ impl Request {
 
     /// Puts the cookies of an answer into the jar.
     pub(super) fn keep_cookies(&self, headers: &Headers) {
-        if let Some(jar) = &self.client.cookies {
+        if let Some(jar) = &self.client.settings.cookies {
             let context = CookieContext {
                 url: self.url.as_url(),
                 origin: self.handshake.origin(),
@@ -369,18 +382,18 @@ async fn read_answer<S: AsyncRead + Unpin>(
     stream: &mut S,
     reader: &mut ResponseReader,
 ) -> io::Result<Result<Accepted, HandshakeError>> {
-    let mut buffer = vec![0; 4096];
+    let mut buffer = Vec::with_capacity(4096);
     loop {
-        let count = match stream.read(&mut buffer).await {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+        buffer.clear();
+        match stream.read_buf(&mut buffer).await {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             Err(error) => return Err(error),
-        };
-        let bytes = buffer.get(..count).unwrap_or_default();
-        if bytes.is_empty() {
+        }
+        if buffer.is_empty() {
             return Ok(Err(reader.receive_eof()));
         }
-        match reader.receive(bytes) {
+        match reader.receive(&buffer) {
             Ok(None) => {}
             Ok(Some(accepted)) => return Ok(Ok(accepted)),
             Err(error) => return Ok(Err(error)),

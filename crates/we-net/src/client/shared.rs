@@ -44,7 +44,7 @@ impl Request {
         }
         let found = match found {
             Some(found) => found,
-            None => self.client.reach.look_up(&url).await?,
+            None => self.client.settings.reach.look_up(&url).await?,
         };
         while http2.offer(&url) != Offer::Http1 {
             let attempt = self
@@ -68,10 +68,12 @@ impl Request {
         found: Found,
         failures: Remembered,
     ) -> Result<Attempt, ConnectError> {
-        let reach = self.client.reach.clone();
+        let reach = self.client.settings.reach.clone();
         let door = found.door.clone();
         let url = self.url.as_url();
-        let socket = reach.dial(url, found, self.client.head_limits).await?;
+        let socket = reach
+            .dial(url, found, self.client.settings.head_limits)
+            .await?;
         let peer_addr = socket.peer_addr();
         let host = self.url.host_header();
         let mut carrier = None;
@@ -108,7 +110,12 @@ impl Request {
         if http2.offer(url) == Offer::Http2 {
             return Ok(Ok(MaybeTls::Plain(socket)));
         }
-        let (stream, chosen) = self.client.reach.secure_for_http2(url, socket).await?;
+        let (stream, chosen) = self
+            .client
+            .settings
+            .reach
+            .secure_for_http2(url, socket)
+            .await?;
         Ok(if chosen { Ok(stream) } else { Err(stream) })
     }
 
@@ -121,7 +128,7 @@ impl Request {
         peer_addr: Option<SocketAddr>,
     ) -> Result<Option<Seat>, ConnectError> {
         let url = self.url.as_url();
-        let limits = self.client.head_limits;
+        let limits = self.client.settings.head_limits;
         match http2.establish(url, stream, door, peer_addr, limits).await {
             Ok(seat) => Ok(seat),
             Err(source) => {
@@ -139,7 +146,7 @@ impl Request {
         reused: bool,
         failures: Remembered,
     ) -> Result<Attempt, ConnectError> {
-        let limit = self.client.reach.timeouts.handshake;
+        let limit = self.client.settings.reach.timeouts.handshake;
         let host = self.url.host_header();
         let carrier = seat.carrier();
         let opened = within(limit, host, self.open_stream(seat, reused, failures)).await;
@@ -157,7 +164,7 @@ impl Request {
         let host = self.url.host_header();
         let handshake = self.prepare()?;
         let request = head::request(&handshake, self.url.is_secure())?;
-        let limits = self.client.head_limits;
+        let limits = self.client.settings.head_limits;
         let peer_addr = seat.peer_addr();
         let (status, fields, stream) = match seat.open(request, limits).await {
             Ok(answer) => answer,

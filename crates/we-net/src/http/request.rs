@@ -186,7 +186,7 @@ impl Request {
 
     /// The same with a body.
     pub async fn send_with(&self, body: RequestBody) -> Result<Response, HttpError> {
-        let reach = &self.client.reach;
+        let reach = &self.client.settings.reach;
         let host = authority(&self.url);
         tracing::debug!(
             target: "we::net", method = %self.method, url = %for_log(&self.url), "requesting"
@@ -198,7 +198,7 @@ impl Request {
         let request = self.head(&host, body)?;
         let found = reach.look_up(&self.url).await?;
         let socket = reach
-            .dial(&self.url, found, self.client.head_limits)
+            .dial(&self.url, found, self.client.settings.head_limits)
             .await?;
         let limit = reach.timeouts.handshake;
         let started = Instant::now();
@@ -208,7 +208,7 @@ impl Request {
         };
         let stream = reach.secure(&self.url, socket, self.identity);
         let stream = timeout(limit, stream).await.map_err(late)??;
-        let answer = exchange(stream, request, self.client.head_limits, &host);
+        let answer = exchange(stream, request, self.client.settings.head_limits, &host);
         let answer = if self.is_patient {
             answer.await?
         } else {
@@ -246,7 +246,7 @@ impl Request {
             self.headers.values(name).next().is_some() || lines.values(name).next().is_some()
         };
         let ours = |name: &str| is_reserved(name) || has(&lines, name);
-        for header in self.client.headers.missing(&self.url, ours) {
+        for header in self.client.settings.headers.missing(&self.url, ours) {
             lines.append(header.name(), header.value())?;
         }
         for (name, value) in [("User-Agent", USER_AGENT), ("Accept", "*/*")] {
