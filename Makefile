@@ -3,7 +3,7 @@
 FUZZ ?= frame connection response request extensions url differential
 FUZZ_TIME ?= 600
 BENCH_TIME ?= 60
-.PHONY: help build test test-runners wpt wpt-report autobahn autobahn-full fuzz bench bench-instructions check fmt run echo doc
+.PHONY: help build test test-runners wpt wpt-report autobahn autobahn-full fuzz bench bench-javascript bench-peers bench-instructions check fmt run echo doc
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -35,6 +35,16 @@ fuzz: ## Fuzz each target for FUZZ_TIME seconds (600): make fuzz [FUZZ="url fram
 
 bench: ## Measure the protocol beside other libraries for BENCH_TIME seconds (60): make bench [BENCH="decode client"]
 	@cd benches && BENCH_TIME=$(BENCH_TIME) cargo run --quiet --release -- $(if $(BENCH),"$(BENCH)")
+
+bench-javascript: ## Measure scripts in the shell WE beside the runtimes on the PATH for BENCH_TIME seconds (60): make bench-javascript [BENCH=echo]
+	@$(if $(WE),,cargo build --release)
+	@cd benches && BENCH_TIME=$(BENCH_TIME) WE=$(abspath $(WE)) cargo run --quiet --release --bin javascript -- $(if $(BENCH),"$(BENCH)")
+
+bench-peers: ## Run a lab that measures clients and servers of other makers: make bench-peers LAB=folder/of/run.py (docs/performance.md)
+	@test -f "$(LAB)/run.py" || { echo "LAB names no folder with a run.py; docs/performance.md tells what that is" >&2; exit 1; }
+	@cargo build --release
+	python3 $(LAB)/run.py clients --runtime we='$(CURDIR)/target/release/we run {script} -- {args}' $(LAB_ARGS)
+	python3 $(LAB)/run.py servers --server we='$(CURDIR)/target/release/we echo --no-compression --listen 127.0.0.1:{port}' $(LAB_ARGS)
 
 bench-instructions: ## Count the instructions of the hot paths (needs valgrind); fails if one has grown by 5 %. SAVE=1 makes them the baseline
 	@cd benches && cargo run --quiet --release --bin instructions -- $(if $(SAVE),--save)

@@ -116,7 +116,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The shell first.
 fn runtimes() -> Vec<Runtime> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let we = env::var_os("WE").map_or_else(|| here.join("../target/release/we"), PathBuf::from);
+    let named = env::var_os("WE").filter(|path| !path.is_empty());
+    let we = named.map_or_else(|| here.join("../target/release/we"), PathBuf::from);
     let mut runtimes = vec![Runtime {
         name: "we",
         program: we,
