@@ -234,6 +234,12 @@ impl Outbox {
     fn advance_messages(&mut self, n: usize) {
         debug_assert!(n <= self.unwritten, "more written than was shown");
         let n = n.min(self.unwritten);
+        if n == 0 {
+            return;
+        }
+        if n == self.unwritten {
+            return self.discard_messages();
+        }
         self.unwritten -= n;
         self.advance_frames(n);
         self.advance_bytes(n);
@@ -257,9 +263,18 @@ impl Outbox {
                 self.frames.pop_front();
             }
         }
-        if self.frames.is_empty() && self.frames.capacity() > KEPT_ENTRIES {
-            self.frames = VecDeque::new();
-        }
+    }
+
+    /// Everything in the message lane has been written, the common end of a turn: no frame needs to be
+    /// looked at, since none has credit left.
+    fn discard_messages(&mut self) {
+        empty_queue(&mut self.frames);
+        empty_queue(&mut self.segments);
+        empty_block(&mut self.tail);
+        self.written = 0;
+        self.unwritten = 0;
+        self.credit = 0;
+        self.mid_frame = false;
     }
 
     fn advance_bytes(&mut self, n: usize) {
@@ -274,10 +289,6 @@ impl Outbox {
         }
         if self.segments.capacity() > KEPT_ENTRIES {
             self.segments = VecDeque::new();
-        }
-        if self.written == self.tail.len() {
-            self.written = 0;
-            empty_block(&mut self.tail);
         }
     }
 
@@ -315,6 +326,13 @@ fn grow(block: &mut Vec<u8>, needed: usize) {
     let doubled = 2 * block.capacity();
     let target = if doubled >= BLOCK { FULL } else { doubled };
     block.reserve_exact(target.max(needed) - block.len());
+}
+
+fn empty_queue<T>(queue: &mut VecDeque<T>) {
+    queue.clear();
+    if queue.capacity() > KEPT_ENTRIES {
+        *queue = VecDeque::new();
+    }
 }
 
 fn empty_block(block: &mut Vec<u8>) {
