@@ -111,6 +111,8 @@ pub struct Driver<S> {
     shutdown: Shutdown,
     input: Input,
     unread: Option<Unread>,
+    /// A time, for where none is looked at.
+    opened: std::time::Instant,
     /// Present while there is a deadline.
     timer: Option<Timer>,
     /// Looks on.
@@ -145,8 +147,10 @@ struct Timer {
 impl<S> Driver<S> {
     /// Drives `connection` on `stream`, on which the opening handshake is over.
     pub fn new(stream: S, mut connection: Connection) -> Self {
-        connection.start(now());
+        let opened = now();
+        connection.start(opened);
         Self {
+            opened,
             stream: Some(stream),
             connection,
             flush: Flush::Done,
@@ -196,7 +200,12 @@ impl<S> Driver<S> {
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
         let len = message.len();
-        self.connection.send(now(), message)?;
+        let now = if self.connection.send_needs_time() {
+            now()
+        } else {
+            self.opened
+        };
+        self.connection.send(now, message)?;
         if let Some(monitor) = &self.monitor {
             monitor.sent(len);
         }

@@ -4,6 +4,7 @@
 //! bytes, `closing` knows how a connection ends. This file is what the caller sees.
 
 mod assembly;
+mod blocks;
 mod closing;
 mod outbox;
 mod read;
@@ -288,6 +289,13 @@ impl Connection {
         self.note_activity(now);
         self.watch_output(now);
         Ok(())
+    }
+
+    /// Whether [`send`](Self::send) would look at the time that it is given: a caller that has none at hand need not look
+    /// at a clock for each message.
+    pub(crate) fn send_needs_time(&self) -> bool {
+        let may_stall = self.config.timeouts.stalled_write.is_some();
+        self.is_watched || (may_stall && self.deadline.is_none())
     }
 
     /// Queues a message for sending by copying it: for small ones, and bytes that lie somewhere

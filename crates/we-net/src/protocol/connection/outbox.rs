@@ -10,26 +10,20 @@ use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::protocol::frame::{EncodedHeader, FrameHeader};
+use super::blocks;
+use crate::protocol::frame::EncodedHeader;
 use crate::protocol::mask::{Append, MaskKey};
 use crate::protocol::payload::OwnedBytes;
 
-/// Small frames are gathered in blocks of about this many bytes, so that a long queue gives back
-/// memory while it is written.
-const BLOCK: usize = 64 << 10;
-
-/// What an empty outbox keeps, in bytes for each lane and in entries for each queue: enough for the
-/// next small message, little enough for many idle connections.
-const KEPT_BYTES: usize = 512;
+/// How many entries each queue of an empty outbox keeps room for.
 const KEPT_ENTRIES: usize = 8;
-
-/// A block that has outgrown half of `BLOCK` gets this much: it is full with the small frame that takes it past `BLOCK`.
-const FULL: usize = BLOCK + 4096 + FrameHeader::MAX_LEN;
 
 /// A piece of the message lane before its tail.
 enum Segment {
-    /// Small frames, and the headers of large ones.
+    /// Small frames.
     Block(Vec<u8>),
+    /// The header of a large frame.
+    Header(EncodedHeader),
     /// The payload of a large frame.
     Payload(OwnedBytes),
     /// The payload of a large fragment.
@@ -40,6 +34,7 @@ impl Segment {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Block(bytes) => bytes,
+            Self::Header(header) => header,
             Self::Payload(payload) => payload,
             Self::Fragment(payload, range) => payload.get(range.clone()).unwrap_or_default(),
         }
@@ -117,7 +112,7 @@ impl Outbox {
         credit: usize,
     ) {
         append_frame(&mut self.tail, header, payload, mask);
-        if self.tail.len() >= BLOCK {
+        if self.tail.len() >= blocks::BLOCK {
             self.seal_tail();
         }
         self.count_frame(header.len() + payload.len(), credit);
@@ -125,8 +120,10 @@ impl Outbox {
 
     /// Queues a frame by taking over its payload.
     pub(super) fn push_large(&mut self, header: &EncodedHeader, body: LargeBody, credit: usize) {
-        self.tail.extend_from_slice(header);
-        self.seal_tail();
+        if !self.tail.is_empty() {
+            self.seal_tail();
+        }
+        self.segments.push_back(Segment::Header(*header));
         let segment = match body {
             LargeBody::Whole(payload) => Segment::Payload(payload),
             LargeBody::Part(payload, range) => Segment::Fragment(payload, range),
@@ -269,8 +266,13 @@ impl Outbox {
     /// looked at, since none has credit left.
     fn discard_messages(&mut self) {
         empty_queue(&mut self.frames);
+        for segment in self.segments.drain(..) {
+            if let Segment::Block(block) = segment {
+                blocks::give_back(block);
+            }
+        }
         empty_queue(&mut self.segments);
-        empty_block(&mut self.tail);
+        blocks::empty(&mut self.tail);
         self.written = 0;
         self.unwritten = 0;
         self.credit = 0;
@@ -285,7 +287,9 @@ impl Outbox {
                 return;
             }
             self.written -= len;
-            self.segments.pop_front();
+            if let Some(Segment::Block(block)) = self.segments.pop_front() {
+                blocks::give_back(block);
+            }
         }
         if self.segments.capacity() > KEPT_ENTRIES {
             self.segments = VecDeque::new();
@@ -294,7 +298,7 @@ impl Outbox {
 
     /// Drops the urgent frames, which have not been begun or have been written.
     pub(super) fn discard_urgent(&mut self) {
-        empty_block(&mut self.urgent);
+        blocks::empty(&mut self.urgent);
         self.urgent_written = 0;
         self.urgent_shown = 0;
         self.mark = 0;
@@ -310,7 +314,7 @@ impl Outbox {
 }
 
 fn append_frame(out: &mut Vec<u8>, header: &EncodedHeader, payload: &[u8], mask: Option<MaskKey>) {
-    grow(out, out.len() + header.len() + payload.len());
+    blocks::grow(out, out.len() + header.len() + payload.len());
     out.extend_from_slice(header);
     match mask {
         Some(key) => out.append_masked(payload, key),
@@ -318,24 +322,9 @@ fn append_frame(out: &mut Vec<u8>, header: &EncodedHeader, payload: &[u8], mask:
     }
 }
 
-/// Makes room for so many bytes in all.
-fn grow(block: &mut Vec<u8>, needed: usize) {
-    if needed <= block.capacity() {
-        return;
-    }
-    let doubled = 2 * block.capacity();
-    let target = if doubled >= BLOCK { FULL } else { doubled };
-    block.reserve_exact(target.max(needed) - block.len());
-}
-
 fn empty_queue<T>(queue: &mut VecDeque<T>) {
     queue.clear();
     if queue.capacity() > KEPT_ENTRIES {
         *queue = VecDeque::new();
     }
-}
-
-fn empty_block(block: &mut Vec<u8>) {
-    block.clear();
-    block.shrink_to(KEPT_BYTES);
 }
