@@ -124,6 +124,10 @@ pub(crate) struct Echo {
     /// Speak HTTP/2 too (RFC 8441): with --tls to clients that choose it, otherwise to those that begin with it
     #[arg(long)]
     pub(crate) http2: bool,
+
+    /// Serve on N threads, each with connections of its own; 0 takes as many as there are processors
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) threads: usize,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! `we echo`: a server that sends every message back.
 
-use std::{fs, io::Write, time::Duration};
+use std::{fs, io::Write, num::NonZeroUsize, thread, time::Duration};
 
 use we_net::{
     Acceptor, Http2Config, Server,
@@ -17,7 +17,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves until Ctrl-C.
 pub(crate) fn serve(options: &Echo) -> u8 {
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
+    // This thread only waits for those that serve, and for Ctrl-C.
+    let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
     {
@@ -67,8 +68,16 @@ async fn listen(options: &Echo) -> Result<(), String> {
             }
         }
     });
-    server.serve(echo).await;
-    Ok(())
+    let threads = match NonZeroUsize::new(options.threads) {
+        Some(threads) => threads,
+        None => thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+    };
+    // One thread too is not this one: glibc hands the memory of the main thread back to the system, and gets it again,
+    // with each long message.
+    server
+        .serve_on_threads(threads, echo)
+        .await
+        .map_err(|error| format!("cannot serve on {threads} threads: {error}"))
 }
 
 async fn bind(builder: ServerBuilder, options: &Echo) -> Result<Server, String> {

@@ -291,6 +291,23 @@ fn messages_are_compressed_unless_the_operator_says_otherwise() {
 }
 
 #[test]
+fn echo_serves_on_as_many_threads_as_it_is_told() {
+    for threads in ["1", "3", "0"] {
+        let mut echo = Echo::start(&["--threads", threads]);
+        let code = "const all = Array.from({ length: 9 }, (_, i) => new Promise((done, failed) => {
+              const ws = new WebSocket(scriptArgs[0]);
+              ws.onopen = () => ws.send(`${i}`);
+              ws.onmessage = (event) => { done(event.data); ws.close(); };
+              ws.onerror = failed;
+            }));
+            Promise.all(all).then((data) => console.log(data.join('')));";
+        let output = we(&["eval", code, &echo.url]);
+        assert_eq!(output.stdout, "012345678\n", "{threads}: {output:?}");
+        assert_eq!(echo.interrupt(), Some(0), "{threads}");
+    }
+}
+
+#[test]
 fn echo_makes_a_certificate_that_run_can_trust() {
     let cert = Scratch::new("echo.pem", "");
     let echo = Echo::start(&["--tls", "--save-cert", cert.path()]);

@@ -300,3 +300,58 @@ async fn every_echo_comes_before_the_answer_to_a_close_in_the_same_segment() {
     soon(stream.read_to_end(&mut again)).await.unwrap();
     assert_eq!(again, answer);
 }
+
+#[tokio::test]
+async fn connections_are_shared_out_among_threads_and_end_together() {
+    let threads = Arc::new(std::sync::Mutex::new(std::collections::HashSet::new()));
+    let seen = Arc::clone(&threads);
+    let builder = Server::builder().max_connections(100);
+    let server = builder.bind("127.0.0.1:0").await.unwrap();
+    let (url, handle) = (server.url(), server.handle());
+    // The first thread that has a socket is kept busy until another one has one too.
+    let both = Arc::new(std::sync::Barrier::new(2));
+    let handler = move |mut socket: WebSocket| {
+        let (seen, both) = (Arc::clone(&seen), Arc::clone(&both));
+        async move {
+            seen.lock().unwrap().insert(std::thread::current().id());
+            both.wait();
+            while let Ok(Some(message)) = socket.next().await {
+                let _ = socket.send(message).await;
+            }
+        }
+    };
+    let serving = tokio::spawn(server.serve_on_threads(2.try_into().unwrap(), handler));
+    let mut sockets = Vec::new();
+    for _ in 0..2 {
+        sockets.push(soon(we_net::connect(&url)).await.unwrap());
+    }
+    for socket in &mut sockets {
+        soon(socket.send("hello")).await.unwrap();
+        assert_eq!(soon(socket.next()).await.unwrap(), Some("hello".into()));
+    }
+    assert_eq!(threads.lock().unwrap().len(), 2);
+    assert_eq!(handle.stats().open, 2);
+    handle.shutdown(Duration::from_secs(60));
+    for socket in &mut sockets {
+        assert_eq!(soon(socket.next()).await.unwrap(), None);
+        assert_eq!(socket.closure().unwrap().code, 1001);
+    }
+    soon(serving).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_server_on_threads_that_is_dropped_lets_go_of_its_connections_and_its_address() {
+    let server = Server::builder().bind("127.0.0.1:0").await.unwrap();
+    let url = server.url();
+    let serving = tokio::spawn(server.serve_on_threads(2.try_into().unwrap(), echo));
+    let mut socket = soon(we_net::connect(&url)).await.unwrap();
+    serving.abort();
+    assert!(soon(socket.next()).await.is_err());
+    // The threads end in their own time.
+    soon(async {
+        while we_net::connect(&url).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}

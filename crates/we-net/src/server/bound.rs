@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::sync::Arc;
 
 #[cfg(unix)]
 use tokio::net::UnixListener;
@@ -21,9 +23,55 @@ pub(super) enum Listener {
     #[cfg(unix)]
     Unix {
         /// Goes first: as long as the socket is open, no other file can have its inode.
-        _file: SocketFile,
+        _file: Arc<SocketFile>,
         listener: UnixListener,
     },
+}
+
+/// A listening socket that belongs to no runtime: each thread that shares it attaches a clone to its own.
+#[derive(Debug)]
+pub(super) enum Detached {
+    Tcp {
+        listener: std::net::TcpListener,
+        address: SocketAddr,
+    },
+    #[cfg(unix)]
+    Unix {
+        /// Goes first, and with the last clone, as above.
+        file: Arc<SocketFile>,
+        listener: std::os::unix::net::UnixListener,
+    },
+}
+
+impl Detached {
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp { listener, address } => Self::Tcp {
+                listener: listener.try_clone()?,
+                address: *address,
+            },
+            #[cfg(unix)]
+            Self::Unix { file, listener } => Self::Unix {
+                file: Arc::clone(file),
+                listener: listener.try_clone()?,
+            },
+        })
+    }
+
+    /// Has the current runtime watch it.
+    pub(super) fn attach(self) -> io::Result<Listener> {
+        Ok(match self {
+            Self::Tcp { listener, address } => Listener::Tcp {
+                listener: TcpListener::from_std(listener)?,
+                address,
+            },
+            #[cfg(unix)]
+            Self::Unix { file, listener } => Listener::Unix {
+                _file: file,
+                listener: UnixListener::from_std(listener)?,
+            },
+        })
+    }
 }
 
 /// The file of a Unix socket, which goes when its server does.
@@ -61,8 +109,23 @@ impl Listener {
     #[cfg(unix)]
     pub(super) fn unix(path: PathBuf) -> io::Result<Self> {
         let listener = UnixListener::bind(&path)?;
-        let _file = SocketFile::new(path);
+        let _file = Arc::new(SocketFile::new(path));
         Ok(Self::Unix { _file, listener })
+    }
+
+    /// Takes it from its runtime.
+    pub(super) fn detach(self) -> io::Result<Detached> {
+        Ok(match self {
+            Self::Tcp { listener, address } => Detached::Tcp {
+                listener: listener.into_std()?,
+                address,
+            },
+            #[cfg(unix)]
+            Self::Unix { _file, listener } => Detached::Unix {
+                file: _file,
+                listener: listener.into_std()?,
+            },
+        })
     }
 
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {

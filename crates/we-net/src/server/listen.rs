@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -17,12 +18,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::net::ToSocketAddrs;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
-use super::bound::Listener;
+use super::bound::{Detached, Listener};
 use super::{Acceptor, UpgradeError, multiplexed};
 use crate::http2::{Http2Config, Preface, read_preface};
 use crate::observe::Stats;
@@ -220,49 +221,149 @@ impl Server {
         H: Fn(WebSocket) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
+        let (listener, serving, shutdown) = self.start(handler);
+        accept_all(listener, serving, shutdown.subscribe()).await;
+    }
+
+    /// As [`serve`](Self::serve), on `threads` threads that this call starts, each with a current-thread runtime of its
+    /// own. A connection stays on the thread that has accepted it, and an idle thread accepts sooner than a busy one. For
+    /// handlers that mostly wait for the network this takes less of the processor than one runtime whose threads
+    /// hand tasks to each other; [`available_parallelism`](std::thread::available_parallelism) is as many threads as
+    /// make sense. Settings, the limit of connections, counters and the [`handle`](Self::handle) are those of one server.
+    ///
+    /// Dropping the future drops all connections soon after.
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use we_net::server::{Server, echo};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = Server::builder().bind("127.0.0.1:0").await?;
+    /// # server.handle().shutdown(std::time::Duration::ZERO);
+    /// server.serve_on_threads(std::thread::available_parallelism()?, echo).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If a thread or its runtime cannot be started; then nothing is served.
+    pub async fn serve_on_threads<H, F>(self, threads: NonZeroUsize, handler: H) -> io::Result<()>
+    where
+        H: Fn(WebSocket) -> F + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (listener, serving, shutdown) = self.start(handler);
+        let listener = listener.detach()?;
+        // Dropped with this future, and the threads see it.
+        let alive = watch::Sender::new(());
+        let (end, mut ended) = mpsc::unbounded_channel();
+        for number in 0..threads.get() {
+            let listener = listener.try_clone()?;
+            let serving = Serving {
+                // The timers of a connection are those of the runtime that it is closed on.
+                open: Arc::default(),
+                ..serving.clone()
+            };
+            let (phase, abandoned) = (shutdown.subscribe(), alive.subscribe());
+            let end = end.clone();
+            std::thread::Builder::new()
+                .name(format!("we-net server {number}"))
+                .spawn(move || {
+                    let _ = end.send(serve_thread(listener, serving, phase, abandoned));
+                })?;
+        }
+        // From here on they are the threads': when none of those accepts any more, nobody listens.
+        drop((listener, serving, end));
+        for _ in 0..threads.get() {
+            match ended.recv().await {
+                Some(result) => result?,
+                None => return Err(io::Error::other("a thread of the server panicked")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the server apart: what listens, what all connections share, and what ends it.
+    fn start<H>(self, handler: H) -> (Listener, Serving<H>, watch::Sender<Phase>) {
         let mut settings = self.settings;
         if settings.http2.is_some() {
             settings.tls = settings.tls.map(TlsServerConfig::with_http2);
         }
-        let permits = Arc::new(Semaphore::new(settings.max_connections));
         let serving = Serving {
+            permits: Arc::new(Semaphore::new(settings.max_connections)),
             settings: Arc::new(settings),
             handler: Arc::new(handler),
             open: Arc::default(),
             next_id: Arc::default(),
-            permits: Arc::clone(&permits),
         };
-        let mut tasks = JoinSet::new();
-        let mut phase = self.shutdown.subscribe();
-        while *phase.borrow() == Phase::Serving {
-            let room = permits.available_permits() > 0;
-            tokio::select! {
-                // The sender is `self.shutdown`: it does not go away.
-                _ = phase.changed() => {}
-                Some(ended) = tasks.join_next() => report(ended),
-                // Only to learn that there is room again: sockets of HTTP/2 may want it too.
-                _ = permits.acquire(), if !room => {}
-                accepted = self.listener.accept(), if room => match accepted {
-                    Ok(socket) => {
-                        let permit = Arc::clone(&permits).try_acquire_owned().ok();
-                        tasks.spawn(run(socket, serving.clone(), permit, phase.clone()));
-                    }
-                    Err(error) => pause_after(&error).await,
-                },
-            }
+        (self.listener, serving, self.shutdown)
+    }
+}
+
+/// What a thread does: [`accept_all`], unless nobody waits for it any more.
+fn serve_thread<H, F>(
+    listener: Detached,
+    serving: Serving<H>,
+    phase: watch::Receiver<Phase>,
+    mut abandoned: watch::Receiver<()>,
+) -> io::Result<()>
+where
+    H: Fn(WebSocket) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let listener = listener.attach()?;
+        tokio::select! {
+            () = accept_all(listener, serving, phase) => {}
+            _ = abandoned.changed() => {}
         }
-        drop(self.listener);
-        let reached = *phase.borrow();
-        if let Phase::Draining(drain) = reached {
-            close_all(&serving.open);
-            // What is left after that goes down with `tasks`.
-            let _ = tokio::time::timeout(drain, async {
-                while let Some(ended) = tasks.join_next().await {
-                    report(ended)
+        Ok(())
+    })
+}
+
+/// Accepts connections and runs them until `phase` says otherwise, and then what is left of them for as long as it says.
+async fn accept_all<H, F>(
+    listener: Listener,
+    serving: Serving<H>,
+    mut phase: watch::Receiver<Phase>,
+) where
+    H: Fn(WebSocket) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let permits = Arc::clone(&serving.permits);
+    let mut tasks = JoinSet::new();
+    while *phase.borrow() == Phase::Serving {
+        let room = permits.available_permits() > 0;
+        tokio::select! {
+            // The sender is the server's, which outlives this.
+            _ = phase.changed() => {}
+            Some(ended) = tasks.join_next() => report(ended),
+            // Only to learn that there is room again: sockets of HTTP/2 may want it too, and other threads.
+            _ = permits.acquire(), if !room => {}
+            accepted = listener.accept(), if room => match accepted {
+                Ok(socket) => {
+                    let permit = Arc::clone(&permits).try_acquire_owned().ok();
+                    tasks.spawn(run(socket, serving.clone(), permit, phase.clone()));
                 }
-            })
-            .await;
+                Err(error) => pause_after(&error).await,
+            },
         }
+    }
+    drop(listener);
+    let reached = *phase.borrow();
+    if let Phase::Draining(drain) = reached {
+        close_all(&serving.open);
+        // What is left after that goes down with `tasks`.
+        let _ = tokio::time::timeout(drain, async {
+            while let Some(ended) = tasks.join_next().await {
+                report(ended)
+            }
+        })
+        .await;
     }
 }
 
@@ -293,8 +394,13 @@ where
     H: Fn(WebSocket) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    /// Runs the handler.
-    pub(super) async fn handle(&self, socket: WebSocket, phase: &watch::Receiver<Phase>) {
+    /// Starts the handler. Not an `async fn`, whose future would have room for the socket beside that for the handler
+    /// that takes it; boxed, because there is a third such place in who awaits it.
+    pub(super) fn handle(
+        &self,
+        socket: WebSocket,
+        phase: &watch::Receiver<Phase>,
+    ) -> impl Future<Output = ()> + Send + use<H, F> {
         let id = self.next_id.fetch_add(1, Relaxed);
         lock(&self.open).insert(id, Arc::downgrade(socket.shared()));
         if *phase.borrow() != Phase::Serving {
@@ -302,11 +408,15 @@ where
             socket.shared().close(going_away());
         }
         // Removes the entry also if the handler panics or is dropped.
-        let _registered = Registered {
+        let registered = Registered {
             open: Arc::clone(&self.open),
             id,
         };
-        (self.handler)(socket).await;
+        let handler = Box::pin((self.handler)(socket));
+        async move {
+            let _registered = registered;
+            handler.await;
+        }
     }
 }
 
@@ -321,14 +431,16 @@ async fn run<H, F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let peer = socket.peer_addr();
-    let opening = async {
+    // Boxed, because a task is as large as the largest of its phases for as long as it lives: what the handshakes of TLS
+    // and WebSocket need is gone when they are over.
+    let opening = Box::pin(async {
         let permit = match permit {
             Some(permit) => permit,
             // It was there a moment ago. Nobody closes the semaphore.
             None => Arc::clone(&serving.permits).acquire_owned().await.ok()?,
         };
-        Some((open(socket, &serving.settings).await, permit))
-    };
+        Some((open(socket, peer, &serving.settings).await, permit))
+    });
     let opened = tokio::select! {
         opened = opening => opened,
         // Draining: nobody has been promised anything yet.
@@ -340,10 +452,17 @@ async fn run<H, F>(
     match opened {
         Ok(Opened::Socket(socket)) => {
             let _permit = permit;
-            serving.handle(*socket, &phase).await;
+            // The box is gone before the handler runs, and so is the rest that only the opening needed.
+            let handler = serving.handle(*socket, &phase);
+            drop((serving, phase));
+            handler.await;
         }
         Ok(Opened::Http2(stream, first, config)) => {
-            multiplexed::serve(*stream, first, peer, serving, config, permit, phase).await;
+            // Boxed for the same reason.
+            Box::pin(multiplexed::serve(
+                *stream, first, peer, serving, config, permit, phase,
+            ))
+            .await;
         }
         // Why there is none has been told to whoever listens.
         Err(_) => {}
@@ -358,8 +477,11 @@ enum Opened {
 }
 
 /// TLS, and the opening handshake unless it is one of HTTP/2.
-async fn open(socket: Socket, settings: &ServerBuilder) -> Result<Opened, UpgradeError> {
-    let peer = socket.peer_addr();
+async fn open(
+    socket: Socket,
+    peer: Option<SocketAddr>,
+    settings: &ServerBuilder,
+) -> Result<Opened, UpgradeError> {
     let acceptor = &settings.acceptor;
     let limit = acceptor.handshake_timeout;
     let deadline = Instant::now() + limit;
@@ -413,11 +535,13 @@ async fn open(socket: Socket, settings: &ServerBuilder) -> Result<Opened, Upgrad
 }
 
 /// Sends every message back: the handler of an echo server.
-pub async fn echo(mut socket: WebSocket) {
+pub async fn echo(socket: WebSocket) {
+    // Taken apart to let go of the request's headers, which are of no use here.
+    let (mut sender, mut receiver) = socket.split();
     // How a connection ends is no matter here.
-    while let Ok(Some(message)) = socket.next().await {
+    while let Ok(Some(message)) = receiver.next().await {
         // Queued only: `next` writes the answers to all that has arrived at once.
-        if socket.feed(message).await.is_err() {
+        if sender.feed(message).await.is_err() {
             continue;
         }
     }
