@@ -1,8 +1,9 @@
 //! `we`: a shell for scripts that speak WebSocket.
 //!
 //! The command line ([`cli`]) and what each command does: [`script`] runs JavaScript, [`echo`] serves; [`network`] is
-//! what the operator decides about the network, [`log`] and [`net_log`] are what he sees of it. Nothing here is of use to a library; that is in `we-js` and `we-net`.
+//! what the operator decides about the network, [`allocator`] what the program decides about memory, [`log`] and [`net_log`] are what he sees of it. Nothing here is of use to a library; that is in `we-js` and `we-net`.
 
+mod allocator;
 mod cli;
 mod echo;
 mod log;
@@ -24,6 +25,7 @@ const FAILURE: u8 = 1;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
+    allocator::tune();
     let cli = Cli::parse();
     let traces_net = match &cli.command {
         Command::Run(run) => run.script.network.trace_net,
