@@ -347,7 +347,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = self.connection.output(&mut slices);
             let slices = slices.get(..filled).unwrap_or_default();
-            let written = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, slices))?;
+            let stream = Pin::new(&mut *stream);
+            // Mostly there is one, and the system takes a single buffer with less ado than a list of one.
+            let result = match slices {
+                [only] => stream.poll_write(cx, only),
+                _ => stream.poll_write_vectored(cx, slices),
+            };
+            let written = ready!(result)?;
             if written == 0 {
                 return Poll::Ready(Err(ErrorKind::WriteZero.into()));
             }

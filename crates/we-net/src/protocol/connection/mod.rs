@@ -4,7 +4,6 @@
 //! bytes, `closing` knows how a connection ends. This file is what the caller sees.
 
 mod assembly;
-mod blocks;
 mod closing;
 mod outbox;
 mod read;

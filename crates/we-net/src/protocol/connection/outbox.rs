@@ -10,13 +10,21 @@ use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::blocks;
-use crate::protocol::frame::EncodedHeader;
+use crate::protocol::frame::{EncodedHeader, FrameHeader};
 use crate::protocol::mask::{Append, MaskKey};
 use crate::protocol::payload::OwnedBytes;
 
-/// How many entries each queue of an empty outbox keeps room for.
+/// Small frames are gathered in blocks of about this many bytes, so that a long queue gives back
+/// memory while it is written.
+const BLOCK: usize = 64 << 10;
+
+/// What an empty outbox keeps, in bytes for each lane and in entries for each queue: enough for the
+/// next small message, little enough for many idle connections.
+const KEPT_BYTES: usize = 512;
 const KEPT_ENTRIES: usize = 8;
+
+/// A block that has outgrown half of `BLOCK` gets this much: it is full with the small frame that takes it past `BLOCK`.
+const FULL: usize = BLOCK + 4096 + FrameHeader::MAX_LEN;
 
 /// A piece of the message lane before its tail.
 enum Segment {
@@ -112,7 +120,7 @@ impl Outbox {
         credit: usize,
     ) {
         append_frame(&mut self.tail, header, payload, mask);
-        if self.tail.len() >= blocks::BLOCK {
+        if self.tail.len() >= BLOCK {
             self.seal_tail();
         }
         self.count_frame(header.len() + payload.len(), credit);
@@ -266,13 +274,8 @@ impl Outbox {
     /// looked at, since none has credit left.
     fn discard_messages(&mut self) {
         empty_queue(&mut self.frames);
-        for segment in self.segments.drain(..) {
-            if let Segment::Block(block) = segment {
-                blocks::give_back(block);
-            }
-        }
         empty_queue(&mut self.segments);
-        blocks::empty(&mut self.tail);
+        empty_block(&mut self.tail);
         self.written = 0;
         self.unwritten = 0;
         self.credit = 0;
@@ -287,9 +290,7 @@ impl Outbox {
                 return;
             }
             self.written -= len;
-            if let Some(Segment::Block(block)) = self.segments.pop_front() {
-                blocks::give_back(block);
-            }
+            self.segments.pop_front();
         }
         if self.segments.capacity() > KEPT_ENTRIES {
             self.segments = VecDeque::new();
@@ -298,7 +299,7 @@ impl Outbox {
 
     /// Drops the urgent frames, which have not been begun or have been written.
     pub(super) fn discard_urgent(&mut self) {
-        blocks::empty(&mut self.urgent);
+        empty_block(&mut self.urgent);
         self.urgent_written = 0;
         self.urgent_shown = 0;
         self.mark = 0;
@@ -314,7 +315,7 @@ impl Outbox {
 }
 
 fn append_frame(out: &mut Vec<u8>, header: &EncodedHeader, payload: &[u8], mask: Option<MaskKey>) {
-    blocks::grow(out, out.len() + header.len() + payload.len());
+    grow(out, out.len() + header.len() + payload.len());
     out.extend_from_slice(header);
     match mask {
         Some(key) => out.append_masked(payload, key),
@@ -322,9 +323,24 @@ fn append_frame(out: &mut Vec<u8>, header: &EncodedHeader, payload: &[u8], mask:
     }
 }
 
+/// Makes room for so many bytes in all.
+fn grow(block: &mut Vec<u8>, needed: usize) {
+    if needed <= block.capacity() {
+        return;
+    }
+    let doubled = 2 * block.capacity();
+    let target = if doubled >= BLOCK { FULL } else { doubled };
+    block.reserve_exact(target.max(needed) - block.len());
+}
+
 fn empty_queue<T>(queue: &mut VecDeque<T>) {
     queue.clear();
     if queue.capacity() > KEPT_ENTRIES {
         *queue = VecDeque::new();
     }
+}
+
+fn empty_block(block: &mut Vec<u8>) {
+    block.clear();
+    block.shrink_to(KEPT_BYTES);
 }

@@ -20,7 +20,7 @@ use crate::protocol::payload::{OwnedBytes, Payload};
 
 /// Payloads up to this length are copied into the outbox beside their header; above it a slice of
 /// its own costs less than the copy.
-pub(super) const MAX_COPIED: usize = 4096;
+const MAX_COPIED: usize = 4096;
 
 /// How many bytes of Pings may wait. A caller that pings a peer which does not read is refused.
 const MAX_WAITING_PINGS: usize = 1024;
