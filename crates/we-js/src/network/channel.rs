@@ -435,3 +435,44 @@ impl Channel {
         self.commands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn batch_of(channel: &Arc<Channel>, lengths: &[usize]) -> Arrivals {
+        let mut gathering = Gathering::default();
+        for &len in lengths {
+            gathering.push(SocketEvent::Message(Message::text("x".repeat(len))));
+        }
+        let mut arrivals = Arrivals::default();
+        arrivals.push(gathering.take(channel).unwrap());
+        assert!(gathering.take(channel).is_none());
+        arrivals
+    }
+
+    /// What is undelivered after each event is taken out, and of how many events is told then.
+    fn taken_apart(lengths: &[usize]) -> Vec<(usize, Option<u64>)> {
+        let channel = Channel::new(Delivery::Pushed);
+        let mut arrivals = batch_of(&channel, lengths);
+        let mut steps = Vec::new();
+        while let Some(taken) = arrivals.take_first() {
+            let told = taken.whole.map(|(_, events)| events);
+            steps.push((channel.undelivered(), told));
+        }
+        assert!(arrivals.is_empty());
+        steps
+    }
+
+    #[test]
+    fn a_long_batch_is_settled_in_steps_and_told_of_as_a_whole() {
+        let each = SETTLE_STEP + EVENT_OVERHEAD;
+        assert_eq!(
+            taken_apart(&[SETTLE_STEP; 3]),
+            [(2 * each, None), (each, None), (0, Some(3))]
+        );
+        let both = 2 * (1 + EVENT_OVERHEAD);
+        assert_eq!(taken_apart(&[1; 2]), [(both, None), (0, Some(2))]);
+    }
+}
