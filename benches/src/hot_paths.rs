@@ -5,7 +5,7 @@ use std::io::{IoSlice, Read};
 use std::time::Instant;
 
 use futures_executor::block_on;
-use we_net::protocol::{Config, Connection, Event, MaskKey, Message, MessageRef, Role};
+use we_net::protocol::{Config, Connection, Event, MaskKey, Message, MessageRef, ReadBuffer, Role};
 use we_net::transport::Driver;
 
 use crate::case::{self, Case, Kind, Task};
@@ -76,19 +76,19 @@ fn decode(role: case::Role, kind: Kind, size: usize, n: u64) {
         case::Role::Server => Connection::new(Role::Server, Config::server()),
         case::Role::Client => Connection::new(Role::Client, Config::default()),
     };
-    let mut buffer = vec![0; 64 << 10];
+    let mut buffer = ReadBuffer::with_capacity(64 << 10);
     let now = Instant::now();
     let mut events = 0;
     while events < n {
-        let read = memory.read(&mut buffer).unwrap_or_default();
-        let mut rest = &buffer[..read];
+        buffer.read_with(connection.read_size(&buffer), |room| {
+            memory.read(room).unwrap_or_default()
+        });
         measured(&mut || {
-            while !rest.is_empty() && events < n {
-                connection.receive_up_to(now, &mut rest, 1);
-                if let Some(event) = connection.poll_event() {
-                    black_box(event);
-                    events += 1;
-                }
+            while events < n
+                && let Some(event) = connection.next_event(now, &mut buffer)
+            {
+                black_box(event);
+                events += 1;
             }
         });
     }

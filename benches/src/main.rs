@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use we_bench::case::{Case, Role, Task};
-use we_bench::library::{Job, LIBRARIES, receive_direct};
+use we_bench::case::Case;
+use we_bench::library::{Job, LIBRARIES};
 use we_bench::measure::{Effort, compare};
 use we_bench::{floor, parts};
 
@@ -25,7 +25,7 @@ fn main() {
     let parts: Vec<_> = parts::all()
         .filter(|part| part.name.contains(&filter))
         .collect();
-    let jobs = cases.len() * (LIBRARIES.len() + 2)
+    let jobs = cases.len() * (LIBRARIES.len() + 1)
         + parts.iter().map(|part| part.jobs.len()).sum::<usize>();
     let effort = Effort::within(total, jobs);
 
@@ -67,11 +67,6 @@ fn print_case(case: &Case, effort: Effort) -> Option<f64> {
         .map(|library| (library.job)(case))
         .collect();
     if case.size() >= LARGE && !case.compressed {
-        jobs.push(match (case.task, case.role) {
-            (Task::Decode, _) => Some(receive_direct(case)),
-            (Task::Encode, Role::Client) => (LIBRARIES[0].job)(case),
-            (Task::Encode, Role::Server) => None,
-        });
         jobs.push(floor::job(case));
     }
     let times = compare(&mut jobs, effort);
@@ -92,10 +87,8 @@ fn print_case(case: &Case, effort: Effort) -> Option<f64> {
     }
     let ours = times[0];
     let ratio = |ours: Option<f64>| Some(best? / ours?);
-    let floor = times.get(LIBRARIES.len()..).and_then(|rest| match rest {
-        [Some(ours), Some(floor)] => Some(ours / floor),
-        _ => None,
-    });
+    let floor = times.get(LIBRARIES.len()).and_then(|floor| *floor);
+    let floor = floor.and_then(|floor| Some(ours? / floor));
     println!(
         " {:>6} | {:>5} | {:>6} | {:>5} |",
         shown(ours.map(|ours| case.size() as f64 / ours)),

@@ -37,6 +37,11 @@ impl Memory {
         &self.tape[from..to]
     }
 
+    /// Copies the next bytes into `room`.
+    pub fn fill(&mut self, room: &mut ReadBuf<'_>) {
+        room.put_slice(self.next(room.remaining()));
+    }
+
     fn count(&mut self, bytes: &[u8]) -> usize {
         black_box(bytes.as_ptr());
         self.written += bytes.len() as u64;
@@ -72,8 +77,7 @@ impl AsyncRead for Memory {
         _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let room = buffer.remaining();
-        buffer.put_slice(self.next(room));
+        self.fill(buffer);
         Poll::Ready(Ok(()))
     }
 }

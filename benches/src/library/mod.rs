@@ -40,7 +40,7 @@ pub const LIBRARIES: [Library; 7] = [
     peer("yawc", yawc::job),
 ];
 
-pub use ours::{compressed_tape, receive_direct};
+pub use ours::compressed_tape;
 
 const fn ours(name: &'static str, job: fn(&Case) -> Option<Job>) -> Library {
     Library {

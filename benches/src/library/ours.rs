@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_executor::block_on;
+use tokio::io::ReadBuf;
 use we_net::protocol::deflate::{DeflateConfig, DeflateParams, PerMessageDeflate};
-use we_net::protocol::{Config, Connection, Event, Message, Payload, Role, Text};
+use we_net::protocol::{Config, Connection, Event, Message, Payload, ReadBuffer, Role, Text};
 use we_net::transport::Driver;
 
 use super::{Job, check_received, check_written, clocked, in_turns};
@@ -56,23 +57,23 @@ fn taken(event: Event) -> u64 {
 pub fn connection(case: &Case) -> Option<Job> {
     let (mut memory, mut connection) = (Memory::new(&case.tape), open(case));
     let case = case.clone();
-    let mut buffer = vec![0; BUFFER];
-    let (mut unread, mut now) = (0..0, Instant::now());
+    let mut buffer = ReadBuffer::with_capacity(BUFFER);
+    let mut now = Instant::now();
     Some(match case.task {
         Task::Decode => Box::new(move |n| {
             clocked(|| {
                 let (mut messages, mut bytes) = (0, 0);
                 while messages < n {
-                    if unread.is_empty() {
-                        let end = memory.read(&mut buffer).unwrap_or_default();
-                        (unread, now) = (0..end, Instant::now());
-                    }
-                    let mut rest = &buffer[unread.clone()];
-                    connection.receive_up_to(now, &mut rest, 1);
-                    unread.start = unread.end - rest.len();
-                    if let Some(event) = connection.poll_event() {
+                    if let Some(event) = connection.next_event(now, &mut buffer) {
                         messages += 1;
                         bytes += taken(event);
+                        continue;
+                    }
+                    let mut read = |room: &mut ReadBuf<'_>| memory.fill(room);
+                    if !connection.read_payload(Instant::now, &mut read) {
+                        let size = connection.read_size(&buffer);
+                        buffer.read_with(size, |room| memory.read(room).unwrap_or_default());
+                        now = Instant::now();
                     }
                 }
                 check_received(&case, messages, bytes);
@@ -136,27 +137,6 @@ pub fn driver(case: &Case) -> Option<Job> {
             check_written(&case, n, written(&driver) - before);
             time
         }),
-    })
-}
-
-/// The state machine alone, given its input where it lies: decoding without the transport's copy.
-pub fn receive_direct(case: &Case) -> Job {
-    let (tape, mut connection) = (Arc::clone(&case.tape), open(case));
-    let (mut at, now) = (0, Instant::now());
-    Box::new(move |n| {
-        clocked(|| {
-            let mut messages = 0;
-            while messages < n {
-                let end = tape.len().min(at + BUFFER);
-                let mut rest = &tape[at..end];
-                connection.receive_up_to(now, &mut rest, 1);
-                at = (end - rest.len()) % tape.len();
-                if let Some(event) = connection.poll_event() {
-                    assert!(taken(event) > 0);
-                    messages += 1;
-                }
-            }
-        })
     })
 }
 

@@ -12,6 +12,7 @@
 //! | [`frame`] | frame headers, opcodes, reserved bits | [5.2] |
 //! | [`mask`] | masking keys and the masking loop | [5.3] |
 //! | [`message`], [`payload`], [`text`] | whole messages and their storage | [5.6] |
+//! | [`read_buffer`] | what a transport's bytes are read into | |
 //! | [`close`] | close codes, Close frame bodies | [5.5.1], [7.4] |
 //! | [`config`] | limits and timeouts, with the reason for each default | [10.4] |
 //! | [`extension`] | the hook for negotiated extensions | [9] |
@@ -39,10 +40,12 @@ pub mod connection;
 pub mod deflate;
 pub mod error;
 pub mod extension;
+mod fill;
 pub mod frame;
 pub mod mask;
 pub mod message;
 pub mod payload;
+pub mod read_buffer;
 pub mod scan;
 pub mod text;
 
@@ -56,5 +59,6 @@ pub use frame::{FrameHeader, OpCode, Rsv};
 pub use mask::{MaskKey, MaskSource};
 pub use message::{Message, MessageKind, MessageRef};
 pub use payload::Payload;
+pub use read_buffer::ReadBuffer;
 pub use scan::FrameScanner;
 pub use text::Text;

@@ -6,7 +6,10 @@ use std::fmt;
 use std::ops::Deref;
 
 use aligned_vec::{AVec, ConstAlign};
+use bytes::{Bytes, BytesMut};
+use tokio::io::ReadBuf;
 
+use super::fill::Fill;
 use super::mask::{Append, MaskKey};
 
 /// The vector that a [`Payload`] wraps: aligned to 64 bytes, the type that Boa's `ArrayBuffer`
@@ -25,6 +28,8 @@ pub struct Payload(Storage);
 enum Storage {
     Aligned(AlignedBytes),
     Plain(Vec<u8>),
+    /// A part of what was read, which other messages have parts of too.
+    Shared(Bytes),
 }
 
 impl Payload {
@@ -40,13 +45,24 @@ impl Payload {
         Self(Storage::Aligned(bytes))
     }
 
-    /// The bytes, aligned: by pointer if they are, as those of every received message of 4 KiB or more; else copied.
+    /// The bytes, aligned: by pointer if they are, else copied.
+    ///
+    /// Aligned are messages that came in several reads, and those of 4 KiB or more that were taken out of borrowed bytes.
     #[must_use]
     pub fn into_inner(self) -> AlignedBytes {
         match self.0 {
             Storage::Aligned(bytes) => bytes,
             Storage::Plain(bytes) => aligned(&bytes),
+            Storage::Shared(bytes) => aligned(&bytes),
         }
+    }
+
+    /// The payload of a part of what was read: `bytes` unmasked.
+    pub(super) fn shared(mut bytes: BytesMut, mask: Option<MaskKey>) -> Self {
+        if let Some(key) = mask {
+            let _ = key.apply(&mut bytes);
+        }
+        Self(Storage::Shared(bytes.freeze()))
     }
 
     /// The payload of a frame that has arrived whole: `data` unmasked.
@@ -64,10 +80,15 @@ impl Payload {
         }))
     }
 
-    fn as_mut_slice(&mut self) -> &mut [u8] {
+    /// The bytes, to be changed: copied before, if they are shared.
+    fn make_mut(&mut self) -> &mut [u8] {
+        if let Storage::Shared(bytes) = &self.0 {
+            self.0 = Storage::Plain(bytes.to_vec());
+        }
         match &mut self.0 {
             Storage::Aligned(bytes) => bytes,
             Storage::Plain(bytes) => bytes,
+            Storage::Shared(_) => &mut [],
         }
     }
 }
@@ -106,6 +127,7 @@ impl Deref for Payload {
         match &self.0 {
             Storage::Aligned(bytes) => bytes,
             Storage::Plain(bytes) => bytes,
+            Storage::Shared(bytes) => bytes,
         }
     }
 }
@@ -132,6 +154,24 @@ impl<const N: usize> From<&[u8; N]> for Payload {
 impl From<Vec<u8>> for Payload {
     fn from(bytes: Vec<u8>) -> Self {
         Self(Storage::Plain(bytes))
+    }
+}
+
+/// By pointer.
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Self {
+        Self(Storage::Shared(bytes))
+    }
+}
+
+/// By pointer.
+impl From<Payload> for Bytes {
+    fn from(payload: Payload) -> Self {
+        match payload.0 {
+            Storage::Aligned(bytes) => Self::from_owner(bytes),
+            Storage::Plain(bytes) => bytes.into(),
+            Storage::Shared(bytes) => bytes,
+        }
     }
 }
 
@@ -187,6 +227,9 @@ impl fmt::Debug for Payload {
     }
 }
 
+/// Before anything of a message has arrived there is memory as if so many bytes had.
+const FIRST_FILL: usize = 1024;
+
 /// Bytes were offered beyond the limit of a [`PayloadSink`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the message is longer than its limit")]
@@ -194,7 +237,7 @@ pub struct LimitExceeded;
 
 /// A vector that a message is assembled in: aligned for binary messages, plain for text (an aligned
 /// block costs the allocator several times as much, and text has no use for it).
-pub(super) trait Buffer: Append + fmt::Debug {
+pub(super) trait Buffer: Append + Fill + fmt::Debug {
     fn len(&self) -> usize;
     fn capacity(&self) -> usize;
     fn reserve_exact(&mut self, additional: usize);
@@ -252,8 +295,13 @@ pub struct PayloadSink<'a> {
 /// What is known of a message's length while its bytes arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expected {
-    /// The message ends at this length, if the peer keeps its word.
-    Exactly(usize),
+    Exactly {
+        /// The message ends at this length, if the peer keeps its word.
+        total: usize,
+        /// The peer has sent a whole message of this length before. Memory for another one is no more than it could
+        /// have us hold anyway.
+        proven: usize,
+    },
     /// More fragments follow.
     Unknown,
 }
@@ -322,19 +370,46 @@ impl<'a> PayloadSink<'a> {
         Ok(())
     }
 
+    /// Has `read` fill up to `room` bytes; returns the key for the bytes after them. Without room up to the limit
+    /// nothing happens.
+    pub(super) fn fill_unmasked(
+        &mut self,
+        room: usize,
+        mask: Option<MaskKey>,
+        read: &mut dyn FnMut(&mut ReadBuf<'_>),
+    ) -> Option<MaskKey> {
+        let start = self.bytes.len();
+        let room = room.min(self.remaining());
+        // What has arrived says how much memory there is, and reading goes as far as that.
+        let arrived = start.max(FIRST_FILL);
+        if self.bytes.capacity() - start < room.min(arrived) {
+            self.extend_to(self.target(arrived));
+        }
+        let spare = self.bytes.capacity() - start;
+        self.bytes.fill_with(room.min(spare), read);
+        mask.map(|key| key.apply(self.bytes.tail_mut(start)))
+    }
+
     /// Makes room for `needed` bytes in all. Growing moves the bytes, so each step takes a multiple
     /// of what has arrived: four times where the end is declared (and no more than declared), else
     /// twice.
     fn grow(&mut self, needed: usize) {
-        if needed <= self.bytes.capacity() {
-            return;
+        if needed > self.bytes.capacity() {
+            self.extend_to(self.target(needed).max(needed));
         }
-        let target = match self.expected {
-            Expected::Exactly(total) => total.min(needed.saturating_mul(4)),
-            Expected::Unknown => self.limit.min(needed.saturating_mul(2)),
-        };
-        let target = target.max(needed);
-        self.bytes.reserve_exact(target - self.bytes.len());
+    }
+
+    /// How much memory is right when `arrived` bytes have arrived.
+    fn target(&self, arrived: usize) -> usize {
+        match self.expected {
+            Expected::Exactly { total, proven } => total.min(arrived.saturating_mul(4).max(proven)),
+            Expected::Unknown => self.limit.min(arrived.saturating_mul(2)),
+        }
+    }
+
+    fn extend_to(&mut self, capacity: usize) {
+        let additional = capacity.saturating_sub(self.bytes.len());
+        self.bytes.reserve_exact(additional);
     }
 }
 
@@ -353,9 +428,9 @@ pub(super) enum OwnedBytes {
 }
 
 impl OwnedBytes {
-    pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
+    pub(super) fn make_mut(&mut self) -> &mut [u8] {
         match self {
-            Self::Binary(payload) => payload.as_mut_slice(),
+            Self::Binary(payload) => payload.make_mut(),
             Self::Text(bytes) => bytes,
         }
     }
@@ -418,7 +493,14 @@ mod tests {
     fn memory_follows_what_arrived_and_not_what_was_declared() {
         let mut bytes = empty();
         let declared = 1 << 40;
-        let mut sink = PayloadSink::new(&mut bytes, usize::MAX, Expected::Exactly(declared));
+        let mut sink = PayloadSink::new(
+            &mut bytes,
+            usize::MAX,
+            Expected::Exactly {
+                total: declared,
+                proven: 0,
+            },
+        );
         assert_eq!(sink.bytes.capacity(), 0);
         for _ in 0..1000 {
             sink.extend_from_slice(&[0; 100]).unwrap();
@@ -429,7 +511,14 @@ mod tests {
     #[test]
     fn whole_message_gets_a_block_of_its_size() {
         let mut bytes = empty();
-        let mut sink = PayloadSink::new(&mut bytes, usize::MAX, Expected::Exactly(300));
+        let mut sink = PayloadSink::new(
+            &mut bytes,
+            usize::MAX,
+            Expected::Exactly {
+                total: 300,
+                proven: 0,
+            },
+        );
         sink.extend_from_slice(&[0; 100]).unwrap();
         sink.extend_from_slice(&[0; 200]).unwrap();
         assert_eq!(bytes.capacity(), 300);

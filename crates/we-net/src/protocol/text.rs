@@ -3,7 +3,9 @@
 //!
 //! # Why this module may use `unsafe`
 //! What has been checked is not checked again. `Text::received` makes a `String` of bytes that the validator has just
-//! accepted. `TextAssembler::finish` makes one of the assembled bytes as they are; it does so
+//! accepted. `Text::shared` keeps bytes that it has just accepted and that nobody can change (`Bytes` gives no way to,
+//! while there is more than one owner, and this one is not given away but as bytes), and `Text::as_str` shows them as
+//! text. `TextAssembler::finish` makes one of the assembled bytes as they are; it does so
 //! only if `valid == bytes.len()`, and the bytes below `valid` are UTF-8:
 //! - `valid` starts at 0 and is raised only by `TextAssembler::validate`, to the end of a prefix
 //!   that the validator accepted beginning at a character boundary (the old `valid`); a
@@ -16,38 +18,59 @@
 #![allow(unsafe_code)]
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
+
+use bytes::{Bytes, BytesMut};
 
 use super::mask::MaskKey;
 use super::payload::{Expected, OwnedBytes, Payload, PayloadSink, unmasked};
 
-/// A payload that is valid UTF-8. Dereferences to `str`, converts from and to `String` by pointer.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct Text(String);
+/// A payload that is valid UTF-8. Dereferences to `str`, converts from and to `String`.
+#[derive(Clone)]
+pub struct Text(Storage);
+
+#[derive(Clone)]
+enum Storage {
+    Own(String),
+    /// A part of what was read, which other messages have parts of too. Valid UTF-8.
+    Shared(Bytes),
+}
 
 impl Text {
     /// The empty text.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self(Storage::Own(String::new()))
     }
 
     /// The text as a string slice.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Storage::Own(text) => text,
+            // SAFETY: the bytes are valid UTF-8, see the top of the module.
+            Storage::Shared(bytes) => unsafe { std::str::from_utf8_unchecked(bytes) },
+        }
     }
 
-    /// The text as a string, by pointer.
+    /// The text as a string: by pointer, but for a message of 16 KiB or more that arrived together with others, which
+    /// is copied.
     #[must_use]
     pub fn into_string(self) -> String {
-        self.0
+        match self.0 {
+            Storage::Own(text) => text,
+            Storage::Shared(_) => self.as_str().to_owned(),
+        }
     }
 
     /// The bytes of the text, by pointer.
     #[must_use]
     pub fn into_payload(self) -> Payload {
-        Payload::from(self.0.into_bytes())
+        match self.0 {
+            Storage::Own(text) => Payload::from(text.into_bytes()),
+            Storage::Shared(bytes) => Payload::from(bytes),
+        }
     }
 
     /// The text of a frame that has arrived whole: `data` unmasked.
@@ -58,7 +81,36 @@ impl Text {
         let bytes = unmasked(data, mask);
         simdutf8::compat::from_utf8(&bytes)?;
         // SAFETY: the bytes are valid UTF-8, as the validator has just said.
-        Ok(Self(unsafe { String::from_utf8_unchecked(bytes) }))
+        Ok(Self::from(unsafe { String::from_utf8_unchecked(bytes) }))
+    }
+
+    /// The text of a part of what was read: `bytes` unmasked.
+    pub(super) fn shared(mut bytes: BytesMut, mask: Option<MaskKey>) -> Result<Self, InvalidUtf8> {
+        if let Some(key) = mask {
+            let _ = key.apply(&mut bytes);
+        }
+        simdutf8::compat::from_utf8(&bytes)?;
+        Ok(Self(Storage::Shared(bytes.freeze())))
+    }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Text {}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
@@ -78,25 +130,28 @@ impl AsRef<str> for Text {
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self(text.to_owned())
+        Self::from(text.to_owned())
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self(text)
+        Self(Storage::Own(text))
     }
 }
 
 impl From<Text> for String {
     fn from(text: Text) -> Self {
-        text.0
+        text.into_string()
     }
 }
 
 impl From<Text> for OwnedBytes {
     fn from(text: Text) -> Self {
-        Self::Text(text.0.into_bytes())
+        match text.0 {
+            Storage::Own(text) => Self::Text(text.into_bytes()),
+            Storage::Shared(bytes) => Self::Binary(bytes.into()),
+        }
     }
 }
 
@@ -204,7 +259,9 @@ impl TextAssembler {
             return Err(self.invalid());
         }
         // SAFETY: all bytes are valid UTF-8, see the top of the module.
-        Ok(Text(unsafe { String::from_utf8_unchecked(self.bytes) }))
+        Ok(Text::from(unsafe {
+            String::from_utf8_unchecked(self.bytes)
+        }))
     }
 
     fn invalid(&self) -> InvalidUtf8 {

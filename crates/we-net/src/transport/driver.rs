@@ -30,10 +30,9 @@ use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::observe::Monitor;
-use crate::protocol::{CloseFrame, Connection, Event, Message, Refusal, SendError};
+use crate::protocol::{CloseFrame, Connection, Event, Message, ReadBuffer, Refusal, SendError};
 
-/// Bytes of the buffer that the connections of a thread read into: as much as a socket usually has
-/// ready.
+/// Bytes of the buffers that the connections of a thread read into: the place for some long messages.
 const SCRATCH: usize = 64 * 1024;
 
 /// Reads, and writes, in one poll before other tasks get their turn.
@@ -45,25 +44,32 @@ const SLICES: usize = 64;
 thread_local! {
     /// Taken out while in use: a connection that reads while another has not come to the end of what it has read gets a
     /// buffer of its own.
-    static BUFFERS: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+    static BUFFERS: RefCell<Vec<ReadBuffer>> = const { RefCell::new(Vec::new()) };
 }
-
-/// A read of fewer bytes is looked at as a whole, so that nobody can have a connection of a slow owner keep a buffer for
-/// next to nothing: it holds no more than eight times what its peer has sent.
-const KEPT_READ: usize = SCRATCH / 8;
 
 /// How many buffers a thread keeps for the next that reads.
 const KEPT_BUFFERS: usize = 4;
 
-fn take_buffer() -> Box<[u8]> {
+fn take_buffer() -> ReadBuffer {
     // The thread's are gone only while it ends.
-    let kept = BUFFERS.try_with(|kept| kept.borrow_mut().pop());
+    let kept = BUFFERS.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
+        // One of which no message is in use; if all are, the oldest is given up.
+        match kept.iter_mut().rposition(ReadBuffer::reclaim) {
+            Some(at) => Some(kept.swap_remove(at)),
+            None if kept.len() == KEPT_BUFFERS => Some(kept.remove(0)),
+            None => None,
+        }
+    });
     kept.ok()
         .flatten()
-        .unwrap_or_else(|| vec![0; SCRATCH].into_boxed_slice())
+        .unwrap_or_else(|| ReadBuffer::with_capacity(SCRATCH))
 }
 
-fn give_back(buffer: Box<[u8]>) {
+fn give_back(buffer: ReadBuffer) {
+    if buffer.capacity() != SCRATCH {
+        return;
+    }
     let _ = BUFFERS.try_with(|kept| {
         let mut kept = kept.borrow_mut();
         if kept.len() < KEPT_BUFFERS {
@@ -74,11 +80,11 @@ fn give_back(buffer: Box<[u8]>) {
 
 /// What has been read and not been looked at yet.
 struct Unread {
-    buffer: Box<[u8]>,
-    start: usize,
-    end: usize,
+    buffer: ReadBuffer,
     /// When it was read.
     at: std::time::Instant,
+    /// Whether it came to less than the buffer is worth being kept for.
+    is_short: bool,
 }
 
 /// A WebSocket connection on a stream.
@@ -215,39 +221,51 @@ impl<S> Driver<S> {
     /// The next event that is ready, without any I/O. Call a poll function soon after: events have
     /// consequences.
     pub fn take_event(&mut self) -> Option<Event> {
-        self.look_on();
-        let event = self.connection.poll_event()?;
+        let event = match &mut self.unread {
+            None => self.connection.poll_event(),
+            Some(unread) => {
+                let event = if self.connection.is_answering_later() {
+                    // What comes behind a message decides whether the connection ends with the next event, and must be
+                    // seen before the message is taken.
+                    self.connection.look_ahead(unread.at, &mut unread.buffer, 2);
+                    self.connection.poll_event()
+                } else {
+                    self.connection.next_event(unread.at, &mut unread.buffer)
+                };
+                self.mind_buffer();
+                event
+            }
+        }?;
         if let Some(monitor) = &mut self.monitor {
             monitor.event(&event);
         }
         Some(event)
     }
 
-    /// Looks at what has been read, up to the event after the next: what comes behind a message decides about
-    /// [`ends_with_next_event`](Connection::ends_with_next_event), and must be seen before the message is taken.
-    fn look_on(&mut self) {
-        let Some(unread) = &mut self.unread else {
-            return;
-        };
-        let mut rest = unread
-            .buffer
-            .get(unread.start..unread.end)
-            .unwrap_or_default();
-        self.connection.receive_up_to(unread.at, &mut rest, 2);
-        unread.start = unread.end - rest.len();
-        if rest.is_empty()
-            && let Some(unread) = self.unread.take()
-        {
-            give_back(unread.buffer);
+    /// Looks at what has been read, as far as so many events that wait to be taken: the owner may take his time for that,
+    /// or for an answer to the event before, but what has come is known.
+    fn look_ahead(&mut self, events: usize) {
+        if let Some(unread) = &mut self.unread {
+            self.connection
+                .look_ahead(unread.at, &mut unread.buffer, events);
+            self.mind_buffer();
         }
     }
 
-    /// Looks at all that has been read, though events wait to be taken.
-    fn look_at_all(&mut self) {
-        if let Some(unread) = self.unread.take() {
-            let rest = unread.buffer.get(unread.start..unread.end);
-            self.connection.receive(unread.at, rest.unwrap_or_default());
-            give_back(unread.buffer);
+    /// Keeps no buffer that is not needed, or that is out of proportion to what the peer has sent: nobody can have a
+    /// connection of a slow owner keep one for next to nothing.
+    fn mind_buffer(&mut self) {
+        let Some(unread) = &mut self.unread else {
+            return;
+        };
+        if unread.buffer.is_empty() {
+            if let Some(unread) = self.unread.take() {
+                give_back(unread.buffer);
+            }
+        } else if unread.is_short {
+            let rest = ReadBuffer::from(unread.buffer.unread());
+            unread.is_short = false;
+            give_back(std::mem::replace(&mut unread.buffer, rest));
         }
     }
 
@@ -283,7 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             // Blocked output does not keep us from reading: the peer may be waiting for us to read
             // first.
-            let _ = self.poll_flush(cx);
+            let _ = self.poll_output_and_time(cx);
             if self.stream.is_some() && self.poll_read(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -298,6 +316,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Writes what is queued; ready when nothing is left, or the connection is over (then the
     /// events tell why). Minds the deadlines too.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.look_ahead(2);
+        self.poll_output_and_time(cx)
+    }
+
+    fn poll_output_and_time(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut written = self.poll_write(cx);
         self.poll_timer(cx);
         // A deadline may have something said: a Ping, a Close frame.
@@ -376,48 +399,57 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Reads once and hands over what came. Ready if something did, be it the end or an error.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.look_at_all();
-        let Some(stream) = &mut self.stream else {
-            return Poll::Pending;
-        };
+        self.look_ahead(usize::MAX);
         if self.input == Input::Ended {
             return Poll::Pending;
         }
-        let mut buffer = take_buffer();
-        let mut read = ReadBuf::new(&mut buffer);
-        let result = Pin::new(stream).poll_read(cx, &mut read);
-        let end = read.filled().len();
-        match &result {
-            Poll::Ready(Ok(())) if end > 0 => {
-                if let Some(monitor) = &mut self.monitor {
-                    monitor.read(read.filled());
-                }
-                if end < KEPT_READ {
-                    self.connection.receive(now(), read.filled());
-                    give_back(buffer);
-                    return Poll::Ready(());
-                }
-                self.unread = Some(Unread {
-                    buffer,
-                    start: 0,
-                    end,
-                    at: now(),
-                });
-                self.look_on();
-                return Poll::Ready(());
+        let Some(stream) = &mut self.stream else {
+            return Poll::Pending;
+        };
+        let mut result = Poll::Pending;
+        let mut end = 0;
+        let mut monitor = self.monitor.as_mut();
+        let mut read = |read: &mut ReadBuf<'_>| {
+            result = Pin::new(&mut *stream).poll_read(cx, read);
+            end = read.filled().len();
+            if let (Some(monitor), true) = (&mut monitor, end > 0) {
+                monitor.read(read.filled());
             }
-            Poll::Ready(Ok(())) => self.end_input(),
+        };
+        if !self.connection.read_payload(now, &mut read) {
+            // Perhaps the beginning of a message is in one.
+            let mut unread = self.unread.take().unwrap_or_else(|| Unread {
+                buffer: take_buffer(),
+                at: self.opened,
+                is_short: true,
+            });
+            let limit = self.connection.read_size(&unread.buffer);
+            unread.buffer.read_with(limit, |room| {
+                let mut room = ReadBuf::new(room);
+                read(&mut room);
+                room.filled().len()
+            });
+            if end > 0 {
+                // It is looked at before anything else is done.
+                unread.at = now();
+                unread.is_short = unread.buffer.is_too_large();
+            }
+            self.unread = Some(unread);
+            if end == 0 {
+                self.mind_buffer();
+            }
+        }
+        match ready!(result) {
+            Ok(()) if end > 0 => {}
+            Ok(()) => self.end_input(),
             // TLS without its closing alert. A connection cut short shows by the Close frame that
             // is missing.
-            Poll::Ready(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => self.end_input(),
-            Poll::Ready(Err(_)) | Poll::Pending => {}
-        }
-        give_back(buffer);
-        if let Err(error) = ready!(result)
-            && self.input == Input::Open
-        {
-            self.input = Input::Ended;
-            self.connection.transport_failed(now(), error);
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => self.end_input(),
+            Err(error) if self.input == Input::Open => {
+                self.input = Input::Ended;
+                self.connection.transport_failed(now(), error);
+            }
+            Err(_) => {}
         }
         Poll::Ready(())
     }
@@ -426,9 +458,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn drain_input(&mut self, cx: &mut Context<'_>) {
         for _ in 0..TURNS {
             if self.poll_read(cx).is_pending() {
-                return;
+                break;
             }
         }
+        self.look_ahead(usize::MAX);
     }
 
     /// Lets go of the stream as soon as the connection is over, though events may still wait to be
@@ -464,6 +497,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             // An owner that was busy may not have read for a while: what has arrived in time counts.
             let _ = self.poll_read(cx);
+            self.look_ahead(2);
             self.connection
                 .handle_timeout(deadline.max(Instant::now()).into_std());
         }

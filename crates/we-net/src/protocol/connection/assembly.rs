@@ -3,6 +3,8 @@
 //!
 //! [RFC 6455 section 5.4]: https://www.rfc-editor.org/rfc/rfc6455#section-5.4
 
+use tokio::io::ReadBuf;
+
 use crate::protocol::config::Limits;
 use crate::protocol::error::ConnectionError;
 use crate::protocol::extension::{Decoding, Extension, ExtensionError};
@@ -83,23 +85,56 @@ impl Assembly {
         Ok(())
     }
 
+    /// How many bytes of the message have arrived (and been decoded).
+    pub(super) fn len(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Whether the message arrives as it is, without an extension.
+    pub(super) fn is_plain(&self) -> bool {
+        self.decoding == Decoding::Identity
+    }
+
+    /// Has `read` fill up to `room` bytes of a frame's payload; else as [`append`](Self::append).
+    pub(super) fn fill(
+        &mut self,
+        room: usize,
+        mask: Option<MaskKey>,
+        to_come: Option<usize>,
+        proven: usize,
+        limits: &Limits,
+        read: &mut dyn FnMut(&mut ReadBuf<'_>),
+    ) -> Result<Option<MaskKey>, ConnectionError> {
+        let expected = self.expected(to_come, proven);
+        let mut sink = self.body.sink(limits.max_message_size, expected);
+        let next = sink.fill_unmasked(room, mask, read);
+        self.body.validate()?;
+        Ok(next)
+    }
+
+    fn expected(&self, to_come: Option<usize>, proven: usize) -> Expected {
+        match (to_come, self.decoding) {
+            (Some(to_come), Decoding::Identity) => Expected::Exactly {
+                total: self.body.len().saturating_add(to_come),
+                proven,
+            },
+            _ => Expected::Unknown,
+        }
+    }
+
     /// Appends what has arrived of a frame's payload, unmasked by `mask`; returns the key for what
     /// follows. `to_come` is the number of bytes from here to the end of the message, if it is
-    /// declared.
+    /// declared; `proven` that of bytes which this peer has sent in one message before.
     pub(super) fn append(
         &mut self,
         chunk: &[u8],
         mask: Option<MaskKey>,
         to_come: Option<usize>,
+        proven: usize,
         limits: &Limits,
         extension: Option<&mut (dyn Extension + 'static)>,
     ) -> Result<Option<MaskKey>, ConnectionError> {
-        let expected = match (to_come, self.decoding) {
-            (Some(to_come), Decoding::Identity) => {
-                Expected::Exactly(self.body.len().saturating_add(to_come))
-            }
-            _ => Expected::Unknown,
-        };
+        let expected = self.expected(to_come, proven);
         let mut sink = self.body.sink(limits.max_message_size, expected);
         let next = match (self.decoding, extension) {
             (Decoding::Extension, Some(extension)) => {

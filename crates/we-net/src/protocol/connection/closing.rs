@@ -124,6 +124,11 @@ impl Connection {
         self.answers_later = true;
     }
 
+    /// Whether [`answer_later`](Self::answer_later) was called.
+    pub(crate) fn is_answering_later(&self) -> bool {
+        self.answers_later
+    }
+
     /// Whether the next [`poll_event`](Self::poll_event) makes us answer the peer's Close frame, or fail the connection for
     /// what the peer has done, so that nothing can be sent any more. The time for an answer to the messages before is
     /// limited: when it is over, this is `false` again.

@@ -16,20 +16,36 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::io::ReadBuf;
+
 use self::closing::Phase;
-use self::read::{Incoming, Reader, Rules};
+use self::read::{Incoming, Reader, Rules, Whole};
 use self::vigil::Vigil;
 use self::write::Writer;
 use super::close::CloseFrame;
 use super::config::Config;
 use super::error::{ConnectionError, Refusal, SendError};
 use super::extension::Extension;
+use super::frame::FrameHeader;
 use super::mask::MaskSource;
 use super::message::{Message, MessageRef};
 use super::payload::Payload;
+use super::read_buffer::{READ, ReadBuffer, Source};
 
 /// How many events an emptied queue keeps room for; more is given back.
 const KEPT_EVENTS: usize = 8;
+
+/// Of a payload that is arriving, so much (in bytes) or more is read to where it belongs, instead of being copied there.
+const LONG_REST: usize = 16 << 10;
+
+/// How many bytes at a time: few enough to be in the second-level cache still when they are unmasked and checked.
+const MAX_DIRECT: usize = 256 << 10;
+
+/// After a message of so many bytes the next is expected to be as long.
+const EXPECTED: usize = 4 << 10;
+
+/// Messages of so many bytes are not worth a place in the buffer of a read.
+const LONG_MESSAGE: usize = 64 << 10;
 
 /// Which end of the connection this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -219,7 +235,7 @@ impl Connection {
     /// it is ready to handle.
     pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
         let mut input = bytes;
-        self.hear(now, bytes);
+        self.hear(now, !bytes.is_empty());
         self.read(now, &mut input, usize::MAX);
     }
 
@@ -230,33 +246,80 @@ impl Connection {
     ///
     /// `now` is when the bytes arrived.
     pub fn receive_up_to(&mut self, now: Instant, bytes: &mut &[u8], events: usize) {
-        self.hear(now, bytes);
+        self.hear(now, !bytes.is_empty());
         self.read(now, bytes, events);
         if !self.phase.is_reading() {
             *bytes = &[];
         }
     }
 
-    fn hear(&mut self, now: Instant, bytes: &[u8]) {
+    /// The next event: of those that wait, else of what is unread in `input`, of which this consumes no more than the
+    /// event takes. At `None` all of `input` is consumed, but perhaps for the beginning of a long message: read on into
+    /// the same buffer. For callers that own what they read into; long messages are
+    /// then handed out without a copy.
+    ///
+    /// `now` is when the bytes arrived. What stands at [`poll_event`](Self::poll_event) about our Close frame holds here.
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use std::time::Instant;
+    /// use we_net::protocol::{Config, Connection, Event, Message, ReadBuffer, Role};
+    ///
+    /// let mut transport = &b"\x81\x05hello\x82\x00"[..];
+    /// let mut client = Connection::new(Role::Client, Config::default());
+    /// let mut input = ReadBuffer::with_capacity(128 << 10);
+    /// input.read_with(usize::MAX, |room| transport.read(room).unwrap_or_default());
+    /// let now = Instant::now();
+    /// let message = |message| Some(Event::Message(message));
+    /// assert_eq!(client.next_event(now, &mut input), message(Message::text("hello")));
+    /// assert_eq!(client.next_event(now, &mut input), message(Message::binary(b"")));
+    /// assert_eq!(client.next_event(now, &mut input), None);
+    /// ```
+    #[inline]
+    pub fn next_event(&mut self, now: Instant, input: &mut ReadBuffer) -> Option<Event> {
+        if self.events.is_empty() && self.extension.is_none() && self.phase.is_reading() {
+            let limits = &self.config.limits;
+            match self.reader.next_whole(input, self.role, limits) {
+                Ok(Whole::Message(message)) => {
+                    self.hear(now, true);
+                    self.note_activity(now);
+                    return Some(Event::Message(message));
+                }
+                Ok(Whole::Waits | Whole::Other) => {}
+                Err(error) => self.on_offence(now, error.into()),
+            }
+        }
+        self.read_up_to(now, input, 1);
+        self.poll_event()
+    }
+
+    /// Looks at `input` until so many events wait, for a caller that may still be at the event before.
+    pub(crate) fn look_ahead(&mut self, now: Instant, input: &mut ReadBuffer, events: usize) {
+        let answers_later = std::mem::replace(&mut self.answers_later, true);
+        self.read_up_to(now, input, events);
+        self.answers_later = answers_later;
+    }
+
+    fn read_up_to(&mut self, now: Instant, input: &mut ReadBuffer, events: usize) {
+        self.hear(now, !input.is_empty());
+        self.read(now, input, events);
+        if !self.phase.is_reading() {
+            let rest = input.unread().len();
+            input.skip(rest);
+        }
+    }
+
+    fn hear(&mut self, now: Instant, something: bool) {
         self.start(now);
-        if let (Some(vigil), false) = (&mut self.vigil, bytes.is_empty()) {
+        if let (Some(vigil), true) = (&mut self.vigil, something) {
             vigil.heard(now, &self.config);
         }
     }
 
     /// Reads on in `input` until so many events wait.
-    fn read(&mut self, now: Instant, input: &mut &[u8], enough: usize) {
+    fn read(&mut self, now: Instant, input: &mut impl Source, enough: usize) {
         while self.phase.is_reading() && self.events.len() < enough {
-            let mut rules = Rules {
-                role: self.role,
-                limits: &self.config.limits,
-                extension: self.extension.as_deref_mut(),
-            };
-            if let Some(message) = self.reader.next_whole(input, &rules) {
-                self.push_event(Event::Message(message));
-                continue;
-            }
-            match self.reader.next(input, &mut rules) {
+            match self.read_next(input) {
                 Ok(None) => break,
                 Ok(Some(Incoming::Message(message))) => self.push_event(Event::Message(message)),
                 Ok(Some(Incoming::Ping(payload))) => {
@@ -270,10 +333,92 @@ impl Connection {
                 Err(error) => self.on_offence(now, error),
             }
         }
+        self.after_reading(now);
+    }
+
+    fn read_next(&mut self, input: &mut impl Source) -> Result<Option<Incoming>, ConnectionError> {
+        let limits = &self.config.limits;
+        if self.extension.is_none() {
+            match self.reader.next_whole(input, self.role, limits)? {
+                Whole::Message(message) => return Ok(Some(Incoming::Message(message))),
+                Whole::Waits => return Ok(None),
+                Whole::Other => {}
+            }
+        }
+        let mut rules = Rules {
+            role: self.role,
+            limits,
+            extension: self.extension.as_deref_mut(),
+        };
+        let mut rest = input.unread();
+        let next = self.reader.next(&mut rest, &mut rules);
+        let consumed = input.unread().len() - rest.len();
+        input.skip(consumed);
+        next
+    }
+
+    fn after_reading(&mut self, now: Instant) {
         if self.reader.take_progress() {
             self.note_activity(now);
         }
         self.watch_output(now);
+    }
+
+    /// If much is to come of a message whose beginning has arrived: has `read` put the next of it, as the transport's
+    /// next bytes, where it belongs, so that it need not be copied there, and returns `true`. Else it is `false`, and
+    /// [`next_event`](Self::next_event) is the way.
+    ///
+    /// `now` is called after `read`, if something has come.
+    pub fn read_payload(
+        &mut self,
+        now: impl FnOnce() -> Instant,
+        read: &mut dyn FnMut(&mut ReadBuf<'_>),
+    ) -> bool {
+        if !self.phase.is_reading() || self.reader.room() < LONG_REST {
+            return false;
+        }
+        let rules = Rules {
+            role: self.role,
+            limits: &self.config.limits,
+            extension: None,
+        };
+        let mut has_come = false;
+        let filled = self.reader.fill(MAX_DIRECT, &rules, &mut |room| {
+            read(room);
+            has_come = !room.filled().is_empty();
+        });
+        if !has_come {
+            return true;
+        }
+        let now = now();
+        self.hear(now, true);
+        match filled {
+            Ok(None) => {}
+            Ok(Some(message)) => self.push_event(Event::Message(message)),
+            Err(error) => self.on_offence(now, error),
+        }
+        self.after_reading(now);
+        true
+    }
+
+    /// How many bytes to read next, as far as what came before tells, which is a guess: to the end of a message where
+    /// another one as long as the last is expected, so that none is cut in two; few, if it is so long that
+    /// [`read_payload`](Self::read_payload) is for what follows.
+    #[must_use]
+    pub fn read_size(&self, input: &ReadBuffer) -> usize {
+        let last = self.reader.last_len();
+        if last < EXPECTED || self.extension.is_some() {
+            return usize::MAX;
+        }
+        if last >= LONG_MESSAGE {
+            return LONG_REST / 2;
+        }
+        let frame = last + FrameHeader::len_for(last, self.role == Role::Server);
+        let there = input.unread().len();
+        let ends = (there + READ) / frame * frame;
+        ends.checked_sub(there)
+            .filter(|size| *size > 0)
+            .unwrap_or(READ)
     }
 
     /// Queues a message for sending. A large payload is taken over without a copy.

@@ -5,6 +5,8 @@
 //!
 //! [RFC 6455 sections 5 and 6.2]: https://www.rfc-editor.org/rfc/rfc6455#section-6.2
 
+use tokio::io::ReadBuf;
+
 use super::Role;
 use super::assembly::Assembly;
 use crate::protocol::close::CloseFrame;
@@ -15,7 +17,8 @@ use crate::protocol::frame::{FrameHeader, OpCode, PartialHeader, Rsv};
 use crate::protocol::mask::MaskKey;
 use crate::protocol::message::{Message, MessageKind};
 use crate::protocol::payload::{AlignedBytes, Payload, append_unmasked, empty};
-use crate::protocol::text::Text;
+use crate::protocol::read_buffer::{SHARED_FROM, Source};
+use crate::protocol::text::{InvalidUtf8, Text};
 
 /// What the reader needs to know of the connection.
 pub(super) struct Rules<'a> {
@@ -33,6 +36,15 @@ pub(super) enum Incoming {
     Close(Option<CloseFrame>),
 }
 
+/// What is next in the input.
+pub(super) enum Whole {
+    Message(Message),
+    /// The beginning of a long message. It stays in the input until the rest is there too.
+    Waits,
+    /// Something else.
+    Other,
+}
+
 /// The read half of a connection.
 pub(super) struct Reader {
     header: PartialHeader,
@@ -42,6 +54,8 @@ pub(super) struct Reader {
     control: AlignedBytes,
     /// See [`take_progress`](Self::take_progress).
     progress: bool,
+    /// The length of the last message that came, in bytes.
+    last: usize,
 }
 
 /// A frame whose payload is arriving.
@@ -64,6 +78,45 @@ impl OpenFrame {
     }
 }
 
+/// What the header at the start of `bytes` says, if it is that of an unfragmented message without reserved bits, as the
+/// peer of `role` has to send it: kind, key, length of the header, length of the payload.
+#[inline]
+fn simple_header(bytes: &[u8], role: Role) -> Option<(MessageKind, Option<MaskKey>, usize, usize)> {
+    const TEXT: u8 = 0x81;
+    const BINARY: u8 = 0x82;
+    let [first, second, rest @ ..] = bytes else {
+        return None;
+    };
+    let kind = match *first {
+        TEXT => MessageKind::Text,
+        BINARY => MessageKind::Binary,
+        _ => return None,
+    };
+    if (*second & 0x80 != 0) != (role == Role::Server) {
+        return None;
+    }
+    let (len, len_len, rest) = match *second & 0x7F {
+        126 => {
+            let (len, rest) = rest.split_first_chunk()?;
+            let len = usize::from(u16::from_be_bytes(*len));
+            (Some(len).filter(|len| *len >= 126)?, 2, rest)
+        }
+        127 => {
+            let (len, rest) = rest.split_first_chunk()?;
+            let len = usize::try_from(u64::from_be_bytes(*len)).ok()?;
+            (Some(len).filter(|len| *len > 0xFFFF)?, 8, rest)
+        }
+        len => (usize::from(len), 0, rest),
+    };
+    match role {
+        Role::Client => Some((kind, None, 2 + len_len, len)),
+        Role::Server => {
+            let key = MaskKey::new(*rest.first_chunk()?);
+            Some((kind, Some(key), 2 + len_len + 4, len))
+        }
+    }
+}
+
 impl Reader {
     pub(super) fn new() -> Self {
         Self {
@@ -72,6 +125,7 @@ impl Reader {
             message: None,
             control: empty(),
             progress: false,
+            last: 0,
         }
     }
 
@@ -110,35 +164,116 @@ impl Reader {
 
     /// The short way of what nearly every message is: one frame without an extension, whole in `input`.
     ///
-    /// `None` if it is anything else, be it wrong: all that is left to [`next`](Self::next).
-    pub(super) fn next_whole(&mut self, input: &mut &[u8], rules: &Rules<'_>) -> Option<Message> {
+    /// [`Whole::Other`] if it is anything else, be it wrong: all that is left to [`next`](Self::next).
+    #[inline]
+    pub(super) fn next_whole(
+        &mut self,
+        input: &mut impl Source,
+        role: Role,
+        limits: &Limits,
+    ) -> Result<Whole, InvalidUtf8> {
         let between = self.frame.is_none() && self.message.is_none() && self.header.is_empty();
-        if !between || rules.extension.is_some() {
-            return None;
+        if !between {
+            return Ok(Whole::Other);
         }
-        let (header, header_len) = FrameHeader::parse(input).ok()??;
-        let is_client = header.mask.is_some();
-        let in_order =
-            header.fin && header.rsv.is_none() && is_client == (rules.role == Role::Server);
-        if !in_order || header.payload_len > rules.limits.max_message_size as u64 {
-            return None;
-        }
-        let (payload, rest) = input
-            .get(header_len..)?
-            .split_at_checked(header.payload_len as usize)?;
-        let message = match header.opcode {
-            OpCode::Text => Message::Text(Text::received(payload, header.mask).ok()?),
-            OpCode::Binary => Message::Binary(Payload::received(payload, header.mask)),
-            _ => return None,
+        let bytes = input.unread();
+        let Some((kind, mask, header_len, len)) = simple_header(bytes, role) else {
+            return Ok(Whole::Other);
         };
-        *input = rest;
+        if len > limits.max_message_size {
+            return Ok(Whole::Other);
+        }
+        if bytes.len() - header_len < len {
+            let waits = input.waits_for(header_len + len);
+            self.progress |= waits;
+            return Ok(if waits { Whole::Waits } else { Whole::Other });
+        }
+        let shared = if len >= SHARED_FROM {
+            input.share(header_len, len)
+        } else {
+            None
+        };
+        let message = match (shared, kind) {
+            (None, _) => {
+                let end = header_len + len;
+                let Some(payload) = input.unread().get(header_len..end) else {
+                    return Ok(Whole::Other);
+                };
+                let message = match kind {
+                    MessageKind::Text => Message::Text(Text::received(payload, mask)?),
+                    MessageKind::Binary => Message::Binary(Payload::received(payload, mask)),
+                };
+                input.skip(end);
+                message
+            }
+            (Some(bytes), MessageKind::Text) => Message::Text(Text::shared(bytes, mask)?),
+            (Some(bytes), MessageKind::Binary) => Message::Binary(Payload::shared(bytes, mask)),
+        };
+        self.last = len;
         self.progress = true;
-        Some(message)
+        Ok(Whole::Message(message))
     }
 
     /// Whether a message has come, or a piece of one, since this was last asked.
     pub(super) fn take_progress(&mut self) -> bool {
         std::mem::take(&mut self.progress)
+    }
+
+    /// The length of the last message that came, in bytes.
+    pub(super) fn last_len(&self) -> usize {
+        self.last
+    }
+
+    /// How many bytes are to come of a payload that can be read to where it belongs.
+    pub(super) fn room(&self) -> usize {
+        let (Some(frame), Some(message)) = (&self.frame, &self.message) else {
+            return 0;
+        };
+        if frame.opcode.is_control() || !message.is_plain() {
+            return 0;
+        }
+        usize::try_from(frame.remaining).unwrap_or(usize::MAX)
+    }
+
+    /// Has `read` fill up to `room` bytes of the payload that is arriving; see [`room`](Self::room).
+    pub(super) fn fill(
+        &mut self,
+        room: usize,
+        rules: &Rules<'_>,
+        read: &mut dyn FnMut(&mut ReadBuf<'_>),
+    ) -> Result<Option<Message>, ConnectionError> {
+        let room = room.min(self.room());
+        let (Some(frame), Some(message)) = (&mut self.frame, &mut self.message) else {
+            return Ok(None);
+        };
+        let to_come = usize::try_from(frame.remaining).ok().filter(|_| frame.fin);
+        let before = message.len();
+        frame.mask = message.fill(room, frame.mask, to_come, self.last, rules.limits, read)?;
+        let added = message.len() - before;
+        self.progress |= added > 0;
+        frame.remaining -= added as u64;
+        if frame.remaining > 0 {
+            return Ok(None);
+        }
+        let is_last = self.frame.take().is_some_and(|frame| frame.fin);
+        if !is_last {
+            return Ok(None);
+        }
+        self.take_message(rules.limits, None)
+    }
+
+    /// The message under assembly is whole.
+    fn take_message(
+        &mut self,
+        limits: &Limits,
+        extension: Option<&mut (dyn Extension + 'static)>,
+    ) -> Result<Option<Message>, ConnectionError> {
+        let Some(message) = self.message.take() else {
+            return Ok(None);
+        };
+        let message = message.finish(limits, extension)?;
+        self.last = message.len();
+        Ok(Some(message))
     }
 
     /// Drops what has arrived in part.
@@ -248,16 +383,19 @@ impl Reader {
         };
         let extension = rules.extension.as_deref_mut();
         self.progress |= !chunk.is_empty();
-        frame.mask = message.append(chunk, frame.mask, expected, rules.limits, extension)?;
+        frame.mask = message.append(
+            chunk,
+            frame.mask,
+            expected,
+            self.last,
+            rules.limits,
+            extension,
+        )?;
         if frame.remaining > 0 || !frame.fin {
             return Ok(None);
         }
         let extension = rules.extension.as_deref_mut();
-        match self.message.take() {
-            Some(message) => Ok(Some(Incoming::Message(
-                message.finish(rules.limits, extension)?,
-            ))),
-            None => Ok(None),
-        }
+        let message = self.take_message(rules.limits, extension)?;
+        Ok(message.map(Incoming::Message))
     }
 }

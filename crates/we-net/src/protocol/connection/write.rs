@@ -94,7 +94,7 @@ impl Writer {
     }
 
     pub(super) fn set_mask_source(&mut self, source: Box<dyn MaskSource>) {
-        if !matches!(self.masking, Masking::Server) {
+        if self.is_masking() {
             self.masking = Masking::ClientWith(source);
         }
     }
@@ -104,9 +104,13 @@ impl Writer {
         self.outbox.credit()
     }
 
+    fn is_masking(&self) -> bool {
+        !matches!(self.masking, Masking::Server)
+    }
+
     /// Whether a message of `len` bytes fits beside what waits, with the headers of its frames.
     pub(super) fn has_room_for(&self, len: usize, limit: usize) -> bool {
-        let masked = !matches!(self.masking, Masking::Server);
+        let masked = self.is_masking();
         let added = match self.fragment_size {
             None => len.saturating_add(FrameHeader::len_for(len, masked)),
             Some(size) => {
@@ -198,7 +202,10 @@ impl Writer {
             if len <= MAX_COPIED {
                 self.outbox.push_small(&header, &payload, key, credit);
             } else {
-                mask(payload.as_mut_slice(), key);
+                // Without a key nothing is changed, so what is shared may stay shared.
+                if let Some(key) = key {
+                    let _ = key.apply(payload.make_mut());
+                }
                 self.outbox
                     .push_large(&header, LargeBody::Whole(payload), credit);
             }
@@ -207,24 +214,30 @@ impl Writer {
 
         // Section 5.4: the first fragment has the opcode (and, RFC 7692 section 6, the extension's
         // bits), the others are continuations, the last one has FIN.
-        let fragments = payload.as_mut_slice().chunks_mut(size);
-        let count = fragments.len();
-        let headers: Vec<EncodedHeader> = fragments
+        let count = len.div_ceil(size);
+        let headers: Vec<(EncodedHeader, Option<MaskKey>)> = payload
+            .chunks(size)
             .enumerate()
             .map(|(at, fragment)| {
                 let (rsv, opcode) = match at {
                     0 => (rsv, opcode),
                     _ => (Rsv::NONE, OpCode::Continuation),
                 };
-                let (header, key) = self.header(at + 1 == count, rsv, opcode, fragment.len());
-                mask(fragment, key);
-                header
+                self.header(at + 1 == count, rsv, opcode, fragment.len())
             })
             .collect();
+        if self.is_masking() {
+            let fragments = payload.make_mut().chunks_mut(size);
+            for (fragment, (_, key)) in fragments.zip(&headers) {
+                if let Some(key) = key {
+                    let _ = key.apply(fragment);
+                }
+            }
+        }
         let payload = Arc::new(payload);
         // What an extension has saved or added is accounted for in the last fragment.
         let mut credit = credit;
-        for (at, header) in headers.iter().enumerate() {
+        for (at, (header, _)) in headers.iter().enumerate() {
             let range = at * size..len.min((at + 1) * size);
             let share = if at + 1 == count {
                 credit
@@ -352,11 +365,5 @@ impl Writer {
     pub(super) fn abandon(&mut self) {
         self.outbox.abandon();
         self.take_owed_pongs();
-    }
-}
-
-fn mask(payload: &mut [u8], key: Option<MaskKey>) {
-    if let Some(key) = key {
-        let _ = key.apply(payload);
     }
 }
