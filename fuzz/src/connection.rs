@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use we_net::protocol::deflate::{DeflateConfig, DeflateParams, PerMessageDeflate, WindowBits};
 use we_net::protocol::{
     CloseCode, Config, Connection, ConnectionError, Event, FrameHeader, KeepAlive, Limits, Message,
-    OpCode, Role, State, Timeouts,
+    OpCode, ReadBuffer, Role, State, Timeouts,
 };
 
 const MAX_MESSAGE: usize = 1000;
@@ -80,6 +80,17 @@ fn read_in_any_cut(options: u8, data: &[u8]) {
     }
     let at_once: Vec<_> = std::iter::from_fn(|| whole.poll_event()).collect();
     assert_eq!(at_once, events);
+    let mut owned = connection(options);
+    let mut buffer = ReadBuffer::with_capacity(7);
+    let mut events = Vec::new();
+    for piece in super::pieces(data) {
+        buffer.read_with(owned.read_size(&buffer), |room| {
+            room[..piece.len()].copy_from_slice(piece);
+            piece.len()
+        });
+        events.extend(std::iter::from_fn(|| owned.next_event(now, &mut buffer)));
+    }
+    assert_eq!(at_once, events);
     for event in &at_once {
         if let Event::Message(message) = event {
             assert!(message.len() <= MAX_MESSAGE);
@@ -87,7 +98,8 @@ fn read_in_any_cut(options: u8, data: &[u8]) {
     }
     whole.receive_eof(now);
     in_pieces.receive_eof(now);
-    let mut ends = [finish(&mut whole, now), finish(&mut in_pieces, now)];
+    owned.receive_eof(now);
+    let mut ends = [&mut whole, &mut in_pieces, &mut owned].map(|end| finish(end, now));
     if options & COMPRESSED != 0 {
         // Compressed text can be wrong in two ways at once. Which of them is found first depends on
         // how much is decompressed at once.
@@ -98,6 +110,7 @@ fn read_in_any_cut(options: u8, data: &[u8]) {
         }
     }
     assert_eq!(ends[0], ends[1]);
+    assert_eq!(ends[0], ends[2]);
 }
 
 /// Takes all events and output until the connection is over; returns the last events.

@@ -509,6 +509,26 @@ mod tests {
     }
 
     #[test]
+    fn reading_gets_memory_by_what_arrived_and_not_by_what_was_declared() {
+        for proven in [0, 50_000] {
+            let mut bytes = empty();
+            let expected = Expected::Exactly {
+                total: 1 << 40,
+                proven,
+            };
+            let mut sink = PayloadSink::new(&mut bytes, usize::MAX, expected);
+            for _ in 0..1000 {
+                let _ = sink.fill_unmasked(usize::MAX, None, &mut |room| {
+                    assert!(room.remaining() > 0);
+                    room.put_slice(&[7; 100][..room.remaining().min(100)]);
+                });
+                let arrived = sink.bytes.len().max(FIRST_FILL);
+                assert!(sink.bytes.capacity() <= (4 * arrived).max(proven));
+            }
+        }
+    }
+
+    #[test]
     fn whole_message_gets_a_block_of_its_size() {
         let mut bytes = empty();
         let mut sink = PayloadSink::new(

@@ -2,6 +2,7 @@
 //! one by one, properties over all inputs, and pairs of endpoints in a simulated network.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod buffered;
 mod closing;
 mod deflate;
 mod extension;
