@@ -91,9 +91,18 @@ pub fn connection(case: &Case) -> Option<Job> {
                         assert!(connection.send(now, message).is_ok());
                     }
                     while connection.wants_write() {
-                        let mut slices = [IoSlice::new(&[]); 64];
-                        let filled = connection.output(&mut slices);
-                        let written = memory.write_vectored(&slices[..filled]).unwrap_or_default();
+                        // Mostly there are few.
+                        let mut few = [IoSlice::new(&[]); 4];
+                        let mut many;
+                        let slices = match connection.output(&mut few) {
+                            4 => {
+                                many = [IoSlice::new(&[]); 64];
+                                let filled = connection.output(&mut many);
+                                &many[..filled]
+                            }
+                            filled => &few[..filled],
+                        };
+                        let written = memory.write_vectored(slices).unwrap_or_default();
                         connection.output_written(now, written);
                     }
                 },

@@ -41,6 +41,9 @@ const TURNS: usize = 16;
 /// Pieces of output handed over in one gathered write.
 const SLICES: usize = 64;
 
+/// Mostly there are fewer than so many, and a list for them is made in less time.
+const FEW_SLICES: usize = 4;
+
 thread_local! {
     /// Taken out while in use: a connection that reads while another has not come to the end of what it has read gets a
     /// buffer of its own.
@@ -367,9 +370,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return Poll::Pending;
             }
             turns += 1;
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = self.connection.output(&mut slices);
-            let slices = slices.get(..filled).unwrap_or_default();
+            let mut few = [IoSlice::new(&[]); FEW_SLICES];
+            let mut many;
+            let slices = match self.connection.output(&mut few) {
+                FEW_SLICES => {
+                    many = [IoSlice::new(&[]); SLICES];
+                    let filled = self.connection.output(&mut many);
+                    many.get(..filled)
+                }
+                filled => few.get(..filled),
+            }
+            .unwrap_or_default();
             let stream = Pin::new(&mut *stream);
             // Mostly there is one, and the system takes a single buffer with less ado than a list of one.
             let result = match slices {
@@ -383,7 +394,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if let Some(monitor) = &mut self.monitor {
                 monitor.written(slices, written);
             }
-            self.connection.output_written(now(), written);
+            let now = if self.connection.written_needs_time(written) {
+                now()
+            } else {
+                self.opened
+            };
+            self.connection.output_written(now, written);
             self.flush = Flush::Needed;
         }
         if self.flush == Flush::Needed {

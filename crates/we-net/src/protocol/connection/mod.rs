@@ -442,6 +442,14 @@ impl Connection {
         self.is_watched || (may_stall && self.deadline.is_none())
     }
 
+    /// The same of [`output_written`](Self::output_written).
+    pub(crate) fn written_needs_time(&self, n: usize) -> bool {
+        let may_stall = self.config.timeouts.stalled_write.is_some();
+        self.is_watched
+            || !matches!(self.phase, Phase::Open)
+            || (may_stall && !self.writer.is_all_output(n))
+    }
+
     /// Queues a message for sending by copying it: for small ones, and bytes that lie somewhere
     /// else.
     ///

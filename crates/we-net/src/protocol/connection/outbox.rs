@@ -19,8 +19,9 @@ use crate::protocol::payload::OwnedBytes;
 const BLOCK: usize = 64 << 10;
 
 /// What an empty outbox keeps, in bytes for each lane and in entries for each queue: enough for the
-/// next small message, little enough for many idle connections.
-const KEPT_BYTES: usize = 512;
+/// next turn of small messages, little enough for many idle connections.
+const KEPT_BYTES: usize = 2048;
+const KEPT_URGENT: usize = 512;
 const KEPT_ENTRIES: usize = 8;
 
 /// A block that has outgrown half of `BLOCK` gets this much: it is full with the small frame that takes it past `BLOCK`.
@@ -30,22 +31,24 @@ const FULL: usize = BLOCK + 4096 + FrameHeader::MAX_LEN;
 enum Segment {
     /// Small frames.
     Block(Vec<u8>),
-    /// The header of a large frame.
-    Header(EncodedHeader),
-    /// The payload of a large frame.
-    Payload(OwnedBytes),
-    /// The payload of a large fragment.
-    Fragment(Arc<OwnedBytes>, Range<usize>),
+    /// A large frame.
+    Frame(EncodedHeader, LargeBody),
 }
 
 impl Segment {
-    fn bytes(&self) -> &[u8] {
+    /// The bytes, in two pieces.
+    fn pieces(&self) -> [&[u8]; 2] {
         match self {
-            Self::Block(bytes) => bytes,
-            Self::Header(header) => header,
-            Self::Payload(payload) => payload,
-            Self::Fragment(payload, range) => payload.get(range.clone()).unwrap_or_default(),
+            Self::Block(bytes) => [bytes, &[]],
+            Self::Frame(header, LargeBody::Whole(payload)) => [header, payload],
+            Self::Frame(header, LargeBody::Part(payload, range)) => {
+                [header, payload.get(range.clone()).unwrap_or_default()]
+            }
         }
+    }
+
+    fn len(&self) -> usize {
+        self.pieces().map(<[u8]>::len).iter().sum()
     }
 }
 
@@ -57,12 +60,30 @@ pub(super) enum LargeBody {
     Part(Arc<OwnedBytes>, Range<usize>),
 }
 
-/// A frame of the message lane.
-struct QueuedFrame {
-    /// Its bytes, header included, that have not been written.
+/// Frames of the message lane that lie one after the other.
+#[derive(Clone, Copy)]
+enum Run {
+    /// Whole frames in a block, each of which stands for a part of the buffered amount that is as long as its payload. Their
+    /// headers say where one ends, for the rare case that not all of them are written at once.
+    Plain {
+        /// Their bytes that have not been written.
+        unwritten: usize,
+    },
+    /// One frame.
+    Single {
+        /// Its bytes, header included.
+        len: usize,
+        /// The part of the buffered amount that it stands for.
+        credit: usize,
+    },
+}
+
+/// The frame that has been begun, if there is one.
+#[derive(Clone, Copy, Default)]
+struct Begun {
+    /// Its bytes that have not been written; 0 if there is none.
     unwritten: usize,
-    /// The part of the buffered amount that it stands for: never more than `unwritten` once it is
-    /// begun.
+    /// The part of the buffered amount that it stands for: never more than `unwritten`.
     credit: usize,
 }
 
@@ -74,20 +95,24 @@ pub(super) struct Outbox {
     tail: Vec<u8>,
     /// How much of the first segment (of the tail, if there is none) has been written.
     written: usize,
-    frames: VecDeque<QueuedFrame>,
-    /// Whether the first frame has been begun.
-    mid_frame: bool,
+    /// The frames of which nothing has been written.
+    runs: VecDeque<Run>,
+    /// Whether the last run is plain and ends where the tail does.
+    grows: bool,
+    /// The frame before them, if some of it has been written.
+    begun: Begun,
     /// The bytes of the message lane that have not been written.
     unwritten: usize,
     /// The sum of the frames' credits.
     credit: u64,
+    /// A few kilobytes at most: Pings that wait are limited, so are Pongs.
     urgent: Vec<u8>,
     urgent_written: usize,
     /// How much of the urgent lane the transport was shown. What it has written is counted by what
     /// it saw.
-    urgent_shown: usize,
+    urgent_shown: u32,
     /// Where in the urgent lane the frame ends that was marked; 0 if it has been written.
-    mark: usize,
+    mark: u32,
 }
 
 impl Outbox {
@@ -108,7 +133,7 @@ impl Outbox {
 
     /// Whether no frame remains in the message lane that an urgent frame could still pass.
     pub(super) fn is_last_frame_begun(&self) -> bool {
-        self.frames.len() <= usize::from(self.mid_frame)
+        self.runs.is_empty()
     }
 
     /// Queues a frame by copying its payload, masked if there is a key.
@@ -120,10 +145,19 @@ impl Outbox {
         credit: usize,
     ) {
         append_frame(&mut self.tail, header, payload, mask);
+        let len = header.len() + payload.len();
+        let is_plain = credit == payload.len();
+        match self.runs.back_mut() {
+            Some(Run::Plain { unwritten }) if is_plain && self.grows => *unwritten += len,
+            _ if is_plain => self.runs.push_back(Run::Plain { unwritten: len }),
+            _ => self.runs.push_back(Run::Single { len, credit }),
+        }
+        self.grows = is_plain;
+        self.unwritten += len;
+        self.credit += credit as u64;
         if self.tail.len() >= BLOCK {
             self.seal_tail();
         }
-        self.count_frame(header.len() + payload.len(), credit);
     }
 
     /// Queues a frame by taking over its payload.
@@ -131,12 +165,12 @@ impl Outbox {
         if !self.tail.is_empty() {
             self.seal_tail();
         }
-        self.segments.push_back(Segment::Header(*header));
-        let segment = match body {
-            LargeBody::Whole(payload) => Segment::Payload(payload),
-            LargeBody::Part(payload, range) => Segment::Fragment(payload, range),
-        };
-        self.count_frame(header.len() + segment.bytes().len(), credit);
+        let segment = Segment::Frame(*header, body);
+        let len = segment.len();
+        self.runs.push_back(Run::Single { len, credit });
+        self.grows = false;
+        self.unwritten += len;
+        self.credit += credit as u64;
         self.segments.push_back(segment);
     }
 
@@ -152,31 +186,23 @@ impl Outbox {
 
     /// Marks the urgent frame that was queued last.
     pub(super) fn mark_urgent(&mut self) {
-        self.mark = self.urgent.len();
+        self.mark = self.urgent.len() as u32;
     }
 
     /// Whether the frame that was marked last waits to be written.
     pub(super) fn is_marked_waiting(&self) -> bool {
-        self.urgent_written < self.mark
-    }
-
-    fn count_frame(&mut self, len: usize, credit: usize) {
-        self.frames.push_back(QueuedFrame {
-            unwritten: len,
-            credit,
-        });
-        self.unwritten += len;
-        self.credit += credit as u64;
+        self.urgent_written < self.mark as usize
     }
 
     fn seal_tail(&mut self) {
+        self.grows = false;
         self.segments
             .push_back(Segment::Block(std::mem::take(&mut self.tail)));
     }
 
     /// Fills `slices` with the bytes to write next, in order; returns how many slices it filled.
     pub(super) fn show<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
-        self.urgent_shown = self.urgent.len();
+        self.urgent_shown = self.urgent.len() as u32;
         let this = &*self;
         let mut filled = slices.iter_mut();
         let room = filled.len();
@@ -189,14 +215,28 @@ impl Outbox {
             filled.len() > 0
         };
 
+        if this.urgent.is_empty() {
+            let mut skip = this.written;
+            let pieces = this.segments.iter().flat_map(Segment::pieces);
+            for piece in pieces.chain([this.tail.as_slice()]) {
+                let skipped = skip.min(piece.len());
+                skip -= skipped;
+                if !show(&piece[skipped..]) {
+                    break;
+                }
+            }
+            return room - filled.len();
+        }
         // The urgent lane goes in after as many bytes as finish a frame that has been begun.
         let mut urgent = &this.urgent[this.urgent_written..];
         let mut before_urgent = this.rest_of_begun_frame();
         let mut skip = this.written;
-        let pieces = this.segments.iter().map(Segment::bytes);
+        let pieces = this.segments.iter().flat_map(Segment::pieces);
         let mut more = true;
         for piece in pieces.chain([this.tail.as_slice()]) {
-            let piece = &piece[std::mem::take(&mut skip)..];
+            let skipped = skip.min(piece.len());
+            skip -= skipped;
+            let piece = &piece[skipped..];
             let cut = before_urgent.min(piece.len());
             before_urgent -= cut;
             let (head, rest) = piece.split_at(cut);
@@ -218,8 +258,8 @@ impl Outbox {
         let begun = n.min(self.rest_of_begun_frame());
         self.advance_messages(begun);
         let mut left = n - begun;
-        if !self.mid_frame {
-            let urgent = left.min(self.urgent_shown - self.urgent_written);
+        if self.begun.unwritten == 0 {
+            let urgent = left.min(self.urgent_shown as usize - self.urgent_written);
             self.urgent_written += urgent;
             left -= urgent;
             if self.urgent_written == self.urgent.len() {
@@ -230,10 +270,7 @@ impl Outbox {
     }
 
     fn rest_of_begun_frame(&self) -> usize {
-        match self.frames.front() {
-            Some(frame) if self.mid_frame => frame.unwritten,
-            _ => 0,
-        }
+        self.begun.unwritten
     }
 
     fn advance_messages(&mut self, n: usize) {
@@ -245,47 +282,76 @@ impl Outbox {
         if n == self.unwritten {
             return self.discard_messages();
         }
-        self.unwritten -= n;
-        self.advance_frames(n);
-        self.advance_bytes(n);
-    }
-
-    fn advance_frames(&mut self, mut n: usize) {
-        while n > 0
-            && let Some(frame) = self.frames.front_mut()
-        {
-            let taken = n.min(frame.unwritten);
-            n -= taken;
-            frame.unwritten -= taken;
+        let mut left = n;
+        while left > 0 {
+            let frame = match self.begun {
+                Begun { unwritten: 0, .. } => match self.begin_frame() {
+                    Some(frame) => frame,
+                    None => return,
+                },
+                frame => frame,
+            };
+            let taken = left.min(frame.unwritten);
+            left -= taken;
+            let unwritten = frame.unwritten - taken;
             // The header comes first, so what is left of a frame is payload as soon as it is
             // shorter than the payload. (Where an extension made a payload shorter, the difference
             // is released at once.)
-            let credit = frame.credit.min(frame.unwritten);
+            let credit = frame.credit.min(unwritten);
+            self.unwritten -= taken;
             self.credit -= (frame.credit - credit) as u64;
-            frame.credit = credit;
-            self.mid_frame = frame.unwritten > 0;
-            if !self.mid_frame {
-                self.frames.pop_front();
-            }
+            self.begun = Begun { unwritten, credit };
+            self.advance_bytes(taken);
         }
+    }
+
+    /// Takes the next frame off the runs.
+    fn begin_frame(&mut self) -> Option<Begun> {
+        let (unwritten, credit) = match self.runs.front_mut()? {
+            Run::Single { len, credit } => (*len, *credit),
+            Run::Plain { unwritten } => {
+                let block = match self.segments.front() {
+                    Some(Segment::Block(block)) => block,
+                    Some(Segment::Frame(..)) => return None,
+                    None => &self.tail,
+                };
+                // Our own headers, in front of whole frames.
+                let header = FrameHeader::parse(block.get(self.written..)?);
+                let (header, header_len) = header.ok()??;
+                let payload = usize::try_from(header.payload_len).ok()?;
+                let len = header_len + payload;
+                *unwritten -= len.min(*unwritten);
+                if *unwritten > 0 {
+                    return Some(Begun {
+                        unwritten: len,
+                        credit: payload,
+                    });
+                }
+                (len, payload)
+            }
+        };
+        self.runs.pop_front();
+        self.grows &= !self.runs.is_empty();
+        Some(Begun { unwritten, credit })
     }
 
     /// Everything in the message lane has been written, the common end of a turn: no frame needs to be
     /// looked at, since none has credit left.
     fn discard_messages(&mut self) {
-        empty_queue(&mut self.frames);
+        empty_queue(&mut self.runs);
         empty_queue(&mut self.segments);
-        empty_block(&mut self.tail);
+        empty_block(&mut self.tail, KEPT_BYTES);
         self.written = 0;
         self.unwritten = 0;
         self.credit = 0;
-        self.mid_frame = false;
+        self.grows = false;
+        self.begun = Begun::default();
     }
 
     fn advance_bytes(&mut self, n: usize) {
         self.written += n;
         while let Some(segment) = self.segments.front() {
-            let len = segment.bytes().len();
+            let len = segment.len();
             if self.written < len {
                 return;
             }
@@ -299,7 +365,7 @@ impl Outbox {
 
     /// Drops the urgent frames, which have not been begun or have been written.
     pub(super) fn discard_urgent(&mut self) {
-        empty_block(&mut self.urgent);
+        empty_block(&mut self.urgent, KEPT_URGENT);
         self.urgent_written = 0;
         self.urgent_shown = 0;
         self.mark = 0;
@@ -340,7 +406,7 @@ fn empty_queue<T>(queue: &mut VecDeque<T>) {
     }
 }
 
-fn empty_block(block: &mut Vec<u8>) {
+fn empty_block(block: &mut Vec<u8>, kept: usize) {
     block.clear();
-    block.shrink_to(KEPT_BYTES);
+    block.shrink_to(kept);
 }

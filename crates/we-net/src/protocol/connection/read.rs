@@ -55,7 +55,7 @@ pub(super) struct Reader {
     /// See [`take_progress`](Self::take_progress).
     progress: bool,
     /// The length of the last message that came, in bytes.
-    last: usize,
+    last: u32,
 }
 
 /// A frame whose payload is arriving.
@@ -209,7 +209,7 @@ impl Reader {
             (Some(bytes), MessageKind::Text) => Message::Text(Text::shared(bytes, mask)?),
             (Some(bytes), MessageKind::Binary) => Message::Binary(Payload::shared(bytes, mask)),
         };
-        self.last = len;
+        self.note_length(len);
         self.progress = true;
         Ok(Whole::Message(message))
     }
@@ -221,7 +221,11 @@ impl Reader {
 
     /// The length of the last message that came, in bytes.
     pub(super) fn last_len(&self) -> usize {
-        self.last
+        self.last as usize
+    }
+
+    fn note_length(&mut self, len: usize) {
+        self.last = u32::try_from(len).unwrap_or(u32::MAX);
     }
 
     /// How many bytes are to come of a payload that can be read to where it belongs.
@@ -243,12 +247,13 @@ impl Reader {
         read: &mut dyn FnMut(&mut ReadBuf<'_>),
     ) -> Result<Option<Message>, ConnectionError> {
         let room = room.min(self.room());
+        let last = self.last_len();
         let (Some(frame), Some(message)) = (&mut self.frame, &mut self.message) else {
             return Ok(None);
         };
         let to_come = usize::try_from(frame.remaining).ok().filter(|_| frame.fin);
         let before = message.len();
-        frame.mask = message.fill(room, frame.mask, to_come, self.last, rules.limits, read)?;
+        frame.mask = message.fill(room, frame.mask, to_come, last, rules.limits, read)?;
         let added = message.len() - before;
         self.progress |= added > 0;
         frame.remaining -= added as u64;
@@ -272,7 +277,7 @@ impl Reader {
             return Ok(None);
         };
         let message = message.finish(limits, extension)?;
-        self.last = message.len();
+        self.note_length(message.len());
         Ok(Some(message))
     }
 
@@ -382,15 +387,9 @@ impl Reader {
             _ => None,
         };
         let extension = rules.extension.as_deref_mut();
+        let last = self.last as usize;
         self.progress |= !chunk.is_empty();
-        frame.mask = message.append(
-            chunk,
-            frame.mask,
-            expected,
-            self.last,
-            rules.limits,
-            extension,
-        )?;
+        frame.mask = message.append(chunk, frame.mask, expected, last, rules.limits, extension)?;
         if frame.remaining > 0 || !frame.fin {
             return Ok(None);
         }

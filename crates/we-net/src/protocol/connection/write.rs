@@ -132,6 +132,11 @@ impl Writer {
             || !self.owed_pongs.is_empty()
     }
 
+    /// Whether nothing is left to write when `n` bytes are written.
+    pub(super) fn is_all_output(&self, n: usize) -> bool {
+        self.owed_pongs.is_empty() && self.outbox.unwritten() + self.outbox.urgent_unwritten() <= n
+    }
+
     /// Whether a Close frame has been queued.
     pub(super) fn is_close_queued(&self) -> bool {
         self.close_queued
@@ -337,7 +342,7 @@ impl Writer {
         // Pongs are put on the wire as late as possible, so that they answer the newest Pings; and
         // only when those before have been written, so that a peer which pings and never reads
         // costs a few Pongs.
-        if self.outbox.urgent_unwritten() == 0 {
+        if !self.owed_pongs.is_empty() && self.outbox.urgent_unwritten() == 0 {
             for payload in self.take_owed_pongs() {
                 self.push_urgent(OpCode::Pong, &payload);
             }
