@@ -17,6 +17,16 @@ const MMAP_THRESHOLD: libc::c_int = 32 << 20;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const TRIM_THRESHOLD: libc::c_int = 64 << 20;
 
+/// How much a heap is made to begin with, in bytes of address space: memory is used when it is written to.
+const FIRST: usize = 16 << 20;
+
+/// For a thread that will need much: makes its heap so large that it need not grow for long. glibc lets the heap of a thread
+/// other than the first grow by a page or so at a time, with a system call for each.
+pub(crate) fn stretch_heap() {
+    // Not optimized away, since the allocator might be asked for it in some other way.
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(FIRST)));
+}
+
 /// Tells the allocator to keep what it will need again, unless the operator has told it something else.
 pub(crate) fn tune() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

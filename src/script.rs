@@ -13,7 +13,7 @@ use we_js::{
 };
 
 use crate::{
-    FAILURE, INTERRUPTED, SUCCESS,
+    FAILURE, INTERRUPTED, SUCCESS, allocator,
     cli::{Eval, Run, ScriptOptions},
     complain, say,
 };
@@ -106,6 +106,7 @@ fn execute(program: Program) -> u8 {
 
 /// The main agent, from its first line to its last task. Returns the exit code.
 fn agent(program: &Program) -> Result<u8, String> {
+    allocator::stretch_heap();
     let failed = Rc::new(Cell::new(false));
     let event_loop = EventLoop::new(options(&program.options, &failed)?)
         .map_err(|error| format!("cannot start: {error}"))?;

@@ -65,10 +65,11 @@ async fn an_unanswering_first_address_costs_a_quarter_of_a_second() {
     let (dead, _listener, _fillers) = unanswering().await;
     let live = TcpListener::bind("[::1]:0").await.unwrap();
     let started = Instant::now();
-    let stream = soon(dial([dead, live.local_addr().unwrap()]))
+    let (stream, peer) = soon(dial([dead, live.local_addr().unwrap()]))
         .await
         .unwrap();
     assert_eq!(stream.peer_addr().unwrap(), live.local_addr().unwrap());
+    assert_eq!(peer, live.local_addr().unwrap());
     assert!(
         started.elapsed() >= ATTEMPT_DELAY,
         "{:?}",

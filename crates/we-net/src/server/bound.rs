@@ -140,10 +140,10 @@ impl Listener {
     pub(super) async fn accept(&self) -> io::Result<Socket> {
         match self {
             Self::Tcp { listener, .. } => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, peer) = listener.accept().await?;
                 // It fails on a connection that has gone already, which shows soon enough.
                 let _ = stream.set_nodelay(true);
-                Ok(Socket::Tcp(stream))
+                Ok(Socket::Tcp(stream, peer))
             }
             #[cfg(unix)]
             Self::Unix { listener, .. } => {

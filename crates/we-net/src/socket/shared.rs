@@ -3,6 +3,7 @@
 //! The mutex is never held across an await. The driver is always polled with the same waker, which
 //! wakes both halves, so that neither can lose a wake-up to the other.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
@@ -64,11 +65,14 @@ impl<S> Shared<S> {
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut Inner<S>, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        self.wakers.register(side, cx.waker());
+        self.wakers.forget_missed(side);
         let mut inner = self.lock();
         let result = poll(&mut inner, &mut Context::from_waker(&self.waker));
         let ended = inner.driver.connection().is_terminated();
         drop(inner);
+        if result.is_pending() {
+            self.wakers.register(side, cx.waker());
+        }
         if ended {
             // Whichever half found out, the other one has something to learn.
             self.wakers.wake_side(side.other());
@@ -157,22 +161,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
 }
 
 /// The wakers of both halves' tasks, as one.
+///
+/// A half registers its task only when it has to wait: mostly it has not. A wake-up while it polls is noted, and wakes it
+/// when it registers. It cannot be lost: one that comes before `forget_missed` in the order of `missed` has its cause seen by
+/// the poll that follows; of one that comes after, `register` sees the note or is early enough to be woken.
 #[derive(Default)]
 pub(super) struct Wakers {
     slots: Mutex<[Option<Waker>; 2]>,
+    missed: [AtomicBool; 2],
 }
 
 impl Wakers {
+    /// What was missed until now is seen by a poll that begins now.
+    fn forget_missed(&self, side: Side) {
+        side.of(&self.missed).swap(false, Ordering::AcqRel);
+    }
+
+    /// Has `waker` woken by the next wake-up, or now if there was one since [`forget_missed`](Self::forget_missed).
     fn register(&self, side: Side, waker: &Waker) {
         let mut slots = self.lock();
         match side.slot(&mut slots) {
             Some(present) => present.clone_from(waker),
             empty => *empty = Some(waker.clone()),
         }
+        drop(slots);
+        if side.of(&self.missed).load(Ordering::Acquire) {
+            self.wake_side(side);
+        }
     }
 
     pub(super) fn wake_side(&self, side: Side) {
-        let waker = side.slot(&mut self.lock()).take();
+        let mut slots = self.lock();
+        let waker = side.slot(&mut slots).take();
+        // Also if there was one: it may be that of a task that has handed the socket on.
+        side.of(&self.missed).store(true, Ordering::Release);
+        drop(slots);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -203,6 +226,13 @@ impl Side {
         match self {
             Self::Sender => Self::Receiver,
             Self::Receiver => Self::Sender,
+        }
+    }
+
+    fn of<T>(self, [sender, receiver]: &[T; 2]) -> &T {
+        match self {
+            Self::Sender => sender,
+            Self::Receiver => receiver,
         }
     }
 

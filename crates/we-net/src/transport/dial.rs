@@ -12,6 +12,8 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+#[cfg(unix)]
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
@@ -19,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Connects to the first of `addresses` that answers, with `TCP_NODELAY` set: a message is not to
-/// wait for the next.
+/// wait for the next. Returns which one it was, too.
 ///
 /// The next attempt starts when one has failed, or is still under way after [`ATTEMPT_DELAY`]; when
 /// one succeeds the others are dropped. There is no time limit over all: the caller sets one.
@@ -30,7 +32,7 @@ pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// <https://www.rfc-editor.org/rfc/rfc8305#section-5>
 pub async fn dial(
     addresses: impl IntoIterator<Item = SocketAddr>,
-) -> Result<TcpStream, Vec<(SocketAddr, io::Error)>> {
+) -> Result<(TcpStream, SocketAddr), Vec<(SocketAddr, io::Error)>> {
     let mut waiting = interleave(addresses);
     let mut attempts = Attempts::default();
     let mut failures = Vec::new();
@@ -47,7 +49,7 @@ pub async fn dial(
         tokio::select! {
             biased;
             (address, result) = attempts.next(), if !attempts.is_empty() => match result {
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => return Ok((stream, address)),
                 Err(error) => {
                     tracing::debug!(target: "we::net", %address, %error, "connection attempt failed");
                     failures.push((address, error));
@@ -79,6 +81,36 @@ pub fn interleave(addresses: impl IntoIterator<Item = SocketAddr>) -> VecDeque<S
     turns
 }
 
+/// As [`TcpStream::connect`], but without waiting where there is nothing to wait for: what listens on this machine has
+/// answered when the system call returns, though a socket that does not block says that it has only begun.
+#[cfg(unix)]
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    let is_done = match socket.connect(&address.into()) {
+        Ok(()) => true,
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EINPROGRESS) => false,
+            _ => return Err(error),
+        },
+    };
+    let is_connected = is_done || socket.peer_addr().is_ok();
+    let stream = TcpStream::from_std(socket.into())?;
+    if !is_connected {
+        stream.writable().await?;
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+    }
+    Ok(stream)
+}
+
+#[cfg(not(unix))]
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    TcpStream::connect(address).await
+}
+
 type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
 /// The attempts under way.
@@ -91,7 +123,7 @@ impl Attempts {
         self.0.push((
             address,
             Box::pin(async move {
-                let stream = TcpStream::connect(address).await?;
+                let stream = connect(address).await?;
                 stream.set_nodelay(true)?;
                 Ok(stream)
             }),

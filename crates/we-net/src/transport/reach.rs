@@ -122,7 +122,10 @@ impl Reach {
     ) -> Result<Socket, ConnectError> {
         let dialled = async {
             match found.way {
-                Way::Direct(addresses) => tcp(addresses, authority(url)).await.map(Socket::Tcp),
+                Way::Direct(addresses) => {
+                    let dialled = tcp(addresses, authority(url)).await;
+                    dialled.map(|(stream, peer)| Socket::Tcp(stream, peer))
+                }
                 Way::Proxy {
                     proxy,
                     addresses,
@@ -153,10 +156,11 @@ impl Reach {
         let tunnel = Tunnel::new(proxy, host, target, port(url), limits)?;
         let its_name = format!("{}:{}", proxy.host(), proxy.port());
         let refused = |error| ProxyError::Unreachable(Box::new(error));
-        let mut tcp = tcp(addresses, its_name.clone()).await.map_err(refused)?;
+        let dialled = tcp(addresses, its_name.clone()).await;
+        let (mut tcp, peer) = dialled.map_err(refused)?;
         if proxy.kind() != (Kind::Http { tls: true }) {
             tunnel.open(&mut tcp).await?;
-            return Ok(Socket::Tcp(tcp));
+            return Ok(Socket::Tcp(tcp, peer));
         }
         let tls = self.tls().map_err(refused)?.rustls_for_proxies();
         let stream = tls_to(tls, proxy.host(), its_name, tcp).await;
@@ -256,7 +260,10 @@ async fn resolve(
 }
 
 /// TCP to the first of `addresses` that answers, which belong to `host`.
-async fn tcp(addresses: Vec<SocketAddr>, host: String) -> Result<TcpStream, ConnectError> {
+async fn tcp(
+    addresses: Vec<SocketAddr>,
+    host: String,
+) -> Result<(TcpStream, SocketAddr), ConnectError> {
     dial(addresses)
         .await
         .map_err(|attempts| ConnectError::Dial { host, attempts })

@@ -16,8 +16,8 @@ use tokio_rustls::TlsStream;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Socket {
-    /// TCP, to the peer or to a proxy that has opened a tunnel to it.
-    Tcp(TcpStream),
+    /// TCP, to the peer or to a proxy that has opened a tunnel to it, with the address of that.
+    Tcp(TcpStream, SocketAddr),
     /// A Unix socket on this machine.
     #[cfg(unix)]
     Unix(UnixStream),
@@ -27,10 +27,10 @@ pub enum Socket {
 
 impl Socket {
     /// The address of what TCP is connected to: the peer, or the proxy in front of it. `None` on a
-    /// Unix socket, and when the connection has gone.
+    /// Unix socket, and in a tunnel when the connection has gone.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Tcp(_, address) => Some(*address),
             #[cfg(unix)]
             Self::Unix(_) => None,
             Self::Tunnel(stream) => stream.get_ref().0.peer_addr().ok(),
@@ -42,7 +42,7 @@ impl Socket {
 macro_rules! each {
     ($socket:expr, $stream:ident => $action:expr) => {
         match $socket {
-            Socket::Tcp($stream) => $action,
+            Socket::Tcp($stream, _) => $action,
             #[cfg(unix)]
             Socket::Unix($stream) => $action,
             Socket::Tunnel($stream) => $action,
