@@ -13,24 +13,24 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 #[cfg(unix)]
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::net::ToSocketAddrs;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
-use tokio_rustls::{TlsAcceptor, TlsStream};
+use tokio::time::sleep;
 
+use super::Acceptor;
 use super::bound::{Detached, Listener};
-use super::{Acceptor, UpgradeError, multiplexed};
-use crate::http2::{Http2Config, Preface, read_preface};
+use super::life::Life;
+use crate::http2::Http2Config;
 use crate::observe::Stats;
 use crate::protocol::{CloseCode, CloseFrame};
 use crate::socket::{Shared, WebSocket};
-use crate::transport::tls::ALPN_HTTP_2;
-use crate::transport::{MaybeTls, Socket, Stream, TlsServerConfig};
+use crate::transport::{Stream, TlsServerConfig};
 
 /// How long to wait after an error of `accept` that does not go away by itself.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -65,8 +65,8 @@ pub struct Server {
 #[derive(Clone, Debug)]
 pub struct ServerBuilder {
     pub(super) acceptor: Acceptor,
-    tls: Option<TlsServerConfig>,
-    http2: Option<Http2Config>,
+    pub(super) tls: Option<TlsServerConfig>,
+    pub(super) http2: Option<Http2Config>,
     max_connections: usize,
 }
 
@@ -347,7 +347,7 @@ async fn accept_all<H, F>(
             accepted = listener.accept(), if room => match accepted {
                 Ok(socket) => {
                     let permit = Arc::clone(&permits).try_acquire_owned().ok();
-                    tasks.spawn(run(socket, serving.clone(), permit, phase.clone()));
+                    tasks.spawn(Life::new(socket, serving.clone(), permit, phase.clone()));
                 }
                 Err(error) => pause_after(&error).await,
             },
@@ -366,6 +366,9 @@ async fn accept_all<H, F>(
         .await;
     }
 }
+
+/// What a handler does with a socket.
+pub(super) type Handler = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What the connections of a server share.
 pub(super) struct Serving<H> {
@@ -394,13 +397,14 @@ where
     H: Fn(WebSocket) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    /// Starts the handler. Not an `async fn`, whose future would have room for the socket beside that for the handler
-    /// that takes it; boxed, because there is a third such place in who awaits it.
+    /// Starts the handler; what is returned beside it is to be kept as long as it runs.
+    ///
+    /// Not an `async fn`, whose future would have room for the socket beside that for the handler that takes it.
     pub(super) fn handle(
         &self,
         socket: WebSocket,
         phase: &watch::Receiver<Phase>,
-    ) -> impl Future<Output = ()> + Send + use<H, F> {
+    ) -> (Handler, Registered) {
         let id = self.next_id.fetch_add(1, Relaxed);
         lock(&self.open).insert(id, Arc::downgrade(socket.shared()));
         if *phase.borrow() != Phase::Serving {
@@ -412,126 +416,8 @@ where
             open: Arc::clone(&self.open),
             id,
         };
-        let handler = Box::pin((self.handler)(socket));
-        async move {
-            let _registered = registered;
-            handler.await;
-        }
+        (Box::pin((self.handler)(socket)), registered)
     }
-}
-
-/// The whole life of a connection.
-async fn run<H, F>(
-    socket: Socket,
-    serving: Serving<H>,
-    permit: Option<OwnedSemaphorePermit>,
-    mut phase: watch::Receiver<Phase>,
-) where
-    H: Fn(WebSocket) -> F + Send + Sync + 'static,
-    F: Future<Output = ()> + Send + 'static,
-{
-    let peer = socket.peer_addr();
-    // Boxed, because a task is as large as the largest of its phases for as long as it lives: what the handshakes of TLS
-    // and WebSocket need is gone when they are over.
-    let opening = Box::pin(async {
-        let permit = match permit {
-            Some(permit) => permit,
-            // It was there a moment ago. Nobody closes the semaphore.
-            None => Arc::clone(&serving.permits).acquire_owned().await.ok()?,
-        };
-        Some((open(socket, peer, &serving.settings).await, permit))
-    });
-    let opened = tokio::select! {
-        opened = opening => opened,
-        // Draining: nobody has been promised anything yet.
-        _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
-    };
-    let Some((opened, permit)) = opened else {
-        return;
-    };
-    match opened {
-        Ok(Opened::Socket(socket)) => {
-            let _permit = permit;
-            // The box is gone before the handler runs, and so is the rest that only the opening needed.
-            let handler = serving.handle(*socket, &phase);
-            drop((serving, phase));
-            handler.await;
-        }
-        Ok(Opened::Http2(stream, first, config)) => {
-            // Boxed for the same reason.
-            Box::pin(multiplexed::serve(
-                *stream, first, peer, serving, config, permit, phase,
-            ))
-            .await;
-        }
-        // Why there is none has been told to whoever listens.
-        Err(_) => {}
-    }
-}
-
-/// What a connection turns out to be.
-enum Opened {
-    Socket(Box<WebSocket>),
-    /// With the first bytes.
-    Http2(Box<MaybeTls>, Vec<u8>, Http2Config),
-}
-
-/// TLS, and the opening handshake unless it is one of HTTP/2.
-async fn open(
-    socket: Socket,
-    peer: Option<SocketAddr>,
-    settings: &ServerBuilder,
-) -> Result<Opened, UpgradeError> {
-    let acceptor = &settings.acceptor;
-    let limit = acceptor.handshake_timeout;
-    let deadline = Instant::now() + limit;
-    let mut first = Vec::new();
-    let stream = match (&settings.tls, settings.http2) {
-        (None, Some(config)) if config.prior_knowledge => {
-            let mut stream = MaybeTls::Plain(socket);
-            match timeout_at(deadline, read_preface(&mut stream)).await {
-                Ok(Ok(Preface::Http1(seen))) => first = seen,
-                Ok(Ok(Preface::Http2(seen))) => {
-                    return Ok(Opened::Http2(Box::new(stream), seen, config));
-                }
-                failed => {
-                    acceptor.counters.failed();
-                    return match failed {
-                        Ok(Err(error)) => Err(error.into()),
-                        _ => Err(UpgradeError::Timeout(limit)),
-                    };
-                }
-            }
-            stream
-        }
-        (None, _) => MaybeTls::Plain(socket),
-        (Some(tls), http2) => {
-            let accept = TlsAcceptor::from(tls.rustls()).accept(socket);
-            let stream = match timeout_at(deadline, accept).await {
-                Ok(Ok(stream)) => stream,
-                failed => {
-                    tracing::debug!(target: "we::net", ?peer, "no TLS");
-                    acceptor.counters.failed();
-                    return match failed {
-                        Ok(Err(error)) => Err(error.into()),
-                        _ => Err(UpgradeError::Timeout(limit)),
-                    };
-                }
-            };
-            let chosen = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP_2);
-            let stream = MaybeTls::Tls(Box::new(TlsStream::Server(stream)));
-            match http2 {
-                Some(config) if chosen => {
-                    return Ok(Opened::Http2(Box::new(stream), Vec::new(), config));
-                }
-                _ => stream,
-            }
-        }
-    };
-    let established = acceptor
-        .establish_from(Stream::Own(stream), first, peer)
-        .await?;
-    Ok(Opened::Socket(Box::new(established.into())))
 }
 
 /// Sends every message back: the handler of an echo server.
@@ -559,7 +445,7 @@ fn going_away() -> CloseFrame {
 }
 
 /// Keeps a connection listed while its handler runs.
-struct Registered {
+pub(super) struct Registered {
     open: Arc<OpenSockets>,
     id: u64,
 }

@@ -7,6 +7,7 @@
 //! [`Config::server`]).
 
 mod bound;
+mod life;
 mod listen;
 mod multiplexed;
 

@@ -197,6 +197,7 @@ where
     let Ok(established) = serving.settings.acceptor.establish_shared(request, peer) else {
         return Outcome::Rejected;
     };
-    serving.handle(established.into(), &phase).await;
+    let (handler, _registered) = serving.handle(established.into(), &phase);
+    handler.await;
     Outcome::Served
 }

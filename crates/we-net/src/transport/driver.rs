@@ -47,36 +47,42 @@ const FEW_SLICES: usize = 4;
 thread_local! {
     /// Taken out while in use: a connection that reads while another has not come to the end of what it has read gets a
     /// buffer of its own.
-    static BUFFERS: RefCell<Vec<ReadBuffer>> = const { RefCell::new(Vec::new()) };
+    #[allow(clippy::vec_box)]
+    static BUFFERS: RefCell<Vec<Box<Unread>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// How many buffers a thread keeps for the next that reads.
 const KEPT_BUFFERS: usize = 4;
 
-fn take_buffer() -> ReadBuffer {
+/// Boxed for the sake of those that hold none.
+fn take_buffer(now: std::time::Instant) -> Box<Unread> {
     // The thread's are gone only while it ends.
     let kept = BUFFERS.try_with(|kept| {
         let mut kept = kept.borrow_mut();
         // One of which no message is in use; if all are, the oldest is given up.
-        match kept.iter_mut().rposition(ReadBuffer::reclaim) {
+        match kept.iter_mut().rposition(|kept| kept.buffer.reclaim()) {
             Some(at) => Some(kept.swap_remove(at)),
             None if kept.len() == KEPT_BUFFERS => Some(kept.remove(0)),
             None => None,
         }
     });
-    kept.ok()
-        .flatten()
-        .unwrap_or_else(|| ReadBuffer::with_capacity(SCRATCH))
+    kept.ok().flatten().unwrap_or_else(|| {
+        Box::new(Unread {
+            buffer: ReadBuffer::with_capacity(SCRATCH),
+            at: now,
+            is_short: true,
+        })
+    })
 }
 
-fn give_back(buffer: ReadBuffer) {
-    if buffer.capacity() != SCRATCH {
+fn give_back(unread: Box<Unread>) {
+    if unread.buffer.capacity() != SCRATCH {
         return;
     }
     let _ = BUFFERS.try_with(|kept| {
         let mut kept = kept.borrow_mut();
         if kept.len() < KEPT_BUFFERS {
-            kept.push(buffer);
+            kept.push(unread);
         }
     });
 }
@@ -119,7 +125,7 @@ pub struct Driver<S> {
     flush: Flush,
     shutdown: Shutdown,
     input: Input,
-    unread: Option<Unread>,
+    unread: Option<Box<Unread>>,
     /// A time, for where none is looked at.
     opened: std::time::Instant,
     /// Present while there is a deadline.
@@ -263,12 +269,15 @@ impl<S> Driver<S> {
         };
         if unread.buffer.is_empty() {
             if let Some(unread) = self.unread.take() {
-                give_back(unread.buffer);
+                give_back(unread);
             }
         } else if unread.is_short {
-            let rest = ReadBuffer::from(unread.buffer.unread());
-            unread.is_short = false;
-            give_back(std::mem::replace(&mut unread.buffer, rest));
+            let rest = Unread {
+                buffer: ReadBuffer::from(unread.buffer.unread()),
+                at: unread.at,
+                is_short: false,
+            };
+            give_back(std::mem::replace(unread, Box::new(rest)));
         }
     }
 
@@ -434,11 +443,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         };
         if !self.connection.read_payload(now, &mut read) {
             // Perhaps the beginning of a message is in one.
-            let mut unread = self.unread.take().unwrap_or_else(|| Unread {
-                buffer: take_buffer(),
-                at: self.opened,
-                is_short: true,
-            });
+            let mut unread = match self.unread.take() {
+                Some(unread) => unread,
+                None => take_buffer(self.opened),
+            };
             let limit = self.connection.read_size(&unread.buffer);
             unread.buffer.read_with(limit, |room| {
                 let mut room = ReadBuf::new(room);
