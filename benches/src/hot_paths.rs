@@ -5,6 +5,7 @@ use std::io::{IoSlice, Read};
 use std::time::Instant;
 
 use futures_executor::block_on;
+use tokio::io::ReadBuf;
 use we_net::protocol::{Config, Connection, Event, MaskKey, Message, MessageRef, ReadBuffer, Role};
 use we_net::transport::Driver;
 
@@ -80,9 +81,15 @@ fn decode(role: case::Role, kind: Kind, size: usize, n: u64) {
     let now = Instant::now();
     let mut events = 0;
     while events < n {
-        buffer.read_with(connection.read_size(&buffer), |room| {
-            memory.read(room).unwrap_or_default()
+        let mut is_direct = false;
+        measured(&mut || {
+            let mut read = |room: &mut ReadBuf<'_>| memory.fill(room);
+            is_direct = connection.read_payload(|| now, &mut read);
         });
+        if !is_direct {
+            let size = connection.read_size(&buffer);
+            buffer.read_with(size, |room| memory.read(room).unwrap_or_default());
+        }
         measured(&mut || {
             while events < n
                 && let Some(event) = connection.next_event(now, &mut buffer)
