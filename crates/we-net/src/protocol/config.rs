@@ -62,8 +62,9 @@ pub struct Limits {
     pub max_small_fragments: u32,
     /// How many bytes may wait in the outbox, frame headers included, before
     /// [`Connection::send`](super::Connection::send) refuses more. A single message is accepted at
-    /// any length when nothing waits. Default unlimited, as the `send()` of browsers demands; 16
-    /// MiB in [`Config::server`].
+    /// any length when nothing waits. Payloads count by their length; those that are parts of what was
+    /// read ([`ReadBuffer`](super::ReadBuffer)) may keep up to eight times as much. Default unlimited, as
+    /// the `send()` of browsers demands; 16 MiB in [`Config::server`].
     pub max_pending_output: usize,
 }
 

@@ -47,7 +47,8 @@ impl Payload {
 
     /// The bytes, aligned: by pointer if they are, else copied.
     ///
-    /// Aligned are messages that came in several reads, and those of 4 KiB or more that were taken out of borrowed bytes.
+    /// Not aligned are messages below 4 KiB, and those that are parts of what was read, as
+    /// [`ReadBuffer`](super::ReadBuffer) says.
     #[must_use]
     pub fn into_inner(self) -> AlignedBytes {
         match self.0 {

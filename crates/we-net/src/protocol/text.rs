@@ -54,8 +54,8 @@ impl Text {
         }
     }
 
-    /// The text as a string: by pointer, but for a message of 16 KiB or more that arrived together with others, which
-    /// is copied.
+    /// The text as a string: by pointer, but for a message that is a part of what was read, as
+    /// [`ReadBuffer`](super::ReadBuffer) says, which is copied.
     #[must_use]
     pub fn into_string(self) -> String {
         match self.0 {

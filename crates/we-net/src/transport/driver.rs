@@ -6,9 +6,11 @@
 //! wrong.
 //!
 //! - Reading: into a buffer that all connections of a thread share, so an idle connection holds
-//!   none. Frames are taken out of a long read as events are, so only two of its messages are in memory
-//!   at a time; until it is empty the connection keeps it. Nothing is read while an event waits to be
-//!   taken: a slow owner slows the peer down.
+//!   none. Frames are taken out of it as events are, so one of its messages is in memory at a time (two,
+//!   if the owner [answers later](Connection::answer_later)); until it is empty the connection keeps it, or what is
+//!   left of a short read in a block of its own length. It keeps it too while the beginning of a long message waits
+//!   in it for the rest. What follows of one that does not fit is read to where it belongs. Nothing is read while an
+//!   event waits to be taken: a slow owner slows the peer down.
 //! - Writing: once no event is left to take, everything that has been queued meanwhile goes out in
 //!   one gathered write.
 //! - Time: one timer, which exists only while the connection has a deadline.
@@ -521,7 +523,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             // An owner that was busy may not have read for a while: what has arrived in time counts.
             let _ = self.poll_read(cx);
-            self.look_ahead(2);
+            self.look_ahead(usize::MAX);
             self.connection
                 .handle_timeout(deadline.max(Instant::now()).into_std());
         }

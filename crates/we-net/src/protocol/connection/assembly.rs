@@ -90,6 +90,15 @@ impl Assembly {
         self.body.len()
     }
 
+    /// The memory of a binary message.
+    #[cfg(test)]
+    pub(super) fn held_by_message(&self) -> usize {
+        match &self.body {
+            Body::Text(_) => 0,
+            Body::Binary(bytes) => bytes.capacity(),
+        }
+    }
+
     /// Whether the message arrives as it is, without an extension.
     pub(super) fn is_plain(&self) -> bool {
         self.decoding == Decoding::Identity

@@ -374,7 +374,9 @@ impl Connection {
         now: impl FnOnce() -> Instant,
         read: &mut dyn FnMut(&mut ReadBuf<'_>),
     ) -> bool {
-        if !self.phase.is_reading() || self.reader.room() < LONG_REST {
+        // Of nothing that has arrived nothing is made room for.
+        let is_long = self.reader.has_begun() && self.reader.room() >= LONG_REST;
+        if !self.phase.is_reading() || !is_long {
             return false;
         }
         let rules = Rules {
@@ -399,6 +401,12 @@ impl Connection {
         }
         self.after_reading(now);
         true
+    }
+
+    /// The memory of a binary message that is arriving.
+    #[cfg(test)]
+    pub(crate) fn held_by_message(&self) -> usize {
+        self.reader.held_by_message()
     }
 
     /// How many bytes to read next, as far as what came before tells, which is a guess: to the end of a message where

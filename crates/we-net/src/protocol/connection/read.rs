@@ -1,7 +1,9 @@
 //! The read half: bytes to frames to messages ([RFC 6455 sections 5 and 6.2]).
 //!
-//! Bytes are consumed as they come. Of a header that is cut off, the at most 13 bytes are kept
-//! inline; payload is unmasked while it is copied, once, into the block that becomes the message.
+//! Bytes are consumed as they come, but for the beginning of a long binary message that can become a
+//! part of the buffer which it is in. Of a header that is cut off, the at most 13 bytes are kept
+//! inline. Payload is unmasked while it is copied into the block that becomes the message, or where it
+//! lies, if it stays there.
 //!
 //! [RFC 6455 sections 5 and 6.2]: https://www.rfc-editor.org/rfc/rfc6455#section-6.2
 
@@ -184,7 +186,9 @@ impl Reader {
             return Ok(Whole::Other);
         }
         if bytes.len() - header_len < len {
-            let waits = input.waits_for(header_len + len);
+            // Text does not wait: the first impossible byte is found when it arrives.
+            let waits =
+                kind == MessageKind::Binary && input.waits_for(len.saturating_add(header_len));
             self.progress |= waits;
             return Ok(if waits { Whole::Waits } else { Whole::Other });
         }
@@ -226,6 +230,19 @@ impl Reader {
 
     fn note_length(&mut self, len: usize) {
         self.last = u32::try_from(len).unwrap_or(u32::MAX);
+    }
+
+    /// The memory of a binary message.
+    #[cfg(test)]
+    pub(super) fn held_by_message(&self) -> usize {
+        self.message.as_ref().map_or(0, Assembly::held_by_message)
+    }
+
+    /// Whether some of a message has arrived.
+    pub(super) fn has_begun(&self) -> bool {
+        self.message
+            .as_ref()
+            .is_some_and(|message| message.len() > 0)
     }
 
     /// How many bytes are to come of a payload that can be read to where it belongs.
@@ -276,8 +293,11 @@ impl Reader {
         let Some(message) = self.message.take() else {
             return Ok(None);
         };
+        let is_plain = message.is_plain();
         let message = message.finish(limits, extension)?;
-        self.note_length(message.len());
+        if is_plain {
+            self.note_length(message.len());
+        }
         Ok(Some(message))
     }
 

@@ -63,6 +63,9 @@ impl Vigil {
 
     /// Something has arrived.
     pub(super) fn heard(&mut self, now: Instant, config: &Config) {
+        if now <= self.heard {
+            return;
+        }
         self.heard = now;
         if let (Some(_), Some(keep)) = (self.pinged.take(), config.keep_alive) {
             self.silent_at = self.next_ping(keep);
@@ -79,7 +82,7 @@ impl Vigil {
 
     /// A message, or a piece of one, has come or gone.
     pub(super) fn active(&mut self, now: Instant) {
-        self.active = now;
+        self.active = self.active.max(now);
     }
 
     /// Whether `pong` answers a Ping of ours.

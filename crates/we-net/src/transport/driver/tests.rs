@@ -388,3 +388,5 @@ async fn leftover_bytes_come_first() {
         Poll::Ready(Some(Event::Message(Message::Binary(Payload::from(b"ho")))))
     );
 }
+
+mod arriving;
