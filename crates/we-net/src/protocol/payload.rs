@@ -228,7 +228,7 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// Before anything of a message has arrived there is memory as if so many bytes had.
+/// However little of a message has arrived, its rest is read as if so many bytes had.
 const FIRST_FILL: usize = 1024;
 
 /// Bytes were offered beyond the limit of a [`PayloadSink`].

@@ -59,8 +59,8 @@ impl ReadBuffer {
     }
 
     /// Has `read` fill the beginning of the slice that it is given, and say how many bytes that is: they follow what has not
-    /// been consumed. The slice is at most `limit` bytes and at most 24 KiB long, and not empty unless one of `limit` and
-    /// the capacity is 0.
+    /// been consumed. The slice is at most `limit` bytes and at most 24 KiB long. It is not empty, unless one of `limit` and
+    /// the capacity is 0, or [`next_event`](super::Connection::next_event) has not been called until it returned `None`.
     pub fn read_with(&mut self, limit: usize, read: impl FnOnce(&mut [u8]) -> usize) {
         if self.is_empty() && !self.reclaim() && self.bytes.capacity() < READ.min(self.size) {
             *self = Self::with_capacity(self.size);

@@ -1,6 +1,7 @@
 //! A caller that owns what it reads into ([`Connection::next_event`], [`Connection::read_payload`]) gets the same as one
 //! that lends its bytes ([`Connection::receive`]), however the transport cuts them, and keeps it while it reads on.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use proptest::prelude::*;
@@ -181,6 +182,18 @@ fn end(connection: &mut Connection) -> Option<Closure> {
         })
 }
 
+/// Reads these bytes, and says which addresses they could have been read to.
+fn read(buffer: &mut ReadBuffer, bytes: &[u8]) -> Range<usize> {
+    let mut lies = 0..0;
+    buffer.read_with(usize::MAX, |room| {
+        room[..bytes.len()].copy_from_slice(bytes);
+        let room = room.as_ptr_range();
+        lies = room.start as usize..room.end as usize;
+        bytes.len()
+    });
+    lies
+}
+
 #[test]
 fn long_messages_are_parts_of_the_buffer() {
     let payloads = [7, 8].map(|byte| vec![byte; 10_000]);
@@ -191,13 +204,7 @@ fn long_messages_are_parts_of_the_buffer() {
         let mut buffer = ReadBuffer::with_capacity(64 << 10);
         let mut connection = Connection::new(role, Config::default());
         let bytes = bytes_to(role, &frames);
-        let mut lies = 0..0;
-        buffer.read_with(usize::MAX, |room| {
-            room[..bytes.len()].copy_from_slice(&bytes);
-            let room = room.as_ptr_range();
-            lies = room.start as usize..room.end as usize;
-            bytes.len()
-        });
+        let lies = read(&mut buffer, &bytes);
         let mut kept = Vec::new();
         while let Some(Event::Message(message)) = connection.next_event(Instant::now(), &mut buffer)
         {
@@ -222,13 +229,7 @@ fn long_messages_are_parts_of_the_buffer() {
 fn short_messages_keep_no_buffer() {
     let mut buffer = ReadBuffer::with_capacity(64 << 10);
     let bytes = Frame::new(OpCode::Binary, [7; 8000]).to(Role::Client);
-    let mut lies = 0..0;
-    buffer.read_with(usize::MAX, |room| {
-        room[..bytes.len()].copy_from_slice(&bytes);
-        let room = room.as_ptr_range();
-        lies = room.start as usize..room.end as usize;
-        bytes.len()
-    });
+    let lies = read(&mut buffer, &bytes);
     let mut connection = Connection::new(Role::Client, Config::default());
     let event = connection.next_event(Instant::now(), &mut buffer);
     let Some(Event::Message(message)) = event else {

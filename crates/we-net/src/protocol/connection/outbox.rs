@@ -215,18 +215,6 @@ impl Outbox {
             filled.len() > 0
         };
 
-        if this.urgent.is_empty() {
-            let mut skip = this.written;
-            let pieces = this.segments.iter().flat_map(Segment::pieces);
-            for piece in pieces.chain([this.tail.as_slice()]) {
-                let skipped = skip.min(piece.len());
-                skip -= skipped;
-                if !show(&piece[skipped..]) {
-                    break;
-                }
-            }
-            return room - filled.len();
-        }
         // The urgent lane goes in after as many bytes as finish a frame that has been begun.
         let mut urgent = &this.urgent[this.urgent_written..];
         let mut before_urgent = this.rest_of_begun_frame();
