@@ -75,6 +75,10 @@ use self::cluster::Last;
 /// tasks again, so that a flood of messages does not starve them.
 const ARRIVALS_PER_TURN: usize = 128;
 
+/// After so many events of sockets what scripts have answered is sent, and not only at the end of the turn: the peer works
+/// on the first answers while the loop makes the next ones.
+const ARRIVALS_PER_WRITE: usize = 32;
+
 /// How long a program that is over goes on for the sake of workers that were terminated and have not ended.
 const GRACE_TIME: Duration = Duration::from_millis(200);
 
@@ -280,9 +284,12 @@ impl EventLoop {
     /// a timer is kept waiting.
     fn deliver_arrivals(&self, context: &RefCell<&mut Context>) {
         let state = &self.state;
-        for _ in 0..ARRIVALS_PER_TURN {
+        for delivered in 0..ARRIVALS_PER_TURN {
             if self.is_over() {
                 return;
+            }
+            if delivered % ARRIVALS_PER_WRITE == 0 && delivered > 0 {
+                state.network().pass_by_with_commands();
             }
             let next = state
                 .network()

@@ -243,6 +243,13 @@ impl Network {
         self.shared.loop_passed_by();
     }
 
+    /// The same, if a script has asked anything of a connection since the network was last driven.
+    pub(crate) fn pass_by_with_commands(&self) {
+        if self.shared.has_commands() {
+            self.pass_by();
+        }
+    }
+
     /// Closes every connection with 1001 for a loop that will not run again. Does not wait for the peers' answers.
     pub(crate) fn abandon(&self) {
         if self.has_open_sockets() {

@@ -85,6 +85,11 @@ impl Shared {
         }
     }
 
+    /// Whether a socket's task has to be woken.
+    pub(super) fn has_commands(&self) -> bool {
+        !lock(&self.dirty).is_empty()
+    }
+
     /// Wakes the tasks of all dirty sockets.
     pub(super) fn flush(&self) {
         for channel in lock(&self.dirty).drain(..) {

@@ -81,6 +81,39 @@ fn messages_sent_by_a_busy_script_leave_at_once() {
 }
 
 #[test]
+fn answers_to_many_messages_leave_before_the_last_is_delivered() {
+    const MESSAGES: u32 = 64;
+    let mut bench = Bench::new();
+    let (address, peer) = Peer::spawn(|mut peer| {
+        // All of them in one segment: one turn of the loop delivers them.
+        let rest = [0x81, 1, b'x'].repeat(MESSAGES as usize - 1);
+        peer.send_with("x", &rest);
+        for _ in 0..MESSAGES {
+            peer.expect_text("y");
+        }
+        peer.expect_close()
+    });
+    let count = Cell::new(0);
+    let _slot = connect(&bench, Tcp(address), move |slot, event, _| {
+        let SocketEvent::Message(_) = event else {
+            return;
+        };
+        let socket = slot.borrow();
+        let socket = socket.as_ref().unwrap();
+        count.set(count.get() + 1);
+        if count.get() == MESSAGES - 1 {
+            assert!(socket.flushed_bytes() > 0, "nothing has left yet");
+        }
+        socket.send("y".into());
+        if count.get() == MESSAGES {
+            socket.close(None);
+        }
+    });
+    assert_eq!(bench.run(), Finished::Idle);
+    peer.join().unwrap();
+}
+
+#[test]
 fn a_shutdown_request_closes_connections_of_a_busy_script() {
     let mut bench = Bench::new();
     let handle = bench.event_loop.handle();

@@ -87,6 +87,8 @@ impl Peer {
             if let Some(event) = self.connection.poll_event() {
                 return Some(event);
             }
+            // The event before may have had consequences.
+            self.flush();
             if self.connection.is_terminated() {
                 return None;
             }
@@ -95,7 +97,6 @@ impl Peer {
                 Ok(count) => self.connection.receive(Instant::now(), &buffer[..count]),
                 Err(error) => self.connection.transport_failed(Instant::now(), error),
             }
-            self.flush();
         }
     }
 
