@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Eval(Eval),
     /// Serve WebSockets that send every message back
     Echo(Echo),
+    /// Serve WebSockets with an application in JavaScript, an instance of its own for each
+    Serve(Serve),
     /// Show a file that `--net-log` has written
     NetLog(ShowLog),
 }
@@ -85,6 +87,50 @@ pub(crate) struct ScriptOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct Echo {
+    #[command(flatten)]
+    pub(crate) listening: Listening,
+
+    /// Serve on N threads, each with connections of its own; 0 takes as many as there are processors
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) listening: Listening,
+
+    /// How much memory an instance of the application may take, in MiB, beside its stack
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(16..=1 << 20))]
+    pub(crate) max_memory_mb: u64,
+
+    /// How long an instance may compute without a pause, in milliseconds of the processor's time
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
+    pub(crate) max_busy_ms: u64,
+
+    /// How many instances wait for a connection, evaluated and ready
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub(crate) spare: u16,
+
+    /// How many connections there may be at a time; further ones wait
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_connections: u32,
+
+    /// Tell on stderr what happens in the network
+    #[arg(long)]
+    pub(crate) trace_net: bool,
+
+    /// This process is the one that instances are forked from
+    #[arg(long, hide = true)]
+    pub(crate) template: bool,
+
+    /// The application: a module whose default export is websocket({ open, message, close }) of "we:serve"
+    pub(crate) file: PathBuf,
+}
+
+/// Where a server listens, and whom it accepts.
+#[derive(Debug, Args)]
+pub(crate) struct Listening {
     /// The address to listen at; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9001")]
     pub(crate) listen: SocketAddr,
@@ -124,10 +170,6 @@ pub(crate) struct Echo {
     /// Speak HTTP/2 too (RFC 8441): with --tls to clients that choose it, otherwise to those that begin with it
     #[arg(long)]
     pub(crate) http2: bool,
-
-    /// Serve on N threads, each with connections of its own; 0 takes as many as there are processors
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) threads: usize,
 }
 
 #[derive(Debug, Args)]

@@ -1,15 +1,18 @@
 //! `we`: a shell for scripts that speak WebSocket.
 //!
-//! The command line ([`cli`]) and what each command does: [`script`] runs JavaScript, [`echo`] serves; [`network`] is
+//! The command line ([`cli`]) and what each command does: [`script`] runs JavaScript, [`echo`] and `serve` serve, and [`listen`] says where; [`network`] is
 //! what the operator decides about the network, [`allocator`] what the program decides about memory, [`log`] and [`net_log`] are what he sees of it. Nothing here is of use to a library; that is in `we-js` and `we-net`.
 
 mod allocator;
 mod cli;
 mod echo;
+mod listen;
 mod log;
 mod net_log;
 mod network;
 mod script;
+#[cfg(unix)]
+mod serve;
 
 use std::{io::Write, process::ExitCode};
 
@@ -24,12 +27,17 @@ const FAILURE: u8 = 1;
 /// The user pressed Ctrl-C: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
 
+#[cfg(unix)]
+#[global_allocator]
+static ALLOCATOR: serve::process::LastWords = serve::process::LastWords;
+
 fn main() -> ExitCode {
     allocator::tune();
     let cli = Cli::parse();
     let traces_net = match &cli.command {
         Command::Run(run) => run.script.network.trace_net,
         Command::Eval(eval) => eval.script.network.trace_net,
+        Command::Serve(serve) => serve.trace_net,
         Command::Echo(_) | Command::NetLog(_) => false,
     };
     log::start(traces_net);
@@ -37,6 +45,10 @@ fn main() -> ExitCode {
         Command::Run(run) => script::run(run),
         Command::Eval(eval) => script::eval(eval),
         Command::Echo(options) => echo::serve(&options),
+        #[cfg(unix)]
+        Command::Serve(options) => serve::run(options),
+        #[cfg(not(unix))]
+        Command::Serve(_) => complain("serve needs an operating system of the Unix family"),
         Command::NetLog(options) => net_log::show(&options.file),
     };
     ExitCode::from(code)

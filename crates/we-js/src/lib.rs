@@ -96,6 +96,7 @@ mod navigator;
 mod network;
 mod performance;
 mod platform;
+pub mod serve;
 mod streams;
 mod structured_clone;
 #[cfg(test)]

@@ -354,7 +354,18 @@ impl EventLoop {
             return;
         }
         // A native's future may use tokio's sockets and timers.
-        let _runtime = self.state.network().enter();
+        self.state
+            .network()
+            .within(|| self.poll_async_jobs(jobs, ready, context));
+        self.state.forget_revoked();
+    }
+
+    fn poll_async_jobs<'a>(
+        &self,
+        jobs: &mut RunningJobs<'a>,
+        ready: Vec<JobId>,
+        context: &'a RefCell<&'a mut Context>,
+    ) {
         for id in ready {
             if self.is_over() {
                 return;
@@ -370,7 +381,6 @@ impl EventLoop {
             }
             self.state.end_task(context);
         }
-        self.state.forget_revoked();
     }
 }
 

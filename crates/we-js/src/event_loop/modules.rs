@@ -22,6 +22,7 @@ use url::Url;
 use super::LoopState;
 use super::scripts::syntax_error;
 use crate::fetch::{Destination, FetchError, Fetched, decode};
+use crate::serve;
 
 /// <https://html.spec.whatwg.org/#concept-script-type>, of those that an import can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -150,6 +151,14 @@ impl Loader {
         context: &RefCell<&mut Context>,
     ) -> JsResult<Module> {
         let (url, module_type) = key;
+        if let Some(module) = serve::built_in_module(url, &mut context.borrow_mut()) {
+            let loaded = Loaded {
+                module: module.clone(),
+                url: url.clone(),
+            };
+            self.map.borrow_mut().insert(key.clone(), loaded);
+            return Ok(module);
+        }
         let destination = match module_type {
             ModuleType::JavaScript => Destination::Module,
             ModuleType::Json => Destination::JsonModule,

@@ -1,5 +1,6 @@
 //! Running a program: what the shell does with the file or the code that it is given.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -12,6 +13,7 @@ use boa_engine::{
     Source, js_string,
 };
 
+use super::async_jobs::RunningJobs;
 use super::modules::{Loader, read_source, shown_path, source_url};
 use super::tasks::TaskSource;
 use super::{EventLoop, LoopState};
@@ -178,6 +180,49 @@ impl EventLoop {
             }
         }
         Ok(Evaluation(outcome))
+    }
+
+    /// Loads a module with all that it imports, and links it, but does not evaluate it. Nothing else of the loop runs
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// What is wrong, for the person who runs the program.
+    pub(crate) fn load_module(&self, path: &Path, context: &mut Context) -> Result<Module, String> {
+        let text = read_source(path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let shown = shown_path(path);
+        let source = Source::from_bytes(&text).with_path(&shown);
+        let module = Module::parse(source, None, context)
+            .map_err(|error| format_syntax_error(&error, &shown, &text))?;
+        if let Some(url) = source_url(path) {
+            self.state.set_entry_url(url.clone());
+            if let Some(loader) = context.downcast_module_loader::<Loader>() {
+                loader.insert_entry(url, module.clone());
+            }
+        }
+        let state = &self.state;
+        let loaded = module.load(context);
+        {
+            let context = RefCell::new(&mut *context);
+            let mut jobs = RunningJobs::new(&context, state.mailbox());
+            loop {
+                let woken = state.mailbox().take().woken_jobs;
+                self.run_async_jobs(&mut jobs, woken, &context);
+                state.perform_microtask_checkpoint(&mut context.borrow_mut());
+                if !matches!(loaded.state(), PromiseState::Pending) {
+                    break;
+                }
+                if state.mailbox().is_empty() && state.new_async_jobs.borrow().is_empty() {
+                    state.network().wait(None);
+                }
+            }
+        }
+        if let PromiseState::Rejected(error) = loaded.state() {
+            // The loader's own errors say it all in their message.
+            return Err(JsError::from_opaque(error).to_string());
+        }
+        module.link(context).map_err(|error| error.to_string())?;
+        Ok(module)
     }
 
     /// The module loader for the loop's context.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use boa_engine::builtins::promise::{OperationType, Promise};
@@ -60,6 +61,7 @@ pub struct LoopState {
     closing: Cell<bool>,
     pub(super) clean_calls: CleanCalls,
     turn: Cell<u64>,
+    progress: Arc<AtomicU64>,
     callback_depth: Cell<usize>,
     holds: Rc<Cell<usize>>,
     external_bytes: ExternalBytes,
@@ -93,6 +95,7 @@ impl LoopState {
             arrivals: RefCell::default(),
             notices: RefCell::default(),
             turn: Cell::new(0),
+            progress: Arc::default(),
             callback_depth: Cell::new(0),
             holds: Rc::default(),
             external_bytes: ExternalBytes::default(),
@@ -305,6 +308,8 @@ impl LoopState {
     /// What comes before the steps of a task.
     pub(super) fn begin_task(&self, source: TaskSource) {
         self.turn.set(self.turn.get() + 1);
+        self.progress
+            .store(self.turn.get() * 2 - 1, Ordering::Relaxed);
         tracing::trace!(target: "we::js", turn = self.turn.get(), ?source, "task");
     }
 
@@ -313,6 +318,13 @@ impl LoopState {
         self.perform_microtask_checkpoint(context);
         self.timers.leave_task();
         self.collect_external();
+        self.progress.store(self.turn.get() * 2, Ordering::Relaxed);
+    }
+
+    /// How far the loop has come, for other threads and for signal handlers: an odd number while a task runs, another one for
+    /// each task.
+    pub(crate) fn progress(&self) -> &Arc<AtomicU64> {
+        &self.progress
     }
 
     /// Forces a collection if that is due for the sake of external bytes.

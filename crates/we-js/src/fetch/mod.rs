@@ -40,14 +40,34 @@ mod network_tests;
 #[cfg(test)]
 mod tests;
 
-use boa_engine::{Context, JsResult};
+use std::{cell::RefCell, rc::Rc};
 
-use self::{headers::Headers, request::Request, response::Response};
+use boa_engine::{Context, JsResult, object::JsObject};
+
+use self::{
+    header_list::HeaderList,
+    headers::{Guard, Headers},
+    request::Request,
+    response::Response,
+};
 pub(crate) use self::{
     scripts::{Destination, FetchError, Fetched, Fetcher, Target, decode, is_remote},
     slots::Slots,
 };
 use crate::binding::{define_promise_function, register};
+
+/// A `Headers` that a script can read and not change.
+pub(crate) fn headers_object(
+    headers: &[(String, Vec<u8>)],
+    context: &mut Context,
+) -> JsResult<JsObject> {
+    let list = HeaderList::default();
+    let list = headers.iter().fold(list, |mut list, (name, value)| {
+        list.append(name, value.clone());
+        list
+    });
+    Headers::of(Rc::new(RefCell::new(list)), Guard::Immutable).object(context)
+}
 
 /// Defines the interfaces and `fetch()` in the context's current realm.
 pub(crate) fn install(context: &mut Context) -> JsResult<()> {

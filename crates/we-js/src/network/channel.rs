@@ -60,6 +60,7 @@ impl Delivery {
 #[derive(Debug)]
 pub(super) enum Command {
     Send(Message),
+    Ping(Vec<u8>),
     /// Start the closing handshake.
     Close(Option<CloseFrame>),
     /// Fail the connection: nothing more is sent, and it ends at once. While connecting, give up.

@@ -14,6 +14,9 @@ pub(crate) trait Dial: Send + 'static {
     /// Why there is no connection.
     type Error: Error + Send + Sync + 'static;
 
+    /// Whether the operator is to hear when it comes to nothing, or ends badly: not if whoever dials says it better.
+    const IS_TOLD_OF: bool = true;
+
     /// What is dialled, for the operator to read.
     fn target(&self) -> String {
         String::from("connection")

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use tokio::runtime::{Builder, EnterGuard, Runtime};
+use tokio::runtime::{Builder, Runtime};
 use tracing::Instrument as _;
 use url::Origin;
 use we_net::Client;
@@ -37,7 +37,7 @@ use we_net::protocol::{CloseFrame, Message};
 use we_net::transport::ConnectError;
 
 pub(crate) use self::channel::{Arrivals, Closed, Delivering, Delivery, SocketEvent, SocketId};
-pub(crate) use self::dial::Dial;
+pub(crate) use self::dial::{Dial, Opened};
 pub(crate) use self::shared::Shared;
 
 use self::channel::{Channel, Command, ReadOn, Taken};
@@ -45,8 +45,8 @@ use self::standby::Standby;
 
 /// The connections of a loop, and the loop's wait.
 pub(crate) struct Network {
-    /// `None` only while it is dropped.
-    runtime: Option<Arc<Runtime>>,
+    /// `None` while the network [sleeps](Self::sleep), and while it is dropped.
+    runtime: RefCell<Option<Arc<Runtime>>>,
     shared: Arc<Shared>,
     standby: RefCell<Option<Standby>>,
     /// Sockets whose last event has not been delivered.
@@ -55,29 +55,58 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn new(shared: Arc<Shared>) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        Ok(Self {
-            runtime: Some(Arc::new(runtime)),
+        let network = Self {
+            runtime: RefCell::default(),
             shared,
             standby: RefCell::default(),
             live: Cell::new(0),
-        })
+        };
+        network.awaken()?;
+        Ok(network)
+    }
+
+    /// Ends all that the network has of the operating system: descriptors to wait at, threads for what blocks. For a
+    /// process that forks: both halves of it would wait at the same descriptors, and only one would have the threads. There
+    /// must be no sockets. [`awaken`](Self::awaken) makes all of it anew; nothing may be asked of the network before.
+    pub(crate) fn sleep(&self) {
+        debug_assert!(!self.has_live_sockets() && self.standby.borrow().is_none());
+        // Not in the background: when this returns, the threads have gone.
+        self.runtime.take();
+    }
+
+    /// Makes a new runtime.
+    ///
+    /// # Errors
+    /// If the operating system gives no means to wait for I/O.
+    pub(crate) fn awaken(&self) -> io::Result<()> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        self.runtime.replace(Some(Arc::new(runtime)));
+        Ok(())
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
-    fn runtime(&self) -> Option<&Arc<Runtime>> {
-        self.runtime.as_ref()
+    fn runtime(&self) -> Option<Arc<Runtime>> {
+        self.runtime.borrow().clone()
     }
 
     /// Opens a socket. Its events come to the loop, the last of them [`SocketEvent::Closed`]; until that has been
     /// delivered, the socket keeps the loop running.
     pub(crate) fn connect(&self, dial: impl Dial, delivery: Delivery) -> SocketHandle {
+        self.start_standby();
+        self.connect_without_standby(dial, delivery)
+    }
+
+    /// The same for a socket that need not be looked after while a script keeps the loop's thread busy.
+    pub(crate) fn connect_without_standby(
+        &self,
+        dial: impl Dial,
+        delivery: Delivery,
+    ) -> SocketHandle {
         let channel = Channel::new(delivery);
         self.live.set(self.live.get() + 1);
-        self.start_standby();
         if !self.shared.add(&channel) {
             // The loop goes away: the task will find this and give up before it dials.
             channel.push(Command::Fail);
@@ -123,7 +152,7 @@ impl Network {
         let Some(runtime) = self.runtime() else {
             return;
         };
-        match Standby::start(runtime.clone(), self.shared.clone()) {
+        match Standby::start(runtime, self.shared.clone()) {
             Ok(started) => *standby = Some(started),
             // Everything still works, but a long script holds up its connections.
             Err(error) => {
@@ -259,9 +288,11 @@ impl Network {
         }
     }
 
-    /// Lets the current thread use the runtime's sockets and timers.
-    pub(crate) fn enter(&self) -> Option<EnterGuard<'_>> {
-        self.runtime().map(|runtime| runtime.enter())
+    /// Runs `steps`, which may use the runtime's sockets and timers.
+    pub(crate) fn within<R>(&self, steps: impl FnOnce() -> R) -> R {
+        let runtime = self.runtime();
+        let _entered = runtime.as_ref().map(|runtime| runtime.enter());
+        steps()
     }
 }
 
@@ -322,6 +353,11 @@ impl SocketHandle {
     /// While connecting, gives up the attempt.
     pub(crate) fn fail(&self) {
         self.shared.push(&self.channel, Command::Fail);
+    }
+
+    /// Sends a Ping. To be called once the socket is open; ignored when it is closing, or too many wait.
+    pub(crate) fn ping(&self, payload: Vec<u8>) {
+        self.shared.push(&self.channel, Command::Ping(payload));
     }
 
     /// Says that the script has taken a message of a connection whose messages are [pulled](Delivery::Pulled). To be called

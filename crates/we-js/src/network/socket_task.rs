@@ -32,7 +32,8 @@ pub(super) async fn run<D: Dial>(dial: D, channel: Arc<Channel>, shared: Arc<Sha
         Some(error) if error.is::<GivenUp>() => {
             tracing::debug!(target: "we::net", "{target}: {error}");
         }
-        Some(error) => tracing::warn!(target: "we::net", "{target}: {error}"),
+        Some(error) if D::IS_TOLD_OF => tracing::warn!(target: "we::net", "{target}: {error}"),
+        Some(error) => tracing::debug!(target: "we::net", "{target}: {error}"),
         None => tracing::debug!(target: "we::net", "{target}: closed with {}", closed.code),
     }
     shared.remove(channel.id());
@@ -138,6 +139,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
                             }
                             // It is closing: the bytes stay in bufferedAmount for good.
                             Err(_) => {}
+                        }
+                    }
+                    Command::Ping(payload) => {
+                        if let Err(refusal) = self.driver.ping(&payload) {
+                            tracing::debug!(target: "we::net", "no Ping: {refusal}");
                         }
                     }
                     Command::Close(frame) => self.driver.close(frame),

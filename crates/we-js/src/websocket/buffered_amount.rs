@@ -8,7 +8,7 @@ use std::cell::Cell;
 
 /// Counts what was sent against what was flushed.
 #[derive(Debug, Default)]
-pub(super) struct BufferedAmount {
+pub(crate) struct BufferedAmount {
     /// All bytes that `send()` ever took.
     sent: Cell<u64>,
     /// The bytes that had reached the network, as seen first in the task number `turn`.
@@ -18,19 +18,19 @@ pub(super) struct BufferedAmount {
 
 impl BufferedAmount {
     /// Takes note of `bytes` more. `flushed` is the connection's present count, `None` once it is gone.
-    pub(super) fn add(&self, turn: u64, flushed: Option<u64>, bytes: u64) {
+    pub(crate) fn add(&self, turn: u64, flushed: Option<u64>, bytes: u64) {
         self.observe(turn, flushed);
         self.sent.set(self.sent.get().saturating_add(bytes));
     }
 
     /// The value of the attribute.
-    pub(super) fn get(&self, turn: u64, flushed: Option<u64>) -> u64 {
+    pub(crate) fn get(&self, turn: u64, flushed: Option<u64>) -> u64 {
         self.observe(turn, flushed);
         self.sent.get().saturating_sub(self.flushed.get())
     }
 
     /// The last count of a connection that is going away.
-    pub(super) fn settle(&self, flushed: u64) {
+    pub(crate) fn settle(&self, flushed: u64) {
         self.flushed.set(flushed);
     }
 

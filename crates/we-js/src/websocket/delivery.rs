@@ -31,6 +31,7 @@ pub(crate) fn deliver(id: SocketId, event: SocketEvent, context: &mut Context) {
     let result = match owner {
         Owner::Socket(socket) => deliver_to_socket(&socket, event, context),
         Owner::Stream(session) => session.deliver(event, context),
+        Owner::Served(session) => session.deliver(event, context),
     };
     if is_last {
         sockets.remove(id);
@@ -137,7 +138,11 @@ fn received(
 }
 
 /// The payload's own block of memory becomes the Blob's or the ArrayBuffer's.
-fn binary(payload: Payload, binary_type: BinaryType, context: &mut Context) -> JsResult<JsValue> {
+pub(crate) fn binary(
+    payload: Payload,
+    binary_type: BinaryType,
+    context: &mut Context,
+) -> JsResult<JsValue> {
     let bytes = payload.into_inner();
     match binary_type {
         BinaryType::Blob => Ok(Blob::object(bytes, js_string!(), context)?.into()),

@@ -8,6 +8,7 @@
 
 mod buffered_amount;
 mod close;
+mod data;
 mod delivery;
 mod establish;
 mod registry;
@@ -16,26 +17,25 @@ mod stream;
 use std::cell::{Cell, RefCell};
 
 use boa_engine::{
-    Context, JsArgs, JsData, JsNativeError, JsResult, JsString, JsValue, js_string,
-    object::JsObject,
+    Context, JsArgs, JsData, JsResult, JsString, JsValue, js_string, object::JsObject,
 };
 use boa_gc::{Finalize, GcRefCell, Trace};
-use we_net::protocol::{Message, Payload};
 
-use self::{buffered_amount::BufferedAmount, establish::Target, registry::Owner};
+use self::establish::Target;
 pub(crate) use self::{
-    delivery::deliver,
-    registry::Sockets,
+    buffered_amount::BufferedAmount,
+    data::Data,
+    delivery::{binary, deliver},
+    registry::{Owner, Sockets},
     stream::{WebSocketError, WebSocketStream},
 };
 use crate::{
     binding::{
-        BufferSource, Definition, IntegerConversion, Interface, NewTarget, This, from_utf8,
-        sequence, to_usv_string, unsigned_integer, usv_string,
+        Definition, IntegerConversion, Interface, NewTarget, This, from_utf8, sequence,
+        to_usv_string, unsigned_integer, usv_string,
     },
     dom::{DomException, ErrorName, EventTarget, EventTargetObject, event_handler},
     event_loop::LoopState,
-    file::Blob,
     network::{Delivery, SocketHandle},
 };
 
@@ -69,7 +69,7 @@ enum ReadyState {
 
 /// <https://websockets.spec.whatwg.org/#dom-websocket-binarytype>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum BinaryType {
+pub(crate) enum BinaryType {
     Blob,
     ArrayBuffer,
 }
@@ -227,19 +227,7 @@ fn close(this: &This<WebSocket>, args: &[JsValue], context: &mut Context) -> JsR
 
 /// <https://websockets.spec.whatwg.org/#dom-websocket-send>
 fn send(this: &This<WebSocket>, args: &[JsValue], context: &mut Context) -> JsResult<JsValue> {
-    // `(BufferSource or Blob or USVString) data`
-    let data = args.get_or_undefined(0);
-    let blob = This::<Blob>::from_value(data);
-    let buffer = if blob.is_some() {
-        None
-    } else {
-        BufferSource::from_value(data, context)
-    };
-    let text = if blob.is_none() && buffer.is_none() {
-        Some(usv_string(data, context)?)
-    } else {
-        None
-    };
+    let data = Data::from_value(args.get_or_undefined(0), context)?;
     let turn = LoopState::of(context)?.turn();
 
     let state = this.state();
@@ -253,33 +241,16 @@ fn send(this: &This<WebSocket>, args: &[JsValue], context: &mut Context) -> JsRe
             context,
         ));
     }
-    let length = match (&blob, &buffer, &text) {
-        (Some(blob), ..) => blob.state().data().len(),
-        (_, Some(buffer), _) => buffer.len() as u64,
-        (.., Some(text)) => text.len() as u64,
-        _ => 0,
-    };
     // 2. to 5. The amount grows whether or not the data will go out.
     let connection = state.connection.borrow();
     let flushed = connection.as_ref().map(SocketHandle::flushed_bytes);
-    state.buffered_amount.add(turn, flushed, length);
+    state.buffered_amount.add(turn, flushed, data.len());
     let Some(connection) = connection
         .as_ref()
         .filter(|_| state.ready_state.get() == ReadyState::Open)
     else {
         return Ok(JsValue::undefined());
     };
-    connection.send(match (blob, buffer, text) {
-        (Some(blob), ..) => match blob.state().data().to_aligned(u64::MAX) {
-            Ok(bytes) => Message::Binary(Payload::from_inner(bytes)),
-            Err(error) => {
-                return Err(JsNativeError::range()
-                    .with_message(error.to_string())
-                    .into());
-            }
-        },
-        (_, Some(buffer), _) => Message::Binary(buffer.with_bytes(|bytes| Payload::from(bytes))),
-        (.., text) => Message::text(text.unwrap_or_default()),
-    });
+    connection.send(data.into_message()?);
     Ok(JsValue::undefined())
 }

@@ -11,13 +11,14 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use boa_engine::Context;
 
 use super::{WebSocket, stream::Session};
-use crate::{binding::This, network::SocketId};
+use crate::{binding::This, network::SocketId, serve};
 
 /// Whom the events of a connection are for.
 #[derive(Clone)]
-pub(super) enum Owner {
+pub(crate) enum Owner {
     Socket(This<WebSocket>),
     Stream(Session),
+    Served(serve::Session),
 }
 
 /// The sockets of a context that are not closed yet. It is asked for each event: a tree of numbers beats a hash that is
@@ -36,7 +37,7 @@ impl Sockets {
         sockets
     }
 
-    pub(super) fn insert(&self, id: SocketId, owner: Owner) {
+    pub(crate) fn insert(&self, id: SocketId, owner: Owner) {
         self.0.borrow_mut().insert(id, owner);
     }
 

@@ -90,6 +90,24 @@ impl<S> From<Established<S>> for WebSocket<S> {
     }
 }
 
+impl<S> From<Driver<S>> for WebSocket<S> {
+    /// A socket between two ends that need no opening handshake, as they are parts of one program: nothing was
+    /// negotiated.
+    fn from(driver: Driver<S>) -> Self {
+        Established {
+            driver,
+            negotiated: Negotiated {
+                resource: String::new(),
+                subprotocol: None,
+                extensions: String::new(),
+                headers: Headers::new(),
+                peer_addr: None,
+            },
+        }
+        .into()
+    }
+}
+
 impl<S> WebSocket<S> {
     /// What was agreed on in the opening handshake.
     pub fn negotiated(&self) -> &Negotiated {

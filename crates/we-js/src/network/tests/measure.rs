@@ -65,7 +65,7 @@ fn measure_ping_pong_with_hand_over() {
         let mut bench = Bench::new();
         let state = bench.state();
         let network = state.network();
-        let runtime = network.runtime().unwrap().clone();
+        let runtime = network.runtime().unwrap();
         // As if the standby always drove.
         network.shared.standby_takes_over();
         let (end, ended) = oneshot::channel::<()>();

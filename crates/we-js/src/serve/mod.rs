@@ -1,0 +1,28 @@
+//! An application that serves: a module whose default export says what to do with a connection. Each connection has an
+//! [`Application`] of its own, that is, a context and an event loop.
+//!
+//! The connection itself, with its opening handshake, its peers and their manners, belongs to another process, the server.
+//! An application has a [link](ConnectionInfo) to it, a stream of bytes on which the two speak WebSocket again: so
+//! messages, Pings, codes and reasons go through as they are, and the server need not trust what an application writes.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`application`] | loading, evaluating, the end |
+//! | [`builtin`] | the module `we:serve` |
+//! | [`info`] | what an application learns of its connection |
+//! | [`session`] | a connection, told to the application |
+//! | [`socket`] | the interface `ServerWebSocket` |
+
+#![cfg_attr(not(unix), allow(dead_code))]
+
+#[cfg(unix)]
+mod application;
+mod builtin;
+mod info;
+mod session;
+mod socket;
+
+#[cfg(unix)]
+pub use self::application::Application;
+pub use self::info::ConnectionInfo;
+pub(crate) use self::{builtin::built_in_module, session::Session};

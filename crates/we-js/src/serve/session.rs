@@ -1,0 +1,176 @@
+//! [`Session`]: what happens to a connection, told to its application.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use boa_engine::{
+    Context, JsResult, JsValue, NativeFunction,
+    object::{JsObject, builtins::JsPromise},
+};
+use we_net::protocol::{CloseCode, CloseFrame, CloseReason, Message};
+
+use super::{ConnectionInfo, builtin::Handlers, socket::ServerWebSocket};
+use crate::{
+    binding::{This, from_utf8},
+    event_loop::LoopState,
+    network::{Closed, SocketEvent, SocketHandle},
+    websocket::{BinaryType, binary},
+};
+
+/// A connection and what an application does with it. It is kept by the loop's registry of sockets until the connection is
+/// closed.
+#[derive(Clone)]
+pub(crate) struct Session(Rc<Parts>);
+
+struct Parts {
+    handlers: Handlers,
+    /// Until the server has told of the connection.
+    link: RefCell<Option<SocketHandle>>,
+    /// From then on.
+    socket: RefCell<Option<This<ServerWebSocket>>>,
+    has_failed: Cell<bool>,
+}
+
+impl Session {
+    pub(super) fn new(handlers: Handlers, link: SocketHandle) -> Self {
+        Self(Rc::new(Parts {
+            handlers,
+            link: RefCell::new(Some(link)),
+            socket: RefCell::new(None),
+            has_failed: Cell::new(false),
+        }))
+    }
+
+    /// The application has left an error uncaught: nobody knows what state it is in, so the connection ends with 1011, and no
+    /// further message is told. The client learns no more than that.
+    pub(super) fn fail(&self) {
+        if self.0.has_failed.replace(true) {
+            return;
+        }
+        let frame = CloseFrame {
+            code: CloseCode::INTERNAL_ERROR,
+            reason: CloseReason::truncated("the handler failed"),
+        };
+        match &*self.0.socket.borrow() {
+            Some(socket) => socket.state().close(Some(frame)),
+            None => {
+                if let Some(link) = &*self.0.link.borrow() {
+                    link.close(Some(frame));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn deliver(&self, event: SocketEvent, context: &mut Context) -> JsResult<()> {
+        match event {
+            // That is the link; of the connection the first message tells.
+            SocketEvent::Open { .. } | SocketEvent::Flushed => Ok(()),
+            SocketEvent::Message(message) => self.received(message, context),
+            SocketEvent::Closing => {
+                if let Some(socket) = self.socket() {
+                    socket.state().closing_started();
+                }
+                Ok(())
+            }
+            SocketEvent::Closed(closed) => self.closed(&closed, context),
+        }
+    }
+
+    fn socket(&self) -> Option<This<ServerWebSocket>> {
+        self.0.socket.borrow().clone()
+    }
+
+    fn received(&self, message: Message, context: &mut Context) -> JsResult<()> {
+        if self.0.has_failed.get() {
+            return Ok(());
+        }
+        let Some(socket) = self.socket() else {
+            return self.opened(&message, context);
+        };
+        if !socket.state().is_open() {
+            return Ok(());
+        }
+        LoopState::of(context)?.account_external(message.len());
+        let data: JsValue = match message {
+            Message::Text(text) => from_utf8(&text).into(),
+            Message::Binary(payload) => binary(payload, BinaryType::ArrayBuffer, context)?,
+        };
+        let arguments = [socket.object().clone().into(), data];
+        self.call(self.0.handlers.message.as_ref(), &arguments, context)?;
+        Ok(())
+    }
+
+    /// The server has told of the connection.
+    fn opened(&self, message: &Message, context: &mut Context) -> JsResult<()> {
+        let Some(info) = ConnectionInfo::decode(message.as_bytes()) else {
+            tracing::error!(target: "we::js", "what the server says of the connection cannot be understood");
+            self.fail();
+            return Ok(());
+        };
+        let Some(link) = self.0.link.take() else {
+            return Ok(());
+        };
+        let socket = ServerWebSocket::object(&info, link, context)?;
+        *self.0.socket.borrow_mut() = Some(socket.clone());
+        let arguments = [socket.object().clone().into()];
+        self.call(self.0.handlers.open.as_ref(), &arguments, context)?;
+        Ok(())
+    }
+
+    /// The connection is over, and with it the application: when `close` has done what it has to do, the loop ends.
+    fn closed(&self, closed: &Closed, context: &mut Context) -> JsResult<()> {
+        let Some(socket) = self.socket() else {
+            return finish(context);
+        };
+        socket.state().closed();
+        let arguments = [
+            socket.object().clone().into(),
+            closed.code.into(),
+            from_utf8(&closed.reason).into(),
+        ];
+        let result = self.call(self.0.handlers.close.as_ref(), &arguments, context)?;
+        // What an asynchronous function still has to write is waited for.
+        let promise = result
+            .and_then(|value| value.as_object())
+            .and_then(|object| JsPromise::from_object(object).ok());
+        let Some(promise) = promise else {
+            return finish(context);
+        };
+        let settled = NativeFunction::from_fn_ptr(|_, _, context| {
+            finish(context)?;
+            Ok(JsValue::undefined())
+        });
+        let settled = settled.to_js_function(context.realm());
+        promise.finally(settled, context)?;
+        Ok(())
+    }
+
+    /// Calls a handler, if there is one. An error that it throws is reported; then there is no result.
+    fn call(
+        &self,
+        handler: Option<&JsObject>,
+        arguments: &[JsValue],
+        context: &mut Context,
+    ) -> JsResult<Option<JsValue>> {
+        let Some(handler) = handler else {
+            return Ok(None);
+        };
+        let state = LoopState::of(context)?;
+        let this = self.0.handlers.this.clone().into();
+        Ok(state.run_callback(context, |context| {
+            match state.call(handler, &this, arguments, context) {
+                Ok(value) => Some(value),
+                Err(error) => {
+                    state.report_exception(error, context);
+                    None
+                }
+            }
+        }))
+    }
+}
+
+/// Has the loop end.
+fn finish(context: &Context) -> JsResult<()> {
+    LoopState::of(context)?.handle().request_shutdown();
+    Ok(())
+}

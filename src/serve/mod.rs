@@ -1,0 +1,76 @@
+//! `we serve`: WebSockets served by an application in JavaScript, each by an instance of its own.
+//!
+//! Three kinds of processes. The server (this one) has the listener and the connections. The [template] has the
+//! application, loaded and not evaluated. An instance is a copy of the template that serves one connection, by a socket that leads
+//! to the server ([`bridge`]). So whatever an instance does, it does it to itself: its memory and its time are bounded by the system
+//! ([`process`]), and come back with its end.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`instances`] | making instances ahead of need, how they end, starting the template again |
+//! | [`bridge`] | messages between a client and its instance |
+//! | [`template`] | the template, and what it becomes |
+//! | [`orders`] | what server and template say to each other |
+//! | [`process`] | forking and limits: the unsafe part |
+
+mod bridge;
+mod instances;
+mod orders;
+pub(crate) mod process;
+mod template;
+
+use std::sync::Arc;
+
+use crate::{FAILURE, SUCCESS, cli::Serve, complain, listen};
+
+use self::instances::Instances;
+
+/// Serves until Ctrl-C, or is the template of a server.
+pub(crate) fn run(options: Serve) -> u8 {
+    if options.template {
+        return template::run(&options);
+    }
+    let options = Arc::new(options);
+    let instances = match Instances::start(&options) {
+        Ok(instances) => instances,
+        // The template has said it.
+        Err(problem) if problem.is_empty() => return FAILURE,
+        Err(problem) => return complain(problem),
+    };
+    let result = listen::runtime()
+        .and_then(|runtime| runtime.block_on(serve(options, Arc::clone(&instances))));
+    instances.end();
+    match result {
+        Ok(()) => SUCCESS,
+        Err(problem) if problem.is_empty() => FAILURE,
+        Err(problem) => complain(problem),
+    }
+}
+
+async fn serve(options: Arc<Serve>, instances: Arc<Instances>) -> Result<(), String> {
+    // Whether the application can be evaluated is known before anybody connects.
+    let mut first = instances
+        .take()
+        .ok_or("the template has gone before it could be used")?;
+    if bridge::ready(&mut first).await.is_none() {
+        let ending = first.ended().await;
+        return match ending {
+            // It has said why.
+            instances::Ending::Status(status) if status.code() == Some(FAILURE.into()) => {
+                Err(String::new())
+            }
+            ending => Err(ending.describe(&options)),
+        };
+    }
+    drop(first);
+
+    let listening = &options.listening;
+    let builder = listen::builder(listening)?.max_connections(options.max_connections as usize);
+    let server = listen::bind(listening, builder).await?;
+    listen::announce(&server, listening);
+    listen::end_on_ctrl_c(server.handle());
+    server
+        .serve(move |socket| bridge::serve(socket, Arc::clone(&instances), Arc::clone(&options)))
+        .await;
+    Ok(())
+}

@@ -1,0 +1,520 @@
+//! `we serve`: an instance of the application for each connection, and what one of them may do to the others: nothing.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{interrupt, wait, we};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+use we_net::protocol::{CloseCode, CloseFrame, CloseReason, Closure, Event, Message};
+use we_net::{Client, WebSocket};
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `we serve`, its URL and what it prints.
+struct Serve {
+    child: Child,
+    url: String,
+    printed: Arc<Mutex<String>>,
+}
+
+impl Serve {
+    fn start(args: &[&str]) -> Self {
+        Self::start_app(&fixture("app.mjs"), args)
+    }
+
+    fn start_app(app: &str, args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_we"))
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(args)
+            .arg(app)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut stderr = child.stderr.take().unwrap();
+        let printed = Arc::<Mutex<String>>::default();
+        let (tell, told) = mpsc::channel();
+        thread::spawn({
+            let printed = printed.clone();
+            move || {
+                let mut line = String::new();
+                while stdout.read_line(&mut line).is_ok_and(|count| count > 0) {
+                    if let Some(url) = line.trim().strip_prefix("listening on ") {
+                        tell.send(url.to_owned()).unwrap();
+                    }
+                    printed.lock().unwrap().push_str(&line);
+                    line.clear();
+                }
+            }
+        });
+        thread::spawn({
+            let printed = printed.clone();
+            move || {
+                let mut buffer = [0; 4096];
+                while let Ok(count @ 1..) = stderr.read(&mut buffer) {
+                    let text = String::from_utf8_lossy(&buffer[..count]);
+                    printed.lock().unwrap().push_str(&text);
+                }
+            }
+        });
+        let url = told.recv_timeout(PATIENCE);
+        let url = url.unwrap_or_else(|_| panic!("it does not listen: {}", printed.lock().unwrap()));
+        Self {
+            child,
+            url,
+            printed,
+        }
+    }
+
+    fn printed(&self) -> String {
+        self.printed.lock().unwrap().clone()
+    }
+
+    /// Waits until `text` has been printed.
+    fn expect(&self, text: &str) {
+        until(
+            || self.printed().contains(text),
+            || format!("no \"{text}\" in: {}", self.printed()),
+        );
+    }
+
+    /// The processes that the server has started, and those that they have started.
+    fn processes(&self) -> Vec<u32> {
+        let mut found = vec![self.child.id()];
+        let mut at = 0;
+        while let Some(parent) = found.get(at).copied() {
+            at += 1;
+            let children = format!("/proc/{parent}/task");
+            for thread in fs::read_dir(children).into_iter().flatten().flatten() {
+                let children = fs::read_to_string(thread.path().join("children"));
+                let children = children.unwrap_or_default();
+                found.extend(
+                    children
+                        .split_whitespace()
+                        .map(|id| id.parse::<u32>().unwrap()),
+                );
+            }
+        }
+        found.remove(0);
+        found
+    }
+
+    /// Waits until there are so many processes beside the server: the template and its instances.
+    fn expect_processes(&self, count: usize) {
+        until(
+            || self.processes().len() == count,
+            || format!("{:?} instead of {count} processes", self.processes()),
+        );
+    }
+
+    /// The resident memory of the server itself, in KiB.
+    fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let size = line.unwrap().split_whitespace().nth(1).unwrap();
+        size.parse().unwrap()
+    }
+
+    fn connect(&self, runtime: &Runtime, path: &str) -> WebSocket {
+        runtime.block_on(connect(&self.url, path))
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn fixture(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/serve");
+    path.join(name).to_string_lossy().into_owned()
+}
+
+/// Waits for a condition, not for ever.
+fn until(condition: impl Fn() -> bool, otherwise: impl Fn() -> String) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "{}", otherwise());
+        thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+async fn connect(url: &str, path: &str) -> WebSocket {
+    let url = format!("{}{}", url, path.trim_start_matches('/'));
+    let request = Client::default().request(&*url).unwrap();
+    let request = request.header("X-Test", "tested").unwrap();
+    request.connect().await.unwrap()
+}
+
+async fn next_text(socket: &mut WebSocket) -> String {
+    let next = tokio::time::timeout(PATIENCE, socket.next()).await;
+    match next.expect("no answer").unwrap() {
+        Some(Message::Text(text)) => text.to_string(),
+        other => panic!("{other:?} is no text; {:?}", socket.closure()),
+    }
+}
+
+async fn ask(socket: &mut WebSocket, text: &str) -> String {
+    socket.send(text).await.unwrap();
+    next_text(socket).await
+}
+
+/// How the connection ends.
+async fn end(socket: &mut WebSocket) -> Closure {
+    let rest = async { while socket.next_event().await.is_some() {} };
+    tokio::time::timeout(PATIENCE, rest).await.expect("no end");
+    socket.closure().unwrap()
+}
+
+fn frame(code: u16, reason: &str) -> CloseFrame {
+    CloseFrame {
+        code: CloseCode::new(code).unwrap(),
+        reason: CloseReason::truncated(reason),
+    }
+}
+
+#[test]
+fn each_connection_has_an_instance_of_its_own() {
+    let serve = Serve::start(&["--spare", "2", "--subprotocol", "chat"]);
+    let runtime = runtime();
+    let mut started = Vec::new();
+    for round in 1..=3 {
+        let mut socket = serve.connect(&runtime, "/about?x=1");
+        let about = runtime.block_on(next_text(&mut socket));
+        for part in [
+            format!("\"url\":\"{}about?x=1\"", serve.url),
+            "\"protocol\":\"\"".to_owned(),
+            "\"remoteAddress\":\"127.0.0.1:".to_owned(),
+            "\"readyState\":1".to_owned(),
+            "\"headers\":\"tested\"".to_owned(),
+        ] {
+            assert!(about.contains(&part), "no {part} in {about}");
+        }
+        started.push(about.split_once("\"started\":").unwrap().1.to_owned());
+        for count in 1..=round {
+            let count = count.to_string();
+            assert_eq!(runtime.block_on(ask(&mut socket, "count")), count);
+        }
+    }
+    // Nor do they share where their random numbers come from.
+    started.sort();
+    started.dedup();
+    assert_eq!(started.len(), 3, "{started:?}");
+}
+
+#[test]
+fn messages_of_all_types_pings_and_mistakes() {
+    let serve = Serve::start(&["--spare", "1"]);
+    runtime().block_on(async {
+        let mut socket = connect(&serve.url, "/").await;
+        assert_eq!(ask(&mut socket, "grüße").await, "grüße");
+        socket.send(vec![0, 255]).await.unwrap();
+        let binary = |bytes: &[u8]| Some(Message::binary(bytes.to_vec()));
+        assert_eq!(socket.next().await.unwrap(), binary(&[0, 255]));
+        socket.send("types").await.unwrap();
+        assert_eq!(socket.next().await.unwrap(), binary(&[2, 3]));
+        assert_eq!(socket.next().await.unwrap(), binary(&[0, 0]));
+        assert_eq!(socket.next().await.unwrap(), binary(b"blob"));
+        socket.send("ping").await.unwrap();
+        match socket.next_event().await {
+            Some(Event::Ping(payload)) => assert_eq!(&*payload, b"are you there"),
+            other => panic!("{other:?}"),
+        }
+        let mistakes = "RangeError,RangeError,RangeError,TypeError";
+        assert_eq!(ask(&mut socket, "mistakes").await, mistakes);
+        let long = "x".repeat(1 << 20);
+        assert_eq!(ask(&mut socket, &long).await, long);
+    });
+}
+
+#[test]
+fn codes_and_reasons_go_both_ways_and_the_instance_ends() {
+    let serve = Serve::start(&["--spare", "0"]);
+    serve.expect_processes(1);
+    runtime().block_on(async {
+        let mut socket = connect(&serve.url, "/tell").await;
+        socket.send("bye").await.unwrap();
+        let closure = end(&mut socket).await;
+        assert_eq!(
+            (closure.code, &*closure.reason, closure.clean),
+            (1008, "against the rules", true)
+        );
+        serve.expect("close 1008 against the rules 3\n");
+
+        let mut socket = connect(&serve.url, "/tell").await;
+        let closure = socket.close(frame(3333, "enough")).await;
+        assert!(closure.clean);
+        serve.expect("close 3333 enough 3\n");
+
+        let mut socket = connect(&serve.url, "/tell").await;
+        socket.close(None).await;
+        serve.expect("close 1005  3\n");
+
+        let mut socket = connect(&serve.url, "/tell").await;
+        assert_eq!(ask(&mut socket, "count").await, "1");
+        drop(socket);
+        serve.expect("close 1006  3\n");
+    });
+    serve.expect_processes(1);
+}
+
+#[test]
+fn an_instance_that_goes_on_after_its_connection_is_ended() {
+    let serve = Serve::start(&["--spare", "0"]);
+    runtime().block_on(async {
+        let mut socket = connect(&serve.url, "/tell").await;
+        socket.close(frame(1000, "stay")).await;
+    });
+    serve.expect("the instance went on for 5 s after its connection had ended");
+    serve.expect_processes(1);
+}
+
+/// What an instance does, and what the log says of it.
+const OFFENCES: [(&str, &str); 10] = [
+    ("throw", "Uncaught Error: boom\n"),
+    ("reject", "Uncaught (in promise) Error: boom later"),
+    ("timer", "Uncaught Error: boom in a timer"),
+    ("loop", "it computed for more than 300 ms without a pause"),
+    (
+        "microtasks",
+        "it computed for more than 300 ms without a pause",
+    ),
+    (
+        "pattern",
+        "it computed for more than 300 ms without a pause",
+    ),
+    ("memory", "it needed more than 48 MiB of memory"),
+    ("objects", "it needed more than 48 MiB of memory"),
+    ("text", "it needed more than 48 MiB of memory"),
+    ("stack", "the instance crashed"),
+];
+
+#[test]
+fn what_an_instance_does_it_does_to_itself() {
+    const OTHERS: usize = 200;
+    let serve = Serve::start(&[
+        "--max-busy-ms",
+        "300",
+        "--max-memory-mb",
+        "48",
+        "--spare",
+        "2",
+    ]);
+    serve.expect_processes(3);
+    let over = Arc::new(AtomicBool::new(false));
+    let rounds = Arc::new(AtomicU64::new(0));
+    // The others, on a thread of their own.
+    let others = thread::spawn({
+        let (url, over, rounds) = (serve.url.clone(), over.clone(), rounds.clone());
+        move || {
+            runtime().block_on(async {
+                let mut all = JoinSet::new();
+                for _ in 0..OTHERS {
+                    let (url, over, rounds) = (url.clone(), over.clone(), rounds.clone());
+                    all.spawn(async move {
+                        let mut socket = connect(&url, "/").await;
+                        for count in 1_u64.. {
+                            assert_eq!(ask(&mut socket, "count").await, count.to_string());
+                            rounds.fetch_add(1, Ordering::SeqCst);
+                            if over.load(Ordering::SeqCst) {
+                                break;
+                            }
+                        }
+                        assert!(socket.close(frame(1000, "")).await.clean);
+                    });
+                }
+                while let Some(result) = all.join_next().await {
+                    result.unwrap();
+                }
+            });
+        }
+    });
+    until(
+        || rounds.load(Ordering::SeqCst) >= OTHERS as u64,
+        || format!("{} rounds", rounds.load(Ordering::SeqCst)),
+    );
+    let runtime = runtime();
+    for (offence, cause) in OFFENCES {
+        let before = rounds.load(Ordering::SeqCst);
+        let closure = runtime.block_on(async {
+            let mut socket = connect(&serve.url, "/").await;
+            assert_eq!(ask(&mut socket, "count").await, "1");
+            socket.send(format!("do {offence}")).await.unwrap();
+            end(&mut socket).await
+        });
+        let told = (closure.code, &*closure.reason);
+        assert_eq!(told, (1011, "the handler failed"), "{offence}");
+        serve.expect(cause);
+        until(
+            || rounds.load(Ordering::SeqCst) > before,
+            || format!("the others stand still after {offence}"),
+        );
+    }
+    over.store(true, Ordering::SeqCst);
+    others.join().unwrap();
+    // All memory is back but that of the template and the two spare instances.
+    serve.expect_processes(3);
+    assert!(serve.resident() < 64 << 10, "{} KiB", serve.resident());
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_up_its_instance_and_not_the_server() {
+    let serve = Serve::start(&["--spare", "1", "--no-compression"]);
+    let runtime = runtime();
+    let mut socket = serve.connect(&runtime, "/");
+    let before = serve.resident();
+    runtime.block_on(async {
+        socket.send("flood").await.unwrap();
+        // Another one is served meanwhile.
+        let mut other = connect(&serve.url, "/").await;
+        for count in 1..=100 {
+            assert_eq!(ask(&mut other, "count").await, count.to_string());
+        }
+    });
+    let grown = serve.resident().saturating_sub(before);
+    assert!(
+        grown < 4 << 10,
+        "{grown} KiB for a client that does not read"
+    );
+    runtime.block_on(async {
+        for i in 0..256 {
+            let message = tokio::time::timeout(PATIENCE, socket.next()).await;
+            let Some(Message::Binary(bytes)) = message.unwrap().unwrap() else {
+                panic!("no binary message");
+            };
+            assert_eq!((bytes.len(), bytes[0]), (64 << 10, i as u8));
+        }
+        assert_eq!(next_text(&mut socket).await, (16 << 20).to_string());
+    });
+}
+
+#[test]
+fn ctrl_c_closes_connections_and_ends_all_processes() {
+    let mut serve = Serve::start(&["--spare", "2"]);
+    let runtime = runtime();
+    let mut socket = serve.connect(&runtime, "/tell");
+    assert_eq!(runtime.block_on(ask(&mut socket, "count")), "1");
+    let processes = serve.processes();
+    interrupt(&serve.child);
+    assert_eq!(runtime.block_on(end(&mut socket)).code, 1001);
+    serve.expect("close 1001  3\n");
+    assert_eq!(
+        wait(&mut serve.child).and_then(|status| status.code()),
+        Some(0)
+    );
+    let lives = |id: &u32| Path::new(&format!("/proc/{id}")).exists();
+    until(
+        || !processes.iter().any(lives),
+        || format!("{processes:?} live on"),
+    );
+}
+
+#[test]
+fn without_its_template_a_server_goes_on_and_starts_another() {
+    let serve = Serve::start(&["--spare", "1"]);
+    let runtime = runtime();
+    let mut socket = serve.connect(&runtime, "/");
+    assert_eq!(runtime.block_on(ask(&mut socket, "count")), "1");
+    let template = serve.processes()[0];
+    let killed = Command::new("kill")
+        .args(["-KILL", &template.to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    serve.expect("the template has gone; it is started again");
+    assert_eq!(runtime.block_on(ask(&mut socket, "count")), "2");
+    let served = Mutex::new(false);
+    until(
+        || {
+            let mut served = served.lock().unwrap();
+            runtime.block_on(async {
+                // Meanwhile a client is asked to try again later: 1013.
+                let mut socket = connect(&serve.url, "/").await;
+                let sent = socket.send("count").await;
+                *served = sent.is_ok() && matches!(socket.next().await, Ok(Some(_)));
+            });
+            *served
+        },
+        || format!("no new instance: {}", serve.printed()),
+    );
+    assert_eq!(runtime.block_on(ask(&mut socket, "count")), "3");
+}
+
+#[test]
+fn an_application_that_cannot_serve_is_refused_with_the_reason() {
+    let folder = std::env::temp_dir().join(format!("we-serve-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let cases = [
+        ("export default websocket({", "SyntaxError"),
+        (
+            "export default 1",
+            "the default export is not what websocket()",
+        ),
+        (
+            "export const x = 1",
+            "the default export is not what websocket()",
+        ),
+        ("throw new Error('at the top')", "Error: at the top"),
+        (
+            "await Promise.reject(new Error('awaited'))",
+            "Error: awaited",
+        ),
+        (
+            "await new Promise(() => {})",
+            "awaits something that will never happen",
+        ),
+        ("import './nothing.mjs'", "nothing.mjs"),
+        ("import { websocket } from 'we:nothing'", "we:nothing"),
+        ("import { nothing } from 'we:serve'", "nothing"),
+        (
+            "import { websocket } from 'we:serve'; export default websocket({ message: 1 })",
+            "\"message\" is not a function",
+        ),
+        (
+            "import { websocket } from 'we:serve'; export default websocket({})",
+            "give it an object with the functions",
+        ),
+        ("for (;;);", "it computed for more than 200 ms"),
+    ];
+    for (number, (text, expected)) in cases.iter().enumerate() {
+        let file = folder.join(format!("{number}.mjs"));
+        fs::write(&file, text).unwrap();
+        let file = file.to_string_lossy();
+        let output = we(&[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--max-busy-ms",
+            "200",
+            &file,
+        ]);
+        assert_eq!(output.code, Some(1), "{text}: {output:?}");
+        assert!(output.stderr.contains(expected), "{text}: {output:?}");
+        assert!(!output.stdout.contains("listening"), "{text}: {output:?}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
