@@ -3,7 +3,7 @@
 FUZZ ?= frame connection response request extensions url differential
 FUZZ_TIME ?= 600
 BENCH_TIME ?= 60
-.PHONY: help build test test-runners wpt wpt-report autobahn autobahn-full fuzz bench bench-javascript bench-peers bench-instructions check fmt run echo doc
+.PHONY: help build test test-runners wpt wpt-report autobahn autobahn-full fuzz bench bench-javascript bench-peers bench-all bench-instructions check fmt run echo doc
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -45,6 +45,8 @@ bench-peers: ## Run a lab that measures clients and servers of other makers: mak
 	@cargo build --release
 	python3 $(LAB)/run.py clients --runtime we='$(CURDIR)/target/release/we run {script} -- {args}' $(LAB_ARGS)
 	python3 $(LAB)/run.py servers --server we='$(CURDIR)/target/release/we echo --no-compression --listen 127.0.0.1:{port}' $(LAB_ARGS)
+
+bench-all: bench bench-peers ## All tables of docs/performance.md in one run: make bench-all LAB=folder/of/run.py LAB_ARGS='--rounds 5'
 
 bench-instructions: ## Count the instructions of the hot paths (needs valgrind); fails if one has grown by 5 %. SAVE=1 makes them the baseline
 	@cd benches && cargo run --quiet --release --bin instructions -- $(if $(SAVE),--save)

@@ -33,8 +33,7 @@ pub(crate) fn run(options: &Serve) -> u8 {
         Ok(Role::Template) => SUCCESS,
         Ok(Role::Instance(link, mut application)) => {
             let code = serve(link, &mut application, options);
-            // The memory is the system's again in a moment; to take it apart before would only take time.
-            std::process::exit(code)
+            process::end(code)
         }
         Err(problem) => complain(problem),
     }

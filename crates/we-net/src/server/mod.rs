@@ -7,10 +7,12 @@
 //! [`Config::server`]).
 
 mod bound;
+mod handler;
 mod life;
 mod listen;
 mod multiplexed;
 
+pub use handler::{Connection, Handler, handlers};
 pub use listen::{Server, ServerBuilder, ServerHandle, echo};
 
 use std::fmt;
@@ -30,7 +32,7 @@ use crate::handshake::{
 use crate::http2::Incoming;
 use crate::observe::{ConnectionInfo, Counters, FrameLog, FrameLogs, Monitor, Stats};
 use crate::protocol::deflate::DeflateParams;
-use crate::protocol::{Config, Connection, DeflateConfig, PerMessageDeflate, Role};
+use crate::protocol::{self, Config, DeflateConfig, PerMessageDeflate, Role};
 use crate::socket::{Established, Negotiated, WebSocket};
 use crate::transport::{Driver, Stream};
 
@@ -304,7 +306,7 @@ impl Acceptor {
             subprotocol,
             compression,
         } = decision;
-        let mut connection = Connection::new(Role::Server, Arc::clone(&self.config));
+        let mut connection = protocol::Connection::new(Role::Server, Arc::clone(&self.config));
         let mut extensions = Vec::new();
         if let (Some(config), Some((answer, params))) = (&self.compression, compression) {
             let deflate = PerMessageDeflate::new(Role::Server, config, &params);

@@ -270,6 +270,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSender<S> {
         .await
     }
 
+    /// Waits until [`feed`](Self::feed) would not wait.
+    pub(crate) async fn relieve(&mut self) {
+        poll_fn(|cx| self.shared.poll(Side::Sender, cx, Inner::poll_relieve)).await;
+    }
+
     /// Waits until all output has been handed to the stream, or the connection is over.
     /// Cancel-safe.
     pub async fn flush(&mut self) {

@@ -81,6 +81,34 @@ impl<S> Shared<S> {
     }
 }
 
+/// For who has neither half. What is queued here is written by the receiving half, which is woken for that.
+impl<S> Shared<S> {
+    pub(crate) fn queue(&self, message: Message) -> Result<(), SendError> {
+        let sent = self.lock().driver.send(message);
+        self.wakers.wake_side(Side::Receiver);
+        sent
+    }
+
+    pub(crate) fn ping(&self, payload: &[u8]) -> Result<(), Refusal> {
+        let sent = self.lock().driver.ping(payload);
+        self.wakers.wake_side(Side::Receiver);
+        sent
+    }
+
+    pub(crate) fn queue_close(&self, frame: Option<CloseFrame>) {
+        self.lock().driver.close(frame);
+        self.wakers.wake_side(Side::Receiver);
+    }
+
+    pub(crate) fn buffered_amount(&self) -> u64 {
+        self.lock().driver.connection().buffered_amount()
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.lock().driver.connection().state()
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
     /// Starts the closing handshake from outside of both halves, which then go on with it.
     pub(crate) fn close(&self, frame: CloseFrame) {
@@ -141,6 +169,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Waits until no more waits than a peer may leave unread.
+    pub(super) fn poll_relieve(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_congested() && self.poll_flush(cx).is_pending() && self.is_congested() {
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 
     /// Whether a message has to wait. One that will be refused has not.
