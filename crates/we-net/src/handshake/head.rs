@@ -215,12 +215,12 @@ impl HeadReader {
 }
 
 /// The first line and the fields of a request.
-pub(super) struct RequestHead {
+pub(crate) struct RequestHead {
     pub(super) method: String,
     pub(super) target: String,
     /// The 1 of HTTP/1.1.
     pub(super) minor_version: u8,
-    pub(super) headers: Headers,
+    pub(crate) headers: Headers,
 }
 
 /// The first line and the fields of a response.
@@ -235,7 +235,7 @@ pub(crate) struct ResponseHead {
 
 impl RequestHead {
     /// Takes a complete head apart.
-    pub(super) fn parse(head: &[u8], limits: HeadLimits) -> Result<Self, HeadError> {
+    pub(crate) fn parse(head: &[u8], limits: HeadLimits) -> Result<Self, HeadError> {
         let mut fields = vec![httparse::EMPTY_HEADER; limits.max_headers];
         let mut request = httparse::Request::new(&mut fields);
         match request.parse(head) {

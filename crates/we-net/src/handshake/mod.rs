@@ -32,7 +32,7 @@ pub use client::{Accepted, ClientHandshake, ResponseReader};
 pub use error::{HandshakeError, HeadError, HeaderError, SubprotocolError};
 pub use extension::{ExtensionError, ExtensionHeader, ExtensionParam};
 pub use head::HeadLimits;
-pub(crate) use head::{HeadKind, HeadReader, ResponseHead};
+pub(crate) use head::{HeadKind, HeadReader, RequestHead, ResponseHead};
 pub use headers::{Header, Headers, is_token};
 pub use origin::OriginPolicy;
 pub use rejection::{Rejection, RejectionReason};

@@ -20,7 +20,7 @@ const BUFFER: usize = 8 * 1024;
 
 /// A stream for hyper.
 #[derive(Debug)]
-pub(super) struct Metered<S> {
+pub(crate) struct Metered<S> {
     stream: S,
     meter: Arc<Meter>,
     /// What is read comes through here: to have it read into hyper's buffer would take `unsafe`.
@@ -30,7 +30,7 @@ pub(super) struct Metered<S> {
 /// Counts what is read until the head of the answer is complete. Only one task ever touches it; the
 /// atomics are there because it must be `Sync`.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     limits: HeadLimits,
     /// Whether the head is complete; nothing is counted from then on.
     complete: AtomicBool,
@@ -41,7 +41,7 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(limits: HeadLimits) -> Arc<Self> {
+    pub(crate) fn new(limits: HeadLimits) -> Arc<Self> {
         Arc::new(Self {
             limits,
             complete: AtomicBool::new(false),
@@ -52,17 +52,17 @@ impl Meter {
     }
 
     /// The head is complete: the body may be of any length.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.complete.store(true, Relaxed);
     }
 
     /// Whether anything has been read.
-    pub(super) fn has_started(&self) -> bool {
+    pub(crate) fn has_started(&self) -> bool {
         self.bytes.load(Relaxed) > 0
     }
 
     /// The limit that a head which hyper could not read has run into, if that is why.
-    pub(super) fn exceeded(&self) -> Option<HeadError> {
+    pub(crate) fn exceeded(&self) -> Option<HeadError> {
         let HeadLimits {
             max_bytes,
             max_headers,
@@ -98,7 +98,7 @@ impl Meter {
 }
 
 impl<S> Metered<S> {
-    pub(super) fn new(stream: S, meter: Arc<Meter>) -> Self {
+    pub(crate) fn new(stream: S, meter: Arc<Meter>) -> Self {
         Self {
             stream,
             meter,

@@ -55,6 +55,7 @@ mod upload;
 pub use body::Body;
 pub use error::{HttpError, RedirectError};
 pub use hyper::body::Bytes;
+pub(crate) use io::{Meter, Metered};
 pub use redirect::MAX_REDIRECTS;
 pub use request::{DEFAULT_IDLE_TIMEOUT, Request, Response};
 pub use upload::{BodySender, RequestBody};

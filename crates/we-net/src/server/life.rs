@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
+use super::http::{self, Asked, HttpHandler};
 use super::listen::{Handler, Phase, Registered, ServerBuilder, Serving};
 use super::{UpgradeError, multiplexed};
 use crate::http2::{Http2Config, Preface, read_preface};
@@ -104,6 +105,15 @@ where
             let (handler, registered) = serving.handle(*socket, &phase);
             Some((handler, Some((registered, permit))))
         }
+        Ok(Opened::Http(stream, first, handler)) => {
+            let limits = serving.settings.acceptor.head_limits;
+            let serve = async move {
+                // As long as the connection lasts.
+                let _permit = permit;
+                http::serve(*stream, first, peer, handler, limits, phase).await;
+            };
+            Some((Box::pin(serve), None))
+        }
         Ok(Opened::Http2(stream, first, config)) => {
             let serve = multiplexed::serve(*stream, first, peer, serving, config, permit, phase);
             Some((Box::pin(serve), None))
@@ -116,6 +126,8 @@ where
 /// What a connection turns out to be.
 enum Opened {
     Socket(Box<WebSocket>),
+    /// With the first bytes.
+    Http(Box<MaybeTls>, Vec<u8>, HttpHandler),
     /// With the first bytes.
     Http2(Box<MaybeTls>, Vec<u8>, Http2Config),
 }
@@ -130,7 +142,7 @@ async fn open(
     let limit = acceptor.handshake_timeout;
     let deadline = Instant::now() + limit;
     let mut first = Vec::new();
-    let stream = match (&settings.tls, settings.http2) {
+    let mut stream = match (&settings.tls, settings.http2) {
         (None, Some(config)) if config.prior_knowledge => {
             let mut stream = MaybeTls::Plain(socket);
             match timeout_at(deadline, read_preface(&mut stream)).await {
@@ -172,6 +184,22 @@ async fn open(
             }
         }
     };
+    if let Some(handler) = &settings.http {
+        let asked = http::read_head(&mut stream, first, acceptor.head_limits);
+        match timeout_at(deadline, asked).await {
+            Ok(Ok(Asked::WebSocket(bytes))) => first = bytes,
+            Ok(Ok(Asked::Http(bytes))) => {
+                return Ok(Opened::Http(Box::new(stream), bytes, handler.clone()));
+            }
+            failed => {
+                acceptor.counters.failed();
+                return match failed {
+                    Ok(Err(error)) => Err(error.into()),
+                    _ => Err(UpgradeError::Timeout(limit)),
+                };
+            }
+        }
+    }
     let established = acceptor
         .establish_from(Stream::Own(stream), first, peer)
         .await?;

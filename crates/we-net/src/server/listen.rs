@@ -25,6 +25,7 @@ use tokio::time::sleep;
 
 use super::Acceptor;
 use super::bound::{Detached, Listener};
+use super::http::{HttpHandler, HttpRequest, HttpResponse};
 use super::life::Life;
 use crate::http2::Http2Config;
 use crate::observe::Stats;
@@ -67,6 +68,7 @@ pub struct ServerBuilder {
     pub(super) acceptor: Acceptor,
     pub(super) tls: Option<TlsServerConfig>,
     pub(super) http2: Option<Http2Config>,
+    pub(super) http: Option<HttpHandler>,
     max_connections: usize,
 }
 
@@ -96,6 +98,7 @@ impl Default for ServerBuilder {
             acceptor: Acceptor::default(),
             tls: None,
             http2: None,
+            http: None,
             max_connections: 10_000,
         }
     }
@@ -120,6 +123,40 @@ impl ServerBuilder {
     /// only.
     pub fn http2(mut self, http2: impl Into<Option<Http2Config>>) -> Self {
         self.http2 = http2.into().map(Http2Config::checked);
+        self
+    }
+
+    /// Has requests that do not ask for a WebSocket answered by `handler`; those over HTTP/2 are not. Without it, they are rejected.
+    ///
+    /// The handler's future is dropped when the client goes, and so is the [body](HttpResponse::body) of its answer.
+    ///
+    /// ```
+    /// use we_net::server::{HttpResponse, Server, echo};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = Server::builder()
+    ///     .http(|request| async move {
+    ///         match request.target.as_str() {
+    ///             "/status" => HttpResponse::text(200, "ok"),
+    ///             _ => HttpResponse::text(404, "there is nothing here"),
+    ///         }
+    ///     })
+    ///     .bind("127.0.0.1:0")
+    ///     .await?;
+    /// let url = server.url().replace("ws://", "http://") + "status";
+    /// tokio::spawn(server.serve(echo));
+    ///
+    /// let answer = we_net::Client::default().get(&url)?.send().await?;
+    /// assert_eq!(answer.body.collect(100).await?, b"ok");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn http<F>(mut self, handler: impl Fn(HttpRequest) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = HttpResponse> + Send + 'static,
+    {
+        self.http = Some(HttpHandler::new(handler));
         self
     }
 

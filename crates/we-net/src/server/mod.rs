@@ -8,11 +8,13 @@
 
 mod bound;
 mod handler;
+mod http;
 mod life;
 mod listen;
 mod multiplexed;
 
 pub use handler::{Connection, Handler, handlers};
+pub use http::{HttpRequest, HttpResponse, RequestBodyError, ResponseBody};
 pub use listen::{Server, ServerBuilder, ServerHandle, echo};
 
 use std::fmt;
