@@ -17,8 +17,10 @@ pub(crate) fn serve(options: &Echo) -> u8 {
 }
 
 async fn serve_on(options: &Echo) -> Result<(), String> {
-    let server = listen::bind(&options.listening, listen::builder(&options.listening)?).await?;
-    listen::announce(&server, &options.listening);
+    let listening = &options.listening;
+    let builder = listen::builder(listening, listen::acceptor(listening).build())?;
+    let server = listen::bind(listening, builder).await?;
+    listen::announce(&server, listening);
     listen::end_on_ctrl_c(server.handle());
     let threads = match NonZeroUsize::new(options.threads) {
         Some(threads) => threads,

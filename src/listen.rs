@@ -7,7 +7,7 @@ use we_net::{
     Acceptor, Http2Config, Server,
     handshake::OriginPolicy,
     protocol::DeflateConfig,
-    server::{ServerBuilder, ServerHandle},
+    server::{AcceptorBuilder, ServerBuilder, ServerHandle},
     transport::TlsServerConfig,
 };
 
@@ -24,18 +24,21 @@ pub(crate) fn runtime() -> Result<Runtime, String> {
         .map_err(|error| format!("cannot start: {error}"))
 }
 
-/// A server as the operator wants it.
-pub(crate) fn builder(options: &Listening) -> Result<ServerBuilder, String> {
+/// Whom a server accepts, as the operator wants it.
+pub(crate) fn acceptor(options: &Listening) -> AcceptorBuilder {
     let origins = if options.origin.is_empty() {
         OriginPolicy::Any
     } else {
         OriginPolicy::AllowList(options.origin.clone())
     };
-    let acceptor = Acceptor::builder()
+    Acceptor::builder()
         .subprotocols(options.subprotocol.clone())
         .origins(origins)
         .compression((!options.no_compression).then(DeflateConfig::default))
-        .build();
+}
+
+/// A server as the operator wants it.
+pub(crate) fn builder(options: &Listening, acceptor: Acceptor) -> Result<ServerBuilder, String> {
     let mut builder = Server::builder()
         .acceptor(acceptor)
         .http2(options.http2.then(Http2Config::server));

@@ -6,154 +6,21 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
 
+use common::serve::{PATIENCE, Serve, until};
 use common::{interrupt, wait, we};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use we_net::protocol::{CloseCode, CloseFrame, CloseReason, Closure, Event, Message};
 use we_net::{Client, WebSocket};
 
-/// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// `we serve`, its URL and what it prints.
-struct Serve {
-    child: Child,
-    url: String,
-    printed: Arc<Mutex<String>>,
-}
-
-impl Serve {
-    fn start(args: &[&str]) -> Self {
-        Self::start_app(&fixture("app.mjs"), args)
-    }
-
-    fn start_app(app: &str, args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_we"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .args(args)
-            .arg(app)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut stderr = child.stderr.take().unwrap();
-        let printed = Arc::<Mutex<String>>::default();
-        let (tell, told) = mpsc::channel();
-        thread::spawn({
-            let printed = printed.clone();
-            move || {
-                let mut line = String::new();
-                while stdout.read_line(&mut line).is_ok_and(|count| count > 0) {
-                    if let Some(url) = line.trim().strip_prefix("listening on ") {
-                        tell.send(url.to_owned()).unwrap();
-                    }
-                    printed.lock().unwrap().push_str(&line);
-                    line.clear();
-                }
-            }
-        });
-        thread::spawn({
-            let printed = printed.clone();
-            move || {
-                let mut buffer = [0; 4096];
-                while let Ok(count @ 1..) = stderr.read(&mut buffer) {
-                    let text = String::from_utf8_lossy(&buffer[..count]);
-                    printed.lock().unwrap().push_str(&text);
-                }
-            }
-        });
-        let url = told.recv_timeout(PATIENCE);
-        let url = url.unwrap_or_else(|_| panic!("it does not listen: {}", printed.lock().unwrap()));
-        Self {
-            child,
-            url,
-            printed,
-        }
-    }
-
-    fn printed(&self) -> String {
-        self.printed.lock().unwrap().clone()
-    }
-
-    /// Waits until `text` has been printed.
-    fn expect(&self, text: &str) {
-        until(
-            || self.printed().contains(text),
-            || format!("no \"{text}\" in: {}", self.printed()),
-        );
-    }
-
-    /// The processes that the server has started, and those that they have started.
-    fn processes(&self) -> Vec<u32> {
-        let mut found = vec![self.child.id()];
-        let mut at = 0;
-        while let Some(parent) = found.get(at).copied() {
-            at += 1;
-            let children = format!("/proc/{parent}/task");
-            for thread in fs::read_dir(children).into_iter().flatten().flatten() {
-                let children = fs::read_to_string(thread.path().join("children"));
-                let children = children.unwrap_or_default();
-                found.extend(
-                    children
-                        .split_whitespace()
-                        .map(|id| id.parse::<u32>().unwrap()),
-                );
-            }
-        }
-        found.remove(0);
-        found
-    }
-
-    /// Waits until there are so many processes beside the server: the template and its instances.
-    fn expect_processes(&self, count: usize) {
-        until(
-            || self.processes().len() == count,
-            || format!("{:?} instead of {count} processes", self.processes()),
-        );
-    }
-
-    /// The resident memory of the server itself, in KiB.
-    fn resident(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-        let size = line.unwrap().split_whitespace().nth(1).unwrap();
-        size.parse().unwrap()
-    }
-
-    fn connect(&self, runtime: &Runtime, path: &str) -> WebSocket {
-        runtime.block_on(connect(&self.url, path))
-    }
-}
-
-impl Drop for Serve {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn fixture(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/serve");
-    path.join(name).to_string_lossy().into_owned()
-}
-
-/// Waits for a condition, not for ever.
-fn until(condition: impl Fn() -> bool, otherwise: impl Fn() -> String) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < PATIENCE, "{}", otherwise());
-        thread::park_timeout(Duration::from_millis(5));
-    }
+fn connect_to(serve: &Serve, runtime: &Runtime, path: &str) -> WebSocket {
+    runtime.block_on(connect(&serve.url, path))
 }
 
 fn runtime() -> Runtime {
@@ -203,7 +70,7 @@ fn each_connection_has_an_instance_of_its_own() {
     let runtime = runtime();
     let mut started = Vec::new();
     for round in 1..=3 {
-        let mut socket = serve.connect(&runtime, "/about?x=1");
+        let mut socket = connect_to(&serve, &runtime, "/about?x=1");
         let about = runtime.block_on(next_text(&mut socket));
         for part in [
             format!("\"url\":\"{}about?x=1\"", serve.url),
@@ -385,7 +252,7 @@ fn what_an_instance_does_it_does_to_itself() {
 fn a_client_that_does_not_read_holds_up_its_instance_and_not_the_server() {
     let serve = Serve::start(&["--spare", "1", "--no-compression"]);
     let runtime = runtime();
-    let mut socket = serve.connect(&runtime, "/");
+    let mut socket = connect_to(&serve, &runtime, "/");
     let before = serve.resident();
     runtime.block_on(async {
         socket.send("flood").await.unwrap();
@@ -416,7 +283,7 @@ fn a_client_that_does_not_read_holds_up_its_instance_and_not_the_server() {
 fn ctrl_c_closes_connections_and_ends_all_processes() {
     let mut serve = Serve::start(&["--spare", "2"]);
     let runtime = runtime();
-    let mut socket = serve.connect(&runtime, "/tell");
+    let mut socket = connect_to(&serve, &runtime, "/tell");
     assert_eq!(runtime.block_on(ask(&mut socket, "count")), "1");
     let processes = serve.processes();
     interrupt(&serve.child);
@@ -437,7 +304,7 @@ fn ctrl_c_closes_connections_and_ends_all_processes() {
 fn without_its_template_a_server_goes_on_and_starts_another() {
     let serve = Serve::start(&["--spare", "1"]);
     let runtime = runtime();
-    let mut socket = serve.connect(&runtime, "/");
+    let mut socket = connect_to(&serve, &runtime, "/");
     assert_eq!(runtime.block_on(ask(&mut socket, "count")), "1");
     let template = serve.processes()[0];
     let killed = Command::new("kill")

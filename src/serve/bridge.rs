@@ -4,6 +4,7 @@
 //! them. What becomes of an instance, a client sees as a Close frame with 1011.
 
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -14,25 +15,27 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 use we_js::serve::{Application, ConnectionInfo};
 use we_net::{
-    WebSocket,
+    Message, WebSocket,
+    handshake::Headers,
     protocol::{CloseCode, CloseFrame, CloseReason, Config, Connection, Event, Role},
     socket::{WebSocketReceiver, WebSocketSender},
     transport::Driver,
 };
 
 use super::instances::{Instance, Instances};
+use super::routes::{Kind, Routes};
 use crate::{cli::Serve, say};
 
 /// How long an instance may take to evaluate the application.
 const TO_BEGIN: Duration = Duration::from_secs(10);
 
 /// How long an instance may go on when its connection has ended: for what `close` has to do.
-const TO_END: Duration = Duration::from_secs(5);
+pub(super) const TO_END: Duration = Duration::from_secs(5);
 
 /// How many instances are tried for a connection.
 const TRIES: usize = 3;
 
-type Link = WebSocket<UnixStream>;
+pub(super) type Link = WebSocket<UnixStream>;
 
 /// How a link has ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,13 +47,17 @@ enum LinkEnd {
 }
 
 /// Serves one client.
-pub(crate) async fn serve(mut socket: WebSocket, instances: Arc<Instances>, options: Arc<Serve>) {
-    let info = describe(&socket, &options);
-    let client = match info.remote_address.as_str() {
-        "" => "a client",
-        address => address,
+pub(crate) async fn serve(
+    mut socket: WebSocket,
+    routes: Arc<Routes>,
+    instances: Arc<Instances>,
+    options: Arc<Serve>,
+) {
+    let Some(info) = describe(&socket, &routes, &options) else {
+        // Such a request has been rejected.
+        return;
     };
-    let name = format!("we: {}: {client}", options.file.display());
+    let name = log_name(&options, &info.remote_address);
     let Some((mut instance, link)) = begin(&instances, &options, &name).await else {
         let frame = close_frame(CloseCode::TRY_AGAIN_LATER, "no instance can be made");
         socket.close(frame).await;
@@ -64,18 +71,35 @@ pub(crate) async fn serve(mut socket: WebSocket, instances: Arc<Instances>, opti
         }
         Ok(_) => {}
         // It is killed when it is dropped.
-        Err(_) => say(format_args!(
-            "{name}: the instance went on for {} s after its connection had ended, and was ended",
-            TO_END.as_secs()
-        )),
+        Err(_) => say_it_went_on(&name),
     }
 }
 
+/// How lines about a client begin.
+pub(super) fn log_name(options: &Serve, remote_address: &str) -> String {
+    let client = match remote_address {
+        "" => "a client",
+        address => address,
+    };
+    format!("we: {}: {client}", options.file.display())
+}
+
+pub(super) fn say_it_went_on(name: &str) {
+    say(format_args!(
+        "{name}: the instance went on for {} s after its connection had ended, and was ended",
+        TO_END.as_secs()
+    ));
+}
+
 /// An instance that can take a connection.
-async fn begin(instances: &Instances, options: &Serve, name: &str) -> Option<(Instance, Link)> {
+pub(super) async fn begin(
+    instances: &Instances,
+    options: &Serve,
+    name: &str,
+) -> Option<(Instance, Link)> {
     for _ in 0..TRIES {
         let mut instance = instances.take()?;
-        if let Some(link) = ready(&mut instance).await {
+        if let Some((link, _)) = ready(&mut instance).await {
             return Some((instance, link));
         }
         let problem = match timeout(TO_END, instance.ended()).await {
@@ -87,38 +111,67 @@ async fn begin(instances: &Instances, options: &Serve, name: &str) -> Option<(In
     None
 }
 
-/// Waits until the instance has evaluated the application.
-pub(super) async fn ready(instance: &mut Instance) -> Option<Link> {
+/// Waits until the instance has evaluated the application; returns what that says of its routes, too.
+pub(super) async fn ready(instance: &mut Instance) -> Option<(Link, String)> {
     let link = instance.take_link()?;
     link.set_nonblocking(true).ok()?;
     let mut link = UnixStream::from_std(link).ok()?;
-    let mut byte = [0];
-    let read = timeout(TO_BEGIN, link.read_exact(&mut byte)).await;
-    let is_ready = matches!(read, Ok(Ok(_))) && byte == [Application::READY];
-    // What an instance sends is bounded as what a client sends.
-    let connection = Connection::new(Role::Client, Config::server());
-    is_ready.then(|| WebSocket::from(Driver::new(link, connection)))
+    let begun = async {
+        let mut byte = [0];
+        link.read_exact(&mut byte).await.ok()?;
+        if byte != [Application::READY] {
+            return None;
+        }
+        // What an instance sends is bounded as what a client sends.
+        let connection = Connection::new(Role::Client, Config::server());
+        let mut link = WebSocket::from(Driver::new(link, connection));
+        match link.next().await {
+            Ok(Some(Message::Text(manifest))) => Some((link, manifest.to_string())),
+            _ => None,
+        }
+    };
+    timeout(TO_BEGIN, begun).await.ok()?
 }
 
-/// What the application learns of the connection.
-fn describe(socket: &WebSocket, options: &Serve) -> ConnectionInfo {
+/// What the application learns of the connection; `None` if the path is no WebSocket's.
+fn describe(socket: &WebSocket, routes: &Routes, options: &Serve) -> Option<ConnectionInfo> {
     let negotiated = socket.negotiated();
+    let (Kind::WebSocket, route) = routes.find(&negotiated.resource)? else {
+        return None;
+    };
     let scheme = if options.listening.tls { "wss" } else { "ws" };
-    let host = negotiated.headers.single("host").unwrap_or(b"localhost");
-    let host = String::from_utf8_lossy(host);
-    let headers = negotiated.headers.iter();
-    ConnectionInfo {
-        url: format!("{scheme}://{host}{}", negotiated.resource),
+    Some(ConnectionInfo {
+        route: route.to_owned(),
+        url: url(scheme, &negotiated.headers, &negotiated.resource),
         protocol: negotiated.subprotocol.clone().unwrap_or_default(),
         extensions: negotiated.extensions.clone(),
-        remote_address: negotiated
-            .peer_addr
-            .map(|address| address.to_string())
-            .unwrap_or_default(),
-        headers: headers
-            .map(|field| (field.name().to_owned(), field.value().to_vec()))
-            .collect(),
+        remote_address: address(negotiated.peer_addr),
+        headers: fields(&negotiated.headers),
+        ..ConnectionInfo::default()
+    })
+}
+
+/// The URL that was asked for, by the `Host` header.
+pub(super) fn url(scheme: &str, headers: &Headers, target: &str) -> String {
+    if !target.starts_with('/') {
+        // A whole URL, as a proxy is asked.
+        return target.to_owned();
     }
+    let host = headers.single("host").unwrap_or(b"localhost");
+    format!("{scheme}://{}{target}", String::from_utf8_lossy(host))
+}
+
+pub(super) fn address(address: Option<SocketAddr>) -> String {
+    address
+        .map(|address| address.to_string())
+        .unwrap_or_default()
+}
+
+pub(super) fn fields(headers: &Headers) -> Vec<(String, Vec<u8>)> {
+    headers
+        .iter()
+        .map(|field| (field.name().to_owned(), field.value().to_vec()))
+        .collect()
 }
 
 /// Carries messages until the client's connection is over and the instance knows.

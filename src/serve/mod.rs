@@ -8,22 +8,30 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`instances`] | making instances ahead of need, how they end, starting the template again |
+//! | [`routes`] | which path is whose |
 //! | [`bridge`] | messages between a client and its instance |
+//! | [`answer`] | a request to an instance, and its answer |
 //! | [`template`] | the template, and what it becomes |
 //! | [`orders`] | what server and template say to each other |
 //! | [`process`] | forking and limits: the unsafe part |
 
+mod answer;
 mod bridge;
 mod instances;
 mod orders;
 pub(crate) mod process;
+mod routes;
 mod template;
 
 use std::sync::Arc;
 
-use crate::{FAILURE, SUCCESS, cli::Serve, complain, listen};
+use we_net::handshake::Rejection;
 
-use self::instances::Instances;
+use self::{
+    instances::Instances,
+    routes::{Kind, Routes},
+};
+use crate::{FAILURE, SUCCESS, cli::Serve, complain, listen};
 
 /// Serves until Ctrl-C, or is the template of a server.
 pub(crate) fn run(options: Serve) -> u8 {
@@ -48,29 +56,48 @@ pub(crate) fn run(options: Serve) -> u8 {
 }
 
 async fn serve(options: Arc<Serve>, instances: Arc<Instances>) -> Result<(), String> {
-    // Whether the application can be evaluated is known before anybody connects.
+    // Whether the application can be evaluated, and what its paths are, is known before anybody connects.
     let mut first = instances
         .take()
         .ok_or("the template has gone before it could be used")?;
-    if bridge::ready(&mut first).await.is_none() {
+    let Some((_, manifest)) = bridge::ready(&mut first).await else {
         let ending = first.ended().await;
         return match ending {
             // It has said why.
-            instances::Ending::Status(status) if status.code() == Some(FAILURE.into()) => {
+            instances::Ending::Status(status)
+                if matches!(status.code(), Some(0)) || status.code() == Some(FAILURE.into()) =>
+            {
                 Err(String::new())
             }
             ending => Err(ending.describe(&options)),
         };
-    }
+    };
+    let routes = Arc::new(Routes::parse(&manifest));
     drop(first);
 
     let listening = &options.listening;
-    let builder = listen::builder(listening)?.max_connections(options.max_connections as usize);
+    let acceptor = listen::acceptor(listening).check({
+        let routes = Arc::clone(&routes);
+        move |request| match routes.find(&request.resource) {
+            Some((Kind::WebSocket, _)) => Ok(()),
+            _ => Err(Rejection::new(404, "there is no WebSocket at this path")),
+        }
+    });
+    let builder = listen::builder(listening, acceptor.build())?
+        .max_connections(options.max_connections as usize)
+        .http({
+            let (routes, instances, options) = (routes.clone(), instances.clone(), options.clone());
+            move |request| {
+                answer::answer(request, routes.clone(), instances.clone(), options.clone())
+            }
+        });
     let server = listen::bind(listening, builder).await?;
     listen::announce(&server, listening);
     listen::end_on_ctrl_c(server.handle());
     server
-        .serve(move |socket| bridge::serve(socket, Arc::clone(&instances), Arc::clone(&options)))
+        .serve(move |socket| {
+            bridge::serve(socket, routes.clone(), instances.clone(), options.clone())
+        })
         .await;
     Ok(())
 }

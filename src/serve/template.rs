@@ -35,6 +35,8 @@ pub(crate) fn run(options: &Serve) -> u8 {
             let code = serve(link, &mut application, options);
             process::end(code)
         }
+        // It has been told by the error reporter.
+        Err(problem) if problem.is_empty() => FAILURE,
         Err(problem) => complain(problem),
     }
 }

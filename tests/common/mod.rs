@@ -9,6 +9,8 @@
 )]
 
 pub mod peers;
+#[cfg(target_os = "linux")]
+pub mod serve;
 
 use std::{
     io::{BufRead as _, BufReader, Read},

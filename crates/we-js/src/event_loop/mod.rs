@@ -60,6 +60,7 @@ pub(crate) use self::cluster::Cluster;
 pub use self::handle::LoopHandle;
 pub(crate) use self::host::{EventResult, LoopHost};
 pub(crate) use self::mailbox::Mailbox;
+pub(crate) use self::modules::file_url;
 pub use self::options::{FileAccess, Options, WorkerSetup};
 pub(crate) use self::scripts::syntax_error;
 pub use self::scripts::{Evaluation, ScriptError, ScriptKind};

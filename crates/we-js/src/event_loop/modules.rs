@@ -152,6 +152,7 @@ impl Loader {
     ) -> JsResult<Module> {
         let (url, module_type) = key;
         if let Some(module) = serve::built_in_module(url, &mut context.borrow_mut()) {
+            let module = module?;
             let loaded = Loaded {
                 module: module.clone(),
                 url: url.clone(),
@@ -334,7 +335,7 @@ fn shown_url(url: &Url) -> PathBuf {
 }
 
 /// The `file:` URL of a path; a relative one is relative to the current directory.
-pub(super) fn file_url(path: &Path) -> io::Result<Url> {
+pub(crate) fn file_url(path: &Path) -> io::Result<Url> {
     let absolute = std::path::absolute(path)?;
     Url::from_file_path(&absolute).map_err(|()| io::ErrorKind::InvalidInput.into())
 }

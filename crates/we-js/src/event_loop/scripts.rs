@@ -13,6 +13,8 @@ use boa_engine::{
     Source, js_string,
 };
 
+use url::Url;
+
 use super::async_jobs::RunningJobs;
 use super::modules::{Loader, read_source, shown_path, source_url};
 use super::tasks::TaskSource;
@@ -183,23 +185,20 @@ impl EventLoop {
     }
 
     /// Loads a module with all that it imports, and links it, but does not evaluate it. Nothing else of the loop runs
-    /// meanwhile.
+    /// meanwhile. `name` stands for it in stacks; `entry` is what counts as the URL of the program.
     ///
     /// # Errors
-    /// What is wrong, for the person who runs the program.
-    pub(crate) fn load_module(&self, path: &Path, context: &mut Context) -> Result<Module, String> {
-        let text = read_source(path)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        let shown = shown_path(path);
-        let source = Source::from_bytes(&text).with_path(&shown);
-        let module = Module::parse(source, None, context)
-            .map_err(|error| format_syntax_error(&error, &shown, &text))?;
-        if let Some(url) = source_url(path) {
-            self.state.set_entry_url(url.clone());
-            if let Some(loader) = context.downcast_module_loader::<Loader>() {
-                loader.insert_entry(url, module.clone());
-            }
-        }
+    /// What is wrong with it, or with what it imports.
+    pub(crate) fn load_module(
+        &self,
+        text: &str,
+        name: &Path,
+        entry: Url,
+        context: &mut Context,
+    ) -> JsResult<Module> {
+        self.state.set_entry_url(entry);
+        let source = Source::from_bytes(text).with_path(name);
+        let module = Module::parse(source, None, context)?;
         let state = &self.state;
         let loaded = module.load(context);
         {
@@ -218,10 +217,9 @@ impl EventLoop {
             }
         }
         if let PromiseState::Rejected(error) = loaded.state() {
-            // The loader's own errors say it all in their message.
-            return Err(JsError::from_opaque(error).to_string());
+            return Err(JsError::from_opaque(error));
         }
-        module.link(context).map_err(|error| error.to_string())?;
+        module.link(context)?;
         Ok(module)
     }
 

@@ -51,8 +51,11 @@ use self::{
     response::Response,
 };
 pub(crate) use self::{
+    request::server_request,
+    response::take as take_response,
     scripts::{Destination, FetchError, Fetched, Fetcher, Target, decode, is_remote},
     slots::Slots,
+    upload::{BodySink, pump},
 };
 use crate::binding::{define_promise_function, register};
 

@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
+use aligned_vec::AVec;
 use boa_engine::{
     Context, JsArgs, JsData, JsNativeError, JsResult, JsString, JsValue, js_string,
     object::JsObject,
@@ -140,6 +141,34 @@ fn construct(
     let new_object = new_target.prepare(context)?;
     let request = new(input, init, context)?;
     new_object.create(request, context)
+}
+
+/// A request that a server has received, with the signal that is aborted when its client goes. Its headers are as they came.
+pub(crate) fn server_request(
+    method: &str,
+    url: &str,
+    headers: &[(String, Vec<u8>)],
+    body: &[u8],
+    context: &mut Context,
+) -> JsResult<(JsObject, This<AbortSignal>)> {
+    let mut head = Head::new(parse(url, context)?);
+    head.method = method.to_owned();
+    for (name, value) in headers {
+        head.headers.borrow_mut().append(name, value.clone());
+    }
+    let has_body = !body.is_empty() && !matches!(method, "GET" | "HEAD");
+    let body = has_body
+        .then(|| Body::of_bytes(AVec::from_slice(0, body), context))
+        .transpose()?;
+    let signal = AbortSignal::create(context)?;
+    let request = Request {
+        headers: Headers::of(head.headers.clone(), Guard::Immutable).object(context)?,
+        head,
+        signal: signal.object().clone(),
+        body: GcRefCell::new(body),
+    };
+    let request = binding::create::<Request>(request, context)?;
+    Ok((request.object().clone(), signal))
 }
 
 fn type_error<T>(message: impl Into<std::borrow::Cow<'static, str>>) -> JsResult<T> {

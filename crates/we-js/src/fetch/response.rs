@@ -23,6 +23,7 @@ use crate::{
         usv_string,
     },
     event_loop::LoopState,
+    streams::Reader,
 };
 
 /// The [type](https://fetch.spec.whatwg.org/#concept-response-type) of a response.
@@ -125,6 +126,36 @@ impl HasBody for Response {
     fn mime_type(&self) -> Option<Mime> {
         self.head.headers.borrow().mime_type()
     }
+}
+
+/// Status and headers.
+type StatusAndHeaders = (u16, Vec<(String, Vec<u8>)>);
+
+/// What a server sends for a value, if it is a `Response`: its head, and a reader of its body, which is the server's from now on.
+///
+/// # Errors
+/// If the body has been read from.
+pub(crate) fn take(
+    value: &JsValue,
+    context: &mut Context,
+) -> JsResult<Option<(StatusAndHeaders, Option<Reader>)>> {
+    let Some(response) = This::<Response>::from_value(value) else {
+        return Ok(None);
+    };
+    let (head, body) = {
+        let state = response.state();
+        if state.is_unusable() {
+            return Err(unusable());
+        }
+        let headers = state.head.headers.borrow();
+        let headers = headers.iter();
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_vec()));
+        ((state.head.status, headers.collect()), state.body())
+    };
+    let reader = body
+        .map(|body| Reader::acquire(&body.stream, context))
+        .transpose()?;
+    Ok(Some((head, reader)))
 }
 
 /// The dictionary `ResponseInit`.

@@ -1,4 +1,4 @@
-//! Sending a stream as the body of a request: <https://fetch.spec.whatwg.org/#body-incrementally-read>
+//! Sending a stream as the body of a request, or of a response: <https://fetch.spec.whatwg.org/#body-incrementally-read>
 
 use std::cell::RefCell;
 
@@ -11,6 +11,32 @@ use crate::{
     binding::{BufferSource, ViewKind, thrown, type_error},
     streams::{ReadRequest, Reader},
 };
+
+/// Where a body is sent to.
+pub(crate) trait BodySink {
+    /// Waits until there is room for a piece, and sends it. `false` if no more is wanted.
+    async fn send(&self, piece: Bytes) -> bool;
+
+    /// Waits until no more is wanted.
+    async fn closed(&self);
+
+    /// The body is complete.
+    async fn finish(&self);
+}
+
+impl BodySink for BodySender {
+    async fn send(&self, piece: Bytes) -> bool {
+        Self::send(self, piece).await
+    }
+
+    async fn closed(&self) {
+        Self::closed(self).await;
+    }
+
+    async fn finish(&self) {
+        Self::finish(self).await;
+    }
+}
 
 /// What a read has come to.
 enum Piece {
@@ -61,9 +87,9 @@ impl ReadRequest for Reading {
 ///
 /// # Errors
 /// What stops the script. `Ok(Err(_))` says why the body cannot be sent.
-pub(super) async fn pump(
+pub(crate) async fn pump(
     reader: &Reader,
-    sender: &BodySender,
+    sender: &impl BodySink,
     context: &RefCell<&mut Context>,
 ) -> JsResult<Result<(), String>> {
     loop {

@@ -8,17 +8,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use boa_engine::{
-    Context, JsArgs, JsError, JsNativeError, JsResult, JsValue, Module, NativeFunction, js_string,
-};
+use boa_engine::{Context, JsArgs, JsError, JsResult, JsValue, Module, NativeFunction, js_string};
 use boa_gc::{Finalize, Trace};
 use tokio::io::AsyncWriteExt as _;
 use we_net::protocol::{Config, Connection, Limits, Role};
 use we_net::transport::Driver;
 
-use super::{Session, builtin::Handlers, socket::ServerWebSocket};
+use super::{Session, app::App, socket::ServerWebSocket};
 use crate::binding::register;
-use crate::event_loop::{EventLoop, LoopState, Options, TaskSource};
+use crate::event_loop::{EventLoop, LoopState, Options, TaskSource, file_url};
 use crate::network::{Delivery, Dial, Opened};
 use crate::uncaught::ErrorReporter;
 use crate::websocket::{Owner, Sockets};
@@ -57,13 +55,15 @@ impl Failure {
 impl Application {
     /// The byte that an application writes on its link, before anything else, when it can take a connection. Behind it the
     /// two ends of the link speak WebSocket, without an opening handshake: the application as server, the other end as
-    /// client. The first message to the application is a [`ConnectionInfo`](super::ConnectionInfo), and the rest is the connection's.
+    /// client. The first message from the application is text with a line for each of its routes: `websocket` or `http`, a space, and
+    /// the path, which may end in `/*`. The first message to the application is a [`ConnectionInfo`](super::ConnectionInfo). The rest is
+    /// the connection's; for a request, it is a [`ResponseHead`](super::ResponseHead) and the body.
     pub const READY: u8 = b'!';
 
     /// Loads an application. What it imports may come from files and servers.
     ///
     /// # Errors
-    /// What is wrong, for the person who wrote it.
+    /// What is wrong, for the person who wrote it; an empty string if that has been told to [`Options::error_reporter`].
     pub fn load(path: &Path, mut options: Options) -> Result<Self, String> {
         let cannot_start = |error: &dyn std::fmt::Display| format!("cannot start: {error}");
         let failure = Failure::default();
@@ -84,7 +84,22 @@ impl Application {
             .install(&mut context)
             .and_then(|()| register::<ServerWebSocket>(&mut context))
             .map_err(|error| cannot_start(&error))?;
-        let module = event_loop.load_module(path, &mut context)?;
+        // Whether there is such a file shows before anything says who imports it.
+        std::fs::File::open(path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let url = file_url(path).map_err(|error| cannot_start(&error))?;
+        let main = format!(
+            "import * as app from {:?};\nimport {{ resolve }} from 'we:serve/app';\nexport default resolve(app.default);",
+            url.as_str()
+        );
+        let module = event_loop
+            .load_module(&main, Path::new("we:serve/main"), url, &mut context)
+            .map_err(|error| {
+                if let Ok(state) = LoopState::of(&context) {
+                    state.report_exception(error, &mut context);
+                }
+                String::new()
+            })?;
         let state = LoopState::of(&context).map_err(|error| cannot_start(&error))?;
         state.network().sleep();
         let progress = state.progress().clone();
@@ -177,17 +192,11 @@ impl Start {
 
     /// The module has been evaluated: a connection may come.
     fn take_connection(&self, context: &mut Context) -> JsResult<()> {
-        let default = self
+        let routes = self
             .module
             .namespace(context)
             .get(js_string!("default"), context)?;
-        let Some(handlers) = Handlers::of(&default) else {
-            return Err(JsNativeError::typ()
-                .with_message(
-                    "the default export is not what websocket() of \"we:serve\" returns; write: export default websocket({ message(socket, data) { ... } })",
-                )
-                .into());
-        };
+        let app = App::from_value(&routes, context)?;
         // An error that nobody has caught so far: there is no trust in what this instance would do.
         if self.failure.0.has_failed.get() {
             LoopState::of(context)?.handle().request_shutdown();
@@ -200,7 +209,7 @@ impl Start {
             .network()
             .connect_without_standby(Link(link), Delivery::Pushed);
         let id = handle.id();
-        let session = Session::new(handlers, handle);
+        let session = Session::new(app, handle);
         self.failure.0.session.replace(Some(session.clone()));
         Sockets::of(context).insert(id, Owner::Served(session));
         Ok(())

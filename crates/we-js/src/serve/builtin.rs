@@ -10,8 +10,11 @@
 //! });
 //! ```
 
+use std::path::Path;
+
 use boa_engine::{
-    Context, JsArgs, JsData, JsNativeError, JsResult, JsString, JsValue, NativeFunction, js_string,
+    Context, JsArgs, JsData, JsNativeError, JsResult, JsString, JsValue, NativeFunction, Source,
+    js_string,
     module::{Module, SyntheticModuleInitializer},
     object::{FunctionObjectBuilder, JsObject},
 };
@@ -68,27 +71,46 @@ impl Handlers {
     }
 }
 
+/// What an application imports.
+const PUBLIC: &str = "export { routes, sse, websocket } from 'we:serve/app';";
+
 /// The module of a `we:` URL, if there is one.
-pub(crate) fn built_in_module(url: &Url, context: &mut Context) -> Option<Module> {
-    if url.as_str() != "we:serve" {
-        return None;
-    }
+pub(crate) fn built_in_module(url: &Url, context: &mut Context) -> Option<JsResult<Module>> {
+    let (name, text) = match url.as_str() {
+        name @ "we:serve" => (name, PUBLIC),
+        name @ "we:serve/app" => (name, include_str!("app.js")),
+        "we:serve/native" => return Some(Ok(native_module(context))),
+        _ => return None,
+    };
+    let source = Source::from_bytes(text).with_path(Path::new(name));
+    Some(Module::parse(source, None, context))
+}
+
+/// What a function of the module does.
+type Steps = fn(&JsValue, &[JsValue], &mut Context) -> JsResult<JsValue>;
+
+/// The module of what is not written in JavaScript.
+fn native_module(context: &mut Context) -> Module {
     let initializer = SyntheticModuleInitializer::from_copy_closure(|module, context| {
-        let websocket = NativeFunction::from_fn_ptr(websocket);
-        let websocket = FunctionObjectBuilder::new(context.realm(), websocket)
-            .name(js_string!("websocket"))
-            .length(1)
-            .build();
-        module.set_export(&js_string!("websocket"), websocket.into())
+        let functions: [(_, Steps); 2] = [("websocket", websocket), ("isWebSocket", is_websocket)];
+        for (name, function) in functions {
+            let name = JsString::from(name);
+            let function = NativeFunction::from_fn_ptr(function);
+            let function = FunctionObjectBuilder::new(context.realm(), function)
+                .name(name.clone())
+                .length(1)
+                .build();
+            module.set_export(&name, function.into())?;
+        }
+        Ok(())
     });
-    let exports = [js_string!("websocket")];
-    Some(Module::synthetic(
-        &exports,
-        initializer,
-        None,
-        None,
-        context,
-    ))
+    let exports = [js_string!("websocket"), js_string!("isWebSocket")];
+    Module::synthetic(&exports, initializer, None, None, context)
+}
+
+/// `isWebSocket(value)`: whether it is what `websocket()` has returned
+fn is_websocket(_: &JsValue, args: &[JsValue], _: &mut Context) -> JsResult<JsValue> {
+    Ok(Handlers::of(args.get_or_undefined(0)).is_some().into())
 }
 
 /// `websocket(handlers)`

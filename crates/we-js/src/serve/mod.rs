@@ -8,21 +8,25 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`application`] | loading, evaluating, the end |
-//! | [`builtin`] | the module `we:serve` |
+//! | [`app`] | its routes |
+//! | [`builtin`], app.js | the module `we:serve` |
+//! | [`exchange`] | a request and its answer |
 //! | [`info`] | what an application learns of its connection |
 //! | [`session`] | a connection, told to the application |
 //! | [`socket`] | the interface `ServerWebSocket` |
 
 #![cfg_attr(not(unix), allow(dead_code))]
 
+mod app;
 #[cfg(unix)]
 mod application;
 mod builtin;
+mod exchange;
 mod info;
 mod session;
 mod socket;
 
 #[cfg(unix)]
 pub use self::application::Application;
-pub use self::info::ConnectionInfo;
+pub use self::info::{ConnectionInfo, ResponseHead};
 pub(crate) use self::{builtin::built_in_module, session::Session};

@@ -9,7 +9,9 @@ use boa_engine::{
 };
 use we_net::protocol::{CloseCode, CloseFrame, CloseReason, Message};
 
-use super::{ConnectionInfo, builtin::Handlers, socket::ServerWebSocket};
+use super::{
+    ConnectionInfo, app::App, builtin::Handlers, exchange::Exchange, socket::ServerWebSocket,
+};
 use crate::{
     binding::{This, from_utf8},
     event_loop::LoopState,
@@ -23,20 +25,26 @@ use crate::{
 pub(crate) struct Session(Rc<Parts>);
 
 struct Parts {
-    handlers: Handlers,
-    /// Until the server has told of the connection.
-    link: RefCell<Option<SocketHandle>>,
-    /// From then on.
-    socket: RefCell<Option<This<ServerWebSocket>>>,
+    app: App,
+    purpose: RefCell<Purpose>,
     has_failed: Cell<bool>,
 }
 
+/// What the connection is for.
+enum Purpose {
+    /// The server has not told yet.
+    Unknown(SocketHandle),
+    Socket(Handlers, This<ServerWebSocket>),
+    Exchange(Exchange),
+    /// Nothing any more.
+    None,
+}
+
 impl Session {
-    pub(super) fn new(handlers: Handlers, link: SocketHandle) -> Self {
+    pub(super) fn new(app: App, link: SocketHandle) -> Self {
         Self(Rc::new(Parts {
-            handlers,
-            link: RefCell::new(Some(link)),
-            socket: RefCell::new(None),
+            app,
+            purpose: RefCell::new(Purpose::Unknown(link)),
             has_failed: Cell::new(false),
         }))
     }
@@ -47,27 +55,36 @@ impl Session {
         if self.0.has_failed.replace(true) {
             return;
         }
-        let frame = CloseFrame {
+        let frame = Some(CloseFrame {
             code: CloseCode::INTERNAL_ERROR,
             reason: CloseReason::truncated("the handler failed"),
-        };
-        match &*self.0.socket.borrow() {
-            Some(socket) => socket.state().close(Some(frame)),
-            None => {
-                if let Some(link) = &*self.0.link.borrow() {
-                    link.close(Some(frame));
-                }
-            }
+        });
+        match &*self.0.purpose.borrow() {
+            Purpose::Unknown(link) => link.close(frame),
+            Purpose::Socket(_, socket) => socket.state().close(frame),
+            Purpose::Exchange(exchange) => exchange.close(frame),
+            Purpose::None => {}
         }
     }
 
     pub(crate) fn deliver(&self, event: SocketEvent, context: &mut Context) -> JsResult<()> {
         match event {
             // That is the link; of the connection the first message tells.
-            SocketEvent::Open { .. } | SocketEvent::Flushed => Ok(()),
+            SocketEvent::Open { .. } => {
+                if let Purpose::Unknown(link) = &*self.0.purpose.borrow() {
+                    link.send(Message::text(self.0.app.manifest.clone()));
+                }
+                Ok(())
+            }
+            SocketEvent::Flushed => {
+                if let Purpose::Exchange(exchange) = &*self.0.purpose.borrow() {
+                    exchange.flushed();
+                }
+                Ok(())
+            }
             SocketEvent::Message(message) => self.received(message, context),
             SocketEvent::Closing => {
-                if let Some(socket) = self.socket() {
+                if let Some((_, socket)) = self.socket() {
                     socket.state().closing_started();
                 }
                 Ok(())
@@ -76,15 +93,18 @@ impl Session {
         }
     }
 
-    fn socket(&self) -> Option<This<ServerWebSocket>> {
-        self.0.socket.borrow().clone()
+    fn socket(&self) -> Option<(Handlers, This<ServerWebSocket>)> {
+        match &*self.0.purpose.borrow() {
+            Purpose::Socket(handlers, socket) => Some((handlers.clone(), socket.clone())),
+            _ => None,
+        }
     }
 
     fn received(&self, message: Message, context: &mut Context) -> JsResult<()> {
         if self.0.has_failed.get() {
             return Ok(());
         }
-        let Some(socket) = self.socket() else {
+        let Some((handlers, socket)) = self.socket() else {
             return self.opened(&message, context);
         };
         if !socket.state().is_open() {
@@ -96,7 +116,7 @@ impl Session {
             Message::Binary(payload) => binary(payload, BinaryType::ArrayBuffer, context)?,
         };
         let arguments = [socket.object().clone().into(), data];
-        self.call(self.0.handlers.message.as_ref(), &arguments, context)?;
+        call(&handlers, handlers.message.as_ref(), &arguments, context)?;
         Ok(())
     }
 
@@ -107,20 +127,36 @@ impl Session {
             self.fail();
             return Ok(());
         };
-        let Some(link) = self.0.link.take() else {
-            return Ok(());
+        let link = match self.0.purpose.replace(Purpose::None) {
+            Purpose::Unknown(link) => link,
+            // Of a request nothing comes but what was told at first.
+            purpose => {
+                self.0.purpose.replace(purpose);
+                return Ok(());
+            }
         };
-        let socket = ServerWebSocket::object(&info, link, context)?;
-        *self.0.socket.borrow_mut() = Some(socket.clone());
+        let sent = self.0.app.manifest.len() as u64;
+        if !info.method.is_empty() {
+            let exchange = Exchange::new(link, sent);
+            let purpose = Purpose::Exchange(exchange.clone());
+            self.0.purpose.replace(purpose);
+            return exchange.begin(&info, &self.0.app, context);
+        }
+        let socket = ServerWebSocket::object(&info, link, sent, context)?;
+        let handlers = self.0.app.websocket(&info.route, context)?;
+        let purpose = Purpose::Socket(handlers.clone(), socket.clone());
+        self.0.purpose.replace(purpose);
         let arguments = [socket.object().clone().into()];
-        self.call(self.0.handlers.open.as_ref(), &arguments, context)?;
+        call(&handlers, handlers.open.as_ref(), &arguments, context)?;
         Ok(())
     }
 
     /// The connection is over, and with it the application: when `close` has done what it has to do, the loop ends.
     fn closed(&self, closed: &Closed, context: &mut Context) -> JsResult<()> {
-        let Some(socket) = self.socket() else {
-            return finish(context);
+        let (handlers, socket) = match self.0.purpose.replace(Purpose::None) {
+            Purpose::Socket(handlers, socket) => (handlers, socket),
+            Purpose::Exchange(exchange) => return exchange.closed(context),
+            Purpose::Unknown(_) | Purpose::None => return finish(context),
         };
         socket.state().closed();
         let arguments = [
@@ -128,7 +164,7 @@ impl Session {
             closed.code.into(),
             from_utf8(&closed.reason).into(),
         ];
-        let result = self.call(self.0.handlers.close.as_ref(), &arguments, context)?;
+        let result = call(&handlers, handlers.close.as_ref(), &arguments, context)?;
         // What an asynchronous function still has to write is waited for.
         let promise = result
             .and_then(|value| value.as_object())
@@ -144,33 +180,33 @@ impl Session {
         promise.finally(settled, context)?;
         Ok(())
     }
+}
 
-    /// Calls a handler, if there is one. An error that it throws is reported; then there is no result.
-    fn call(
-        &self,
-        handler: Option<&JsObject>,
-        arguments: &[JsValue],
-        context: &mut Context,
-    ) -> JsResult<Option<JsValue>> {
-        let Some(handler) = handler else {
-            return Ok(None);
-        };
-        let state = LoopState::of(context)?;
-        let this = self.0.handlers.this.clone().into();
-        Ok(state.run_callback(context, |context| {
-            match state.call(handler, &this, arguments, context) {
-                Ok(value) => Some(value),
-                Err(error) => {
-                    state.report_exception(error, context);
-                    None
-                }
+/// Calls a handler, if there is one. An error that it throws is reported; then there is no result.
+fn call(
+    handlers: &Handlers,
+    handler: Option<&JsObject>,
+    arguments: &[JsValue],
+    context: &mut Context,
+) -> JsResult<Option<JsValue>> {
+    let Some(handler) = handler else {
+        return Ok(None);
+    };
+    let state = LoopState::of(context)?;
+    let this = handlers.this.clone().into();
+    Ok(state.run_callback(context, |context| {
+        match state.call(handler, &this, arguments, context) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                state.report_exception(error, context);
+                None
             }
-        }))
-    }
+        }
+    }))
 }
 
 /// Has the loop end.
-fn finish(context: &Context) -> JsResult<()> {
+pub(super) fn finish(context: &Context) -> JsResult<()> {
     LoopState::of(context)?.handle().request_shutdown();
     Ok(())
 }

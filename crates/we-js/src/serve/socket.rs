@@ -50,12 +50,16 @@ enum ReadyState {
 }
 
 impl ServerWebSocket {
-    /// The object of a connection that has just been opened.
+    /// The object of a connection that has just been opened, on a link by which `sent` bytes have gone already.
     pub(super) fn object(
         info: &ConnectionInfo,
         link: SocketHandle,
+        sent: u64,
         context: &mut Context,
     ) -> JsResult<This<Self>> {
+        let turn = LoopState::of(context)?.turn();
+        let buffered_amount = BufferedAmount::default();
+        buffered_amount.add(turn, Some(link.flushed_bytes()), sent);
         let headers = headers_object(&info.headers, context)?;
         let socket = Self {
             url: from_utf8(&info.url),
@@ -64,7 +68,7 @@ impl ServerWebSocket {
             remote_address: from_utf8(&info.remote_address),
             headers,
             ready_state: Cell::new(ReadyState::Open),
-            buffered_amount: BufferedAmount::default(),
+            buffered_amount,
             link: RefCell::new(Some(link)),
         };
         create::<Self>(socket, context)
