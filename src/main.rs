@@ -1,10 +1,13 @@
 //! `we`: a shell for scripts that speak WebSocket.
 //!
-//! The command line ([`cli`]) and what each command does: [`script`] runs JavaScript, [`echo`] serves; [`network`] is
-//! what the operator decides about the network, [`allocator`] what the program decides about memory, [`log`] and [`net_log`] are what he sees of it. Nothing here is of use to a library; that is in `we-js` and `we-net`.
+//! The command line ([`cli`]) and what each command does: [`script`] runs JavaScript, [`connect`] lets a person or a pipe
+//! talk to a server, [`echo`] serves; [`network`] is what the operator decides about the network, [`allocator`] what the
+//! program decides about memory, [`log`] and [`net_log`] are what he sees of it. Nothing here is of use to a library; that
+//! is in `we-js` and `we-net`.
 
 mod allocator;
 mod cli;
+mod connect;
 mod echo;
 mod log;
 mod net_log;
@@ -30,12 +33,14 @@ fn main() -> ExitCode {
     let traces_net = match &cli.command {
         Command::Run(run) => run.script.network.trace_net,
         Command::Eval(eval) => eval.script.network.trace_net,
+        Command::Connect(connect) => connect.network.trace_net,
         Command::Echo(_) | Command::NetLog(_) => false,
     };
     log::start(traces_net);
     let code = match cli.command {
         Command::Run(run) => script::run(run),
         Command::Eval(eval) => script::eval(eval),
+        Command::Connect(options) => connect::connect(&options),
         Command::Echo(options) => echo::serve(&options),
         Command::NetLog(options) => net_log::show(&options.file),
     };
