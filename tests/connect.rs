@@ -48,6 +48,9 @@ fn replies_are_waited_for_after_the_end_of_the_input() {
             "{output:?}"
         );
     }
+    // Each of them comes in less than a second, all of them do not.
+    let output = connect("question\n", &[&server.url("/trickle/8")]);
+    assert_eq!(output.lines().len(), 8, "{output:?}");
     let output = connect("x\n", &["--linger", "0.01", &server.url("/hold")]);
     assert_eq!(output.code, Some(0), "{output:?}");
     assert_eq!(server.closes(), ["1000 "]);

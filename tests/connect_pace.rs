@@ -76,7 +76,7 @@ fn a_server_that_closes_before_it_has_all_is_a_failure() {
 #[test]
 fn who_reads_no_more_ends_it_quietly() {
     let server = Server::start(Scheme::Ws);
-    let mut client = Client::start(&[&server.url("/flood/1000000")]);
+    let mut client = Client::start(&[&server.url("/flood/1000000000")]);
     client.hear("0000");
     client.stdout = None;
     assert_eq!(client.end(), (Some(0), String::new()));

@@ -280,15 +280,18 @@ mod tests {
         let mut failure = pin!(printer.failure());
         let mut context = Context::from_waker(Waker::noop());
         assert!(failure.as_mut().poll(&mut context).is_pending());
-        soon(printer.print(To::Stdout, b"a".to_vec())).await;
+        // What waits already is not tried either: nobody gives a turn for it.
+        for (to, text) in [(To::Stdout, "a"), (To::Stderr, "b"), (To::Stdout, "c")] {
+            soon(printer.print(to, text.into())).await;
+        }
         turns.send(Err(io::ErrorKind::BrokenPipe.into())).unwrap();
         assert_eq!(soon(failure).await, io::ErrorKind::BrokenPipe);
-        soon(printer.print(To::Stdout, b"b".to_vec())).await;
-        soon(printer.print(To::Stderr, b"c".to_vec())).await;
+        soon(printer.print(To::Stdout, b"d".to_vec())).await;
+        soon(printer.print(To::Stderr, b"e".to_vec())).await;
         assert_eq!(
             soon(printer.finish()).await,
             Some(io::ErrorKind::BrokenPipe)
         );
-        assert_eq!(*written.lock().unwrap(), b"c");
+        assert_eq!(*written.lock().unwrap(), b"be");
     }
 }

@@ -35,6 +35,9 @@ use we_net::{
 /// No script of these tests runs for longer, on the slowest machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long a server thinks. Nothing has to be true by then: it is what replies take.
+const THOUGHT: Duration = Duration::from_millis(200);
+
 /// The length of a message of `/flood`.
 pub const FLOOD: usize = 64 << 10;
 
@@ -168,6 +171,7 @@ pub enum Scheme {
 /// - `/mute` does not even read;
 /// - `/think` answers the first message after a while, whatever else comes, and closes with 1000, but not a client that
 ///   closes before;
+/// - `/trickle/N` sends N numbered messages, with a pause before each of them, unless the client closes, and closes;
 /// - `/flood/N` sends N messages of 64 KiB, each of one digit, and closes with 1000; [`Server::flooded`] counts them, and
 ///   clients' closes are in [`Server::closes`].
 pub struct Server {
@@ -341,10 +345,22 @@ async fn behave(mut socket: WebSocket, seen: Arc<Seen>) {
             };
             tokio::select! {
                 () = async { while let Ok(Some(_)) = receiver.next().await {} } => return,
-                // A server that has to think, not a wait for something to be true by then.
-                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                () = tokio::time::sleep(THOUGHT) => {}
             }
             let _ = sender.send(message).await;
+            sender.close(CloseFrame::from(CloseCode::NORMAL)).await;
+            while receiver.next_event().await.is_some() {}
+        }
+        Some("trickle") => {
+            let count: usize = words.next().unwrap().parse().unwrap();
+            let (mut sender, mut receiver) = socket.split();
+            for number in 0..count {
+                tokio::select! {
+                    () = async { while let Ok(Some(_)) = receiver.next().await {} } => return,
+                    () = tokio::time::sleep(THOUGHT) => {}
+                }
+                let _ = sender.send(number.to_string()).await;
+            }
             sender.close(CloseFrame::from(CloseCode::NORMAL)).await;
             while receiver.next_event().await.is_some() {}
         }
