@@ -1,11 +1,25 @@
 //! The command line.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
-use crate::network::NetworkOptions;
+use crate::{
+    connect::{Linger, seconds},
+    network::NetworkOptions,
+};
+
+/// What `we connect --help` ends with.
+const CONNECT_HELP: &str = "\
+At a terminal each line is sent as a text message. Lines that begin with / are commands (/help lists them); // sends a \
+line that begins with /. Times are UTC. Ctrl-D closes the connection.
+
+In a pipe each line is a message too, and messages are printed as they are, a line each; binary ones in hexadecimal. \
+After the end of the input the program waits for replies, until nothing has arrived for a second (--linger).
+
+Exit code: 0 if the connection was closed with 1000, 1001 or no code, or by this side; 1 if there was none, or it was \
+lost, or closed with another code; 130 after Ctrl-C.";
 
 /// Runs scripts that speak WebSocket, and serves them.
 #[derive(Debug, Parser)]
@@ -27,6 +41,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Run the code given on the command line
     Eval(Eval),
+    /// Talk to a server: what is typed or piped in is sent, what arrives is printed
+    Connect(Connect),
     /// Serve WebSockets that send every message back
     Echo(Echo),
     /// Serve WebSockets with an application in JavaScript, an instance of its own for each
@@ -80,6 +96,71 @@ pub(crate) struct ScriptOptions {
     /// Give the script a function gc() that collects garbage
     #[arg(long)]
     pub(crate) expose_gc: bool,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = CONNECT_HELP)]
+pub(crate) struct Connect {
+    /// Where to: ws://HOST/PATH or wss://HOST/PATH; without a scheme it is ws:
+    pub(crate) url: String,
+
+    /// Ask for this subprotocol, the preferred one first; may be given several times
+    #[arg(
+        long,
+        visible_alias = "subprotocol",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub(crate) protocol: Vec<String>,
+
+    /// Send this as `Origin`, as a page of that origin would
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) origin: Option<String>,
+
+    /// Ping a server that has said nothing for so long, and give it up if it says nothing for as long again
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) ping: Option<Duration>,
+
+    /// The longest message to receive or to send
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
+    pub(crate) max_message: usize,
+
+    /// Standard input is bytes and not lines: send what is read in binary messages of up to 64 KiB. Where stdout is no
+    /// terminal, what arrives is written there as bytes too, with nothing between the messages
+    #[arg(long)]
+    pub(crate) binary: bool,
+
+    /// Send all of standard input as one message
+    #[arg(long)]
+    pub(crate) one: bool,
+
+    /// Take lines that begin with / for commands although stdin is no terminal
+    #[arg(long, conflicts_with_all = ["binary", "one"])]
+    pub(crate) commands: bool,
+
+    /// How long nothing may arrive, after the end of standard input, before the connection is closed; `forever` leaves
+    /// that to the server. [default: 1, at a terminal 0]
+    #[arg(long, value_name = "SECONDS|forever", value_parser = Linger::parse)]
+    pub(crate) linger: Option<Linger>,
+
+    /// Print what is sent too, with time and direction as at a terminal
+    #[arg(long)]
+    pub(crate) echo: bool,
+
+    /// Print time and direction although stdout is no terminal
+    #[arg(long)]
+    pub(crate) timestamps: bool,
+
+    /// Tell of pings and pongs, and of the connection's beginning and end although stdout is no terminal
+    #[arg(long, short, visible_alias = "show-pings")]
+    pub(crate) verbose: bool,
+
+    /// Print binary messages as a whole, however long
+    #[arg(long)]
+    pub(crate) full: bool,
 
     #[command(flatten)]
     pub(crate) network: NetworkOptions,

@@ -1,17 +1,20 @@
 //! `we`: a shell for scripts that speak WebSocket.
 //!
-//! The command line ([`cli`]) and what each command does: [`script`] runs JavaScript, [`echo`] and `serve` serve, and [`listen`] says where; [`network`] is
-//! what the operator decides about the network, [`allocator`] what the program decides about memory, [`log`] and [`net_log`] are what he sees of it. Nothing here is of use to a library; that is in `we-js` and `we-net`.
+//! The command line ([`cli`]) and what each command does: [`script`] runs JavaScript, [`connect`] lets a person or a pipe
+//! talk to a server, [`echo`] and `serve` are servers, for which [`listen`] says where; [`network`] is what the operator
+//! decides about the network, [`allocator`] what the program decides about memory, [`log`] and [`net_log`] are what he sees
+//! of it. Nothing here is of use to a library; that is in `we-js` and `we-net`.
 
 mod allocator;
 mod cli;
+mod connect;
 mod echo;
 mod listen;
 mod log;
 mod net_log;
 mod network;
 mod script;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod serve;
 
 use std::{io::Write, process::ExitCode};
@@ -27,7 +30,7 @@ const FAILURE: u8 = 1;
 /// The user pressed Ctrl-C: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: serve::process::LastWords = serve::process::LastWords;
 
@@ -38,17 +41,21 @@ fn main() -> ExitCode {
         Command::Run(run) => run.script.network.trace_net,
         Command::Eval(eval) => eval.script.network.trace_net,
         Command::Serve(serve) => serve.trace_net,
+        Command::Connect(connect) => connect.network.trace_net,
         Command::Echo(_) | Command::NetLog(_) => false,
     };
     log::start(traces_net);
     let code = match cli.command {
         Command::Run(run) => script::run(run),
         Command::Eval(eval) => script::eval(eval),
+        Command::Connect(options) => connect::connect(&options),
         Command::Echo(options) => echo::serve(&options),
-        #[cfg(unix)]
+        #[cfg(target_os = "linux")]
         Command::Serve(options) => serve::run(options),
-        #[cfg(not(unix))]
-        Command::Serve(_) => complain("serve needs an operating system of the Unix family"),
+        #[cfg(not(target_os = "linux"))]
+        Command::Serve(_) => {
+            complain("serve works on Linux only: it forks a process for each connection")
+        }
         Command::NetLog(options) => net_log::show(&options.file),
     };
     ExitCode::from(code)

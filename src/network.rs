@@ -6,6 +6,7 @@ use std::{fs, path::Path};
 use clap::Args;
 use we_net::{
     Client, Http2Config,
+    client::ClientBuilder,
     cookies::MemoryJar,
     handshake::WebSocketUrl,
     protocol::DeflateConfig,
@@ -91,6 +92,11 @@ pub(crate) struct NetworkOptions {
 impl NetworkOptions {
     /// The client of the operator's choice, which otherwise does as browsers do.
     pub(crate) fn client(&self) -> Result<Client, String> {
+        Ok(self.builder()?.build())
+    }
+
+    /// The same, for a command that has something to add.
+    pub(crate) fn builder(&self) -> Result<ClientBuilder, String> {
         let mut builder = Client::builder();
         if !self.no_compression {
             builder = builder.compression([DeflateConfig::default()]);
@@ -136,7 +142,7 @@ impl NetworkOptions {
                 .map_err(|error| format!("cannot write --net-log {}: {error}", path.display()))?;
             builder = builder.frame_log(log);
         }
-        Ok(builder.build())
+        Ok(builder)
     }
 
     /// Whom to trust and who to be, if the operator has chosen.

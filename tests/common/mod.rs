@@ -8,6 +8,7 @@
     reason = "shared by several test binaries, each of which uses a part; a test may panic"
 )]
 
+pub mod client;
 pub mod peers;
 #[cfg(target_os = "linux")]
 pub mod serve;
@@ -16,14 +17,17 @@ use std::{
     io::{BufRead as _, BufReader, Read},
     path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use tokio::runtime::Runtime;
 use we_net::{
-    Acceptor, Server as NetServer, WebSocket,
+    Acceptor, Server as NetServer, WebSocket, WebSocketReceiver,
     handshake::OriginPolicy,
     protocol::{CloseCode, CloseFrame, Config, Event, Message},
     server::ServerHandle,
@@ -32,6 +36,12 @@ use we_net::{
 
 /// No script of these tests runs for longer, on the slowest machine.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long a server thinks. Nothing has to be true by then: it is what replies take.
+const THOUGHT: Duration = Duration::from_millis(200);
+
+/// The length of a message of `/flood`.
+pub const FLOOD: usize = 64 << 10;
 
 /// How a child process ended.
 #[derive(Debug)]
@@ -158,7 +168,14 @@ pub enum Scheme {
 /// - `/deliver/N` sends N numbered messages and closes with 1000;
 /// - `/pings` sends ten pings, one after the answer to the other, then echoes; see [`Server::pings`];
 /// - `/origin` sends the Origin that the request had, or `none`;
-/// - `/hold` reads and says nothing; the reason and code that the client closes with are [`Server::closes`].
+/// - `/header/NAME` sends that header of the request, or `none`, and closes with 1000;
+/// - `/hold` reads and says nothing; the reason and code that the client closes with are [`Server::closes`];
+/// - `/mute` does not even read;
+/// - `/think` answers the first message after a while, whatever else comes, and closes with 1000, but not a client that
+///   closes before;
+/// - `/trickle/N` sends N numbered messages, with a pause before each of them, unless the client closes, and closes;
+/// - `/flood/N` sends N messages of 64 KiB, each of one digit, and closes with 1000; [`Server::flooded`] counts them, and
+///   clients' closes are in [`Server::closes`].
 pub struct Server {
     runtime: Option<Runtime>,
     url: String,
@@ -173,6 +190,7 @@ pub struct Server {
 struct Seen {
     closes: Mutex<Vec<String>>,
     pings: Mutex<Option<Pings>>,
+    flooded: AtomicUsize,
 }
 
 /// What `/pings` measured.
@@ -248,6 +266,18 @@ impl Server {
         *self.seen.pings.lock().unwrap()
     }
 
+    /// How many messages `/flood` has got rid of.
+    pub fn flooded(&self) -> usize {
+        self.seen.flooded.load(Ordering::Relaxed)
+    }
+
+    /// Ends without a word to anybody.
+    pub fn stop(mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+
     /// Begins to shut down: closes all connections with 1001.
     pub fn shut_down(&self) {
         self.handle.shutdown(Duration::from_secs(5));
@@ -298,16 +328,58 @@ async fn behave(mut socket: WebSocket, seen: Arc<Seen>) {
             let _ = socket.next().await;
         }
         Some("pings") => pings(socket, seen).await,
-        Some("hold") => {
-            while let Some(event) = socket.next_event().await {
-                if let Event::CloseReceived(frame) = event {
-                    let close = match frame {
-                        Some(frame) => format!("{} {}", u16::from(frame.code), &*frame.reason),
-                        None => "none".to_owned(),
-                    };
-                    seen.closes.lock().unwrap().push(close);
-                }
+        Some("header") => {
+            let headers = &socket.negotiated().headers;
+            let value = headers
+                .single(words.next().unwrap_or_default())
+                .map(|value| String::from_utf8_lossy(value).into_owned());
+            let _ = socket
+                .send(value.unwrap_or_else(|| "none".to_owned()))
+                .await;
+            socket.close(CloseFrame::from(CloseCode::NORMAL)).await;
+        }
+        Some("hold") => hold(socket.split().1, &seen).await,
+        Some("mute") => std::future::pending().await,
+        Some("think") => {
+            let (mut sender, mut receiver) = socket.split();
+            let Ok(Some(message)) = receiver.next().await else {
+                return;
+            };
+            tokio::select! {
+                () = async { while let Ok(Some(_)) = receiver.next().await {} } => return,
+                () = tokio::time::sleep(THOUGHT) => {}
             }
+            let _ = sender.send(message).await;
+            sender.close(CloseFrame::from(CloseCode::NORMAL)).await;
+            while receiver.next_event().await.is_some() {}
+        }
+        Some("trickle") => {
+            let count: usize = words.next().unwrap().parse().unwrap();
+            let (mut sender, mut receiver) = socket.split();
+            for number in 0..count {
+                tokio::select! {
+                    () = async { while let Ok(Some(_)) = receiver.next().await {} } => return,
+                    () = tokio::time::sleep(THOUGHT) => {}
+                }
+                let _ = sender.send(number.to_string()).await;
+            }
+            sender.close(CloseFrame::from(CloseCode::NORMAL)).await;
+            while receiver.next_event().await.is_some() {}
+        }
+        Some("flood") => {
+            let count: usize = words.next().unwrap().parse().unwrap();
+            let (mut sender, receiver) = socket.split();
+            let send = async {
+                for number in 0..count {
+                    let digit = (number % 10).to_string();
+                    if sender.send(digit.repeat(FLOOD)).await.is_err() {
+                        return;
+                    }
+                    seen.flooded.fetch_add(1, Ordering::Relaxed);
+                }
+                sender.close(CloseFrame::from(CloseCode::NORMAL)).await;
+            };
+            tokio::join!(send, hold(receiver, &seen));
         }
         _ => {
             while let Ok(Some(message)) = socket.next().await {
@@ -315,6 +387,19 @@ async fn behave(mut socket: WebSocket, seen: Arc<Seen>) {
                     return;
                 }
             }
+        }
+    }
+}
+
+/// Takes what comes, and takes down how the client closes.
+async fn hold(mut receiver: WebSocketReceiver, seen: &Seen) {
+    while let Some(event) = receiver.next_event().await {
+        if let Event::CloseReceived(frame) = event {
+            let close = match frame {
+                Some(frame) => format!("{} {}", u16::from(frame.code), &*frame.reason),
+                None => "none".to_owned(),
+            };
+            seen.closes.lock().unwrap().push(close);
         }
     }
 }
