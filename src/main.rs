@@ -63,7 +63,8 @@ fn main() -> ExitCode {
 
 /// Writes to stderr. Where that cannot be written to there is nobody to tell.
 fn say(line: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    // In one piece, so that lines of several processes do not mix.
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// One line on stderr, in the form that all problems of a user's making have.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 use we_js::serve::{ConnectionInfo, ResponseHead};
 use we_net::handshake::Headers;
 use we_net::http::Bytes;
@@ -15,10 +14,10 @@ use we_net::protocol::{CloseCode, Event, Message};
 use we_net::server::{HttpRequest, HttpResponse, RequestBodyError, ResponseBody};
 use we_net::socket::{WebSocketReceiver, WebSocketSender};
 
-use super::bridge::{self, TO_END};
-use super::instances::{Instance, Instances};
+use super::bridge::{self, LinkEnd};
+use super::instances::Instances;
 use super::routes::{Kind, Routes};
-use crate::{cli::Serve, say};
+use crate::cli::Serve;
 
 /// How long the body of a request may be.
 const MAX_BODY: usize = 1 << 20;
@@ -52,14 +51,14 @@ pub(crate) async fn answer(
     let (tell, told) = oneshot::channel();
     // A task of its own, which goes on when the client has gone: the instance is given time to end.
     tokio::spawn(async move {
-        let Some((instance, link)) = bridge::begin(&instances, &options, &name).await else {
+        let Some((mut instance, link)) = bridge::begin(&instances, &options, &name).await else {
             let _ = tell.send(HttpResponse::text(503, "try again later\n"));
             return;
         };
         let (mut sender, receiver) = link.split();
         let _ = sender.send(info.encode()).await;
-        let is_broken = carry(sender, receiver, tell).await;
-        end(instance, is_broken, &name, &options).await;
+        let end = carry(sender, receiver, tell).await;
+        bridge::conclude(&mut instance, end, &name, &options).await;
     });
     told.await.unwrap_or_else(|_| failed())
 }
@@ -68,22 +67,18 @@ fn failed() -> HttpResponse {
     HttpResponse::text(500, "the handler failed\n")
 }
 
-/// Whether the instance has ended before its time.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct IsBroken(bool);
-
 /// Carries the answer until it is complete, the client has gone, or the instance has. When this returns the link has
 /// ended, or is dropped.
 async fn carry(
     mut sender: WebSocketSender<UnixStream>,
     mut receiver: WebSocketReceiver<UnixStream>,
     mut tell: oneshot::Sender<HttpResponse>,
-) -> IsBroken {
+) -> LinkEnd {
     let head = loop {
         let event = tokio::select! {
             biased;
             event = receiver.next_event() => event,
-            () = tell.closed() => return IsBroken(false),
+            () = tell.closed() => return LinkEnd::Closed,
         };
         match event {
             Some(Event::Message(Message::Binary(bytes))) => break ResponseHead::decode(&bytes),
@@ -92,57 +87,48 @@ async fn carry(
             Some(Event::Message(Message::Text(_))) => break None,
             Some(Event::CloseReceived(_)) => {
                 let _ = tell.send(failed());
-                return IsBroken(false);
+                return LinkEnd::Closed;
             }
-            Some(Event::Closed(_)) | None => {
+            Some(Event::Closed(closure)) => {
                 let _ = tell.send(failed());
-                return IsBroken(true);
+                return LinkEnd::of(&closure);
             }
+            None => return LinkEnd::Closed,
         }
     };
     let Some(mut response) = head.and_then(response) else {
         let _ = tell.send(failed());
-        return IsBroken(false);
+        return LinkEnd::Closed;
     };
     let (body, content) = ResponseBody::channel();
     response.body = content;
     if tell.send(response).is_err() {
-        return IsBroken(false);
+        return LinkEnd::Closed;
     }
     loop {
         let event = tokio::select! {
             biased;
             event = receiver.next_event() => event,
-            () = body.closed() => return IsBroken(false),
+            () = body.closed() => return LinkEnd::Closed,
         };
         match event {
             Some(Event::Message(message)) => {
                 if !body.send(Bytes::copy_from_slice(message.as_bytes())).await {
-                    return IsBroken(false);
+                    return LinkEnd::Closed;
                 }
             }
             Some(Event::CloseReceived(Some(frame))) if frame.code == CloseCode::NORMAL => {
                 body.finish().await;
                 // The instance waits for the answer to its Close frame.
                 sender.flush().await;
-                return IsBroken(false);
+                return LinkEnd::Closed;
             }
             // Dropping the body before its end shows the client that there is no more.
-            Some(Event::CloseReceived(_)) => return IsBroken(false),
-            Some(Event::Closed(_)) | None => return IsBroken(true),
+            Some(Event::CloseReceived(_)) => return LinkEnd::Closed,
+            Some(Event::Closed(closure)) => return LinkEnd::of(&closure),
+            None => return LinkEnd::Closed,
             Some(Event::Ping(_) | Event::Pong(_)) => {}
         }
-    }
-}
-
-/// Waits for the end of the instance.
-async fn end(mut instance: Instance, is_broken: IsBroken, name: &str, options: &Serve) {
-    match timeout(TO_END, instance.ended()).await {
-        Ok(ending) if is_broken == IsBroken(true) => {
-            say(format_args!("{name}: {}", ending.describe(options)));
-        }
-        Ok(_) => {}
-        Err(_) => bridge::say_it_went_on(name),
     }
 }
 
@@ -179,10 +165,12 @@ fn describe(
     } else {
         "http"
     };
+    let host = request.headers.single("host").unwrap_or(b"localhost");
+    let host = String::from_utf8_lossy(host);
     ConnectionInfo {
         route,
         method: request.method.clone(),
-        url: bridge::url(scheme, &request.headers, &request.target),
+        url: bridge::url(scheme, &host, &request.target),
         remote_address: bridge::address(request.peer_addr),
         body,
         headers: bridge::fields(&request.headers),

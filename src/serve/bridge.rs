@@ -17,20 +17,21 @@ use we_js::serve::{Application, ConnectionInfo};
 use we_net::{
     Message, WebSocket,
     handshake::Headers,
-    protocol::{CloseCode, CloseFrame, CloseReason, Config, Connection, Event, Role},
+    protocol::{CloseCode, CloseFrame, CloseReason, Closure, Config, Connection, Event, Role},
     socket::{WebSocketReceiver, WebSocketSender},
     transport::Driver,
 };
 
 use super::instances::{Instance, Instances};
+use super::log;
 use super::routes::{Kind, Routes};
-use crate::{cli::Serve, say};
+use crate::cli::Serve;
 
 /// How long an instance may take to evaluate the application.
-const TO_BEGIN: Duration = Duration::from_secs(10);
+pub(super) const TO_BEGIN: Duration = Duration::from_secs(10);
 
 /// How long an instance may go on when its connection has ended: for what `close` has to do.
-pub(super) const TO_END: Duration = Duration::from_secs(5);
+pub(super) const TO_END: Duration = Duration::from_secs(3);
 
 /// How many instances are tried for a connection.
 const TRIES: usize = 3;
@@ -38,12 +39,27 @@ const TRIES: usize = 3;
 pub(super) type Link = WebSocket<UnixStream>;
 
 /// How a link has ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum LinkEnd {
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum LinkEnd {
     /// As the application wished, or the client.
     Closed,
     /// The instance has ended before its connection.
     Broken,
+    /// The instance has sent what it must not send.
+    Refused(String),
+}
+
+impl LinkEnd {
+    /// What the end of a link without a closing handshake means.
+    pub(super) fn of(closure: &Closure) -> Self {
+        match &closure.error {
+            None => Self::Closed,
+            Some(error) if error.close_code().is_some() => {
+                Self::Refused(format!("the instance was ended for what it sent: {error}"))
+            }
+            Some(_) => Self::Broken,
+        }
+    }
 }
 
 /// Serves one client.
@@ -64,14 +80,31 @@ pub(crate) async fn serve(
         return;
     };
     let info = info.encode();
+    socket.answer_by_close();
     let end = carry(socket, link, info).await;
-    match timeout(TO_END, instance.ended()).await {
-        Ok(ending) if end == LinkEnd::Broken => {
-            say(format_args!("{name}: {}", ending.describe(&options)));
+    conclude(&mut instance, end, &name, &options).await;
+}
+
+/// Waits for the end of an instance whose connection has ended, and tells of what the instance has not told itself.
+pub(super) async fn conclude(instance: &mut Instance, end: LinkEnd, name: &str, options: &Serve) {
+    let ending = timeout(TO_END, instance.ended()).await;
+    match (ending, end) {
+        (Ok(_), LinkEnd::Refused(problem)) => log::say(format!("{name}: {problem}")),
+        (Ok(ending), LinkEnd::Broken) => {
+            log::say(format!("{name}: {}", ending.describe(options)));
         }
-        Ok(_) => {}
+        (Ok(ending), LinkEnd::Closed) if ending.is_own() => {}
+        (Ok(ending), LinkEnd::Closed) => {
+            log::say(format!(
+                "{name}: after its connection: {}",
+                ending.describe(options)
+            ));
+        }
         // It is killed when it is dropped.
-        Err(_) => say_it_went_on(&name),
+        (Err(_), _) => log::say(format!(
+            "{name}: the instance went on for {} s after its connection had ended, and was ended",
+            TO_END.as_secs()
+        )),
     }
 }
 
@@ -82,13 +115,6 @@ pub(super) fn log_name(options: &Serve, remote_address: &str) -> String {
         address => address,
     };
     format!("we: {}: {client}", options.file.display())
-}
-
-pub(super) fn say_it_went_on(name: &str) {
-    say(format_args!(
-        "{name}: the instance went on for {} s after its connection had ended, and was ended",
-        TO_END.as_secs()
-    ));
 }
 
 /// An instance that can take a connection.
@@ -106,7 +132,7 @@ pub(super) async fn begin(
             Ok(ending) => ending.describe(options),
             Err(_) => format!("an instance is not ready after {} s", TO_BEGIN.as_secs()),
         };
-        say(format_args!("{name}: {problem}"));
+        log::say(format!("{name}: {problem}"));
     }
     None
 }
@@ -142,7 +168,7 @@ fn describe(socket: &WebSocket, routes: &Routes, options: &Serve) -> Option<Conn
     let scheme = if options.listening.tls { "wss" } else { "ws" };
     Some(ConnectionInfo {
         route: route.to_owned(),
-        url: url(scheme, &negotiated.headers, &negotiated.resource),
+        url: url(scheme, &negotiated.host, &negotiated.resource),
         protocol: negotiated.subprotocol.clone().unwrap_or_default(),
         extensions: negotiated.extensions.clone(),
         remote_address: address(negotiated.peer_addr),
@@ -151,14 +177,13 @@ fn describe(socket: &WebSocket, routes: &Routes, options: &Serve) -> Option<Conn
     })
 }
 
-/// The URL that was asked for, by the `Host` header.
-pub(super) fn url(scheme: &str, headers: &Headers, target: &str) -> String {
+/// The URL that was asked for.
+pub(super) fn url(scheme: &str, host: &str, target: &str) -> String {
     if !target.starts_with('/') {
         // A whole URL, as a proxy is asked.
         return target.to_owned();
     }
-    let host = headers.single("host").unwrap_or(b"localhost");
-    format!("{scheme}://{}{target}", String::from_utf8_lossy(host))
+    format!("{scheme}://{host}{target}")
 }
 
 pub(super) fn address(address: Option<SocketAddr>) -> String {
@@ -175,44 +200,60 @@ pub(super) fn fields(headers: &Headers) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Carries messages until the client's connection is over and the instance knows.
-async fn carry(socket: WebSocket, link: Link, info: Vec<u8>) -> LinkEnd {
-    let (to_client, from_client) = socket.split();
-    let (to_instance, from_instance) = link.split();
-    let mut inward = pin!(carry_in(from_client, to_instance, info));
-    let mut outward = pin!(carry_out(from_instance, to_client));
-    let first = poll_fn(|cx| {
-        // Of a link that has ended the other half needs not hear; of a client that has gone it must.
-        if let Poll::Ready(end) = outward.as_mut().poll(cx) {
-            return Poll::Ready(Ok(end));
+///
+/// A Close frame of either goes to the other, and is answered when that has answered: so what the instance has to say to the
+/// messages before a client's Close still goes out, and an application that closes learns how the client has gone.
+async fn carry(socket: WebSocket, mut link: Link, info: Vec<u8>) -> LinkEnd {
+    link.answer_by_close();
+    let (mut to_client, mut from_client) = socket.split();
+    let (mut to_instance, mut from_instance) = link.split();
+    let first = {
+        let inward = carry_in(&mut from_client, &mut to_instance, info);
+        let outward = carry_out(&mut from_instance, &mut to_client);
+        tokio::select! {
+            end = outward => Ok(end),
+            closure = inward => Err(closure),
         }
-        inward.as_mut().poll(cx).map(Err)
-    })
-    .await;
+    };
     match first {
+        // The instance has gone. The protocol's time limits see to the client's end.
         Ok(end) => {
-            // The client has been told; the protocol's time limits see to its end.
-            inward.await;
+            if end != LinkEnd::Closed {
+                let frame = close_frame(CloseCode::INTERNAL_ERROR, "the handler failed");
+                to_client.close(frame).await;
+            } else {
+                // It has closed, and its client has been told; or it has ended while its client did.
+                to_client.close(None).await;
+            }
+            while from_client.next_event().await.is_some() {}
             end
         }
-        Err(ClientEnd::Closed) => timeout(TO_END, outward).await.unwrap_or(LinkEnd::Closed),
+        Err(Some(closure)) if closure.clean => {
+            to_instance.close(frame_of(&closure)).await;
+            let rest = async { while from_instance.next_event().await.is_some() {} };
+            let _ = timeout(TO_END, rest).await;
+            LinkEnd::Closed
+        }
         // Dropped without a word, which to the instance is 1006.
-        Err(ClientEnd::Lost) => LinkEnd::Closed,
+        Err(_) => LinkEnd::Closed,
     }
 }
 
-/// How a client has gone.
-enum ClientEnd {
-    Closed,
-    Lost,
+/// The Close frame of a connection that was closed.
+fn frame_of(closure: &Closure) -> Option<CloseFrame> {
+    Some(CloseFrame {
+        code: CloseCode::new(closure.code)?,
+        reason: CloseReason::truncated(&closure.reason),
+    })
 }
 
-/// From the client to the instance. A slow instance holds up its client.
+/// From the client to the instance, until the client's connection is over. A slow instance holds up its client.
 async fn carry_in(
-    mut client: WebSocketReceiver,
-    mut instance: WebSocketSender<UnixStream>,
+    client: &mut WebSocketReceiver,
+    instance: &mut WebSocketSender<UnixStream>,
     info: Vec<u8>,
-) -> ClientEnd {
-    // If the instance has ended the client hears of it by the other direction, and goes.
+) -> Option<Closure> {
+    // If the instance has ended the other direction finds out.
     let _ = instance.feed(info).await;
     loop {
         let mut next = now(client.next_event()).await;
@@ -228,18 +269,18 @@ async fn carry_in(
             Some(Event::CloseReceived(frame)) => {
                 instance.close(frame).await;
             }
-            Some(Event::Closed(closure)) if !closure.clean => return ClientEnd::Lost,
-            Some(Event::Closed(_)) | None => return ClientEnd::Closed,
+            Some(Event::Closed(closure)) => return Some(closure),
+            None => return None,
             // Answered already, or an answer to a Ping of the application.
             Some(Event::Ping(_) | Event::Pong(_)) => {}
         }
     }
 }
 
-/// From the instance to the client. A slow client holds up its instance.
+/// From the instance to the client, until the link is over. A slow client holds up its instance.
 async fn carry_out(
-    mut instance: WebSocketReceiver<UnixStream>,
-    mut client: WebSocketSender,
+    instance: &mut WebSocketReceiver<UnixStream>,
+    client: &mut WebSocketSender,
 ) -> LinkEnd {
     loop {
         let mut next = now(instance.next_event()).await;
@@ -256,13 +297,8 @@ async fn carry_out(
             }
             Some(Event::Pong(_)) => {}
             Some(Event::CloseReceived(frame)) => client.close(frame).await,
-            Some(Event::Closed(closure)) if !closure.clean => {
-                client
-                    .close(close_frame(CloseCode::INTERNAL_ERROR, "the handler failed"))
-                    .await;
-                return LinkEnd::Broken;
-            }
-            Some(Event::Closed(_)) | None => return LinkEnd::Closed,
+            Some(Event::Closed(closure)) => return LinkEnd::of(&closure),
+            None => return LinkEnd::Closed,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::orders::{Id, News, Order};
 use super::{process, template};
@@ -36,6 +36,11 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
+    /// Whether the instance has come to its end by itself, and has told of what went wrong before.
+    pub(crate) fn is_own(self) -> bool {
+        matches!(self, Self::Status(status) if matches!(status.code(), Some(0 | 1)))
+    }
+
     /// What there is to say of an instance that ended before its connection.
     pub(crate) fn describe(self, options: &Serve) -> String {
         let status = match self {
@@ -61,7 +66,11 @@ impl Ending {
                 "the instance panicked; this is a bug of the shell or of its engine, please report it"
                     .to_owned()
             }
+            (Some(0), _) => "the instance ended".to_owned(),
             (Some(code), _) => format!("the instance ended with code {code}"),
+            (None, Some(libc::SIGALRM)) => {
+                "the instance was ended: it did not come to its end in time".to_owned()
+            }
             // The stack's end is noticed by the standard library, which aborts.
             (None, Some(libc::SIGABRT | libc::SIGSEGV)) => {
                 "the instance crashed: its stack was full, or the engine is at fault".to_owned()
@@ -151,6 +160,7 @@ impl Instances {
     /// An instance for a connection; `None` if there is no template at the moment.
     pub(crate) fn take(&self) -> Option<Instance> {
         let mut state = lock(&self.state);
+        state.drop_dead_spares();
         let instance = match state.spares.pop_front() {
             Some(spare) => Some(spare),
             None => state.make(),
@@ -280,6 +290,13 @@ impl State {
         })
     }
 
+    /// Forgets the spare instances that have ended: the system may have been out of memory, or the application has thrown an error
+    /// after all. They are replaced when the next one is taken, and not at once, as their successors might end as soon.
+    fn drop_dead_spares(&mut self) {
+        self.spares
+            .retain_mut(|spare| matches!(spare.ended.try_recv(), Err(TryRecvError::Empty)));
+    }
+
     fn refill(&mut self, spare: usize) {
         while self.spares.len() < spare
             && let Some(instance) = self.make()
@@ -293,7 +310,8 @@ impl State {
 fn spawn() -> io::Result<(UnixStream, Child)> {
     let (control, theirs) = UnixStream::pair()?;
     let mut arguments = std::env::args_os().skip(1);
-    let child = Command::new(std::env::current_exe()?)
+    // This program also if its file has been replaced meanwhile.
+    let child = Command::new("/proc/self/exe")
         .args(arguments.next())
         .arg("--template")
         .args(arguments)

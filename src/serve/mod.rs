@@ -13,11 +13,13 @@
 //! | [`answer`] | a request to an instance, and its answer |
 //! | [`template`] | the template, and what it becomes |
 //! | [`orders`] | what server and template say to each other |
+//! | [`log`] | what is told of instances |
 //! | [`process`] | forking and limits: the unsafe part |
 
 mod answer;
 mod bridge;
 mod instances;
+mod log;
 mod orders;
 pub(crate) mod process;
 mod routes;
@@ -25,6 +27,7 @@ mod template;
 
 use std::sync::Arc;
 
+use tokio::time::timeout;
 use we_net::handshake::Rejection;
 
 use self::{
@@ -38,6 +41,7 @@ pub(crate) fn run(options: Serve) -> u8 {
     if options.template {
         return template::run(&options);
     }
+    raise_descriptor_limit();
     let options = Arc::new(options);
     let instances = match Instances::start(&options) {
         Ok(instances) => instances,
@@ -61,16 +65,16 @@ async fn serve(options: Arc<Serve>, instances: Arc<Instances>) -> Result<(), Str
         .take()
         .ok_or("the template has gone before it could be used")?;
     let Some((_, manifest)) = bridge::ready(&mut first).await else {
-        let ending = first.ended().await;
-        return match ending {
+        return Err(match timeout(bridge::TO_END, first.ended()).await {
             // It has said why.
-            instances::Ending::Status(status)
-                if matches!(status.code(), Some(0)) || status.code() == Some(FAILURE.into()) =>
-            {
-                Err(String::new())
-            }
-            ending => Err(ending.describe(&options)),
-        };
+            Ok(ending) if ending.is_own() => String::new(),
+            Ok(ending) => ending.describe(&options),
+            Err(_) => format!(
+                "{} is not ready after {} s: what does it await at its top level?",
+                options.file.display(),
+                bridge::TO_BEGIN.as_secs()
+            ),
+        });
     };
     let routes = Arc::new(Routes::parse(&manifest));
     drop(first);
@@ -100,4 +104,13 @@ async fn serve(options: Arc<Serve>, instances: Arc<Instances>) -> Result<(), Str
         })
         .await;
     Ok(())
+}
+
+/// A connection takes two descriptors: as many as the system allows are wanted.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where that cannot be, fewer connections can.
+    let _ = setrlimit(Resource::Nofile, limit);
 }

@@ -17,6 +17,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io;
+use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
@@ -37,13 +38,10 @@ pub(crate) enum Forked {
 /// Makes a copy of this process.
 ///
 /// # Errors
-/// Also if this process has more than one thread.
+/// Also if this process has more than one thread: `EDEADLK`.
 pub(crate) fn fork() -> io::Result<Forked> {
-    let threads = std::fs::read_dir("/proc/self/task")?.count();
-    if threads != 1 {
-        return Err(io::Error::other(format!(
-            "this process has {threads} threads, and only one of them would be copied"
-        )));
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::from_raw_os_error(libc::EDEADLK));
     }
     // SAFETY: there is one thread, see the head.
     match unsafe { libc::fork() } {
@@ -55,28 +53,59 @@ pub(crate) fn fork() -> io::Result<Forked> {
     }
 }
 
-/// The progress of the event loop, for the signal handler.
-static PROGRESS: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
+/// The event loop of an instance and those of its workers, for the signal handler.
+static LOOPS: [Loop; MAX_LOOPS] = [const { Loop::NONE }; MAX_LOOPS];
 
-/// What the handler last saw of it; no task has this number.
-static SEEN: AtomicU64 = AtomicU64::new(0);
+/// How many loops can be looked at: that of the instance and those of all workers that it ever starts.
+const MAX_LOOPS: usize = 64;
 
-/// From now on this process ends when a task of its event loop has taken more of the processor's time than `limit`, and less than twice
-/// that. `progress` is odd while a task runs, and another number for each.
-pub(crate) fn limit_tasks(limit: Duration, progress: Arc<AtomicU64>) -> io::Result<()> {
-    extern "C" fn look(_: libc::c_int) {
-        let progress = PROGRESS.load(Ordering::Acquire);
-        // SAFETY: null, or what `limit_tasks` has put there, which is never freed.
+struct Loop {
+    /// Its progress: odd while a task runs, another number for each.
+    progress: AtomicPtr<AtomicU64>,
+    /// What the handler last saw of it; no task has the number 0.
+    seen: AtomicU64,
+}
+
+impl Loop {
+    const NONE: Self = Self {
+        progress: AtomicPtr::new(std::ptr::null_mut()),
+        seen: AtomicU64::new(0),
+    };
+
+    /// Whether the task that runs was running when this was last asked.
+    fn is_stuck(&self) -> bool {
+        let progress = self.progress.load(Ordering::Acquire);
+        // SAFETY: null, or what `watch` has put there, which is never freed.
         let Some(progress) = (unsafe { progress.as_ref() }) else {
-            return;
+            return false;
         };
         let task = progress.load(Ordering::Relaxed);
-        if SEEN.swap(task, Ordering::Relaxed) == task && task % 2 == 1 {
+        self.seen.swap(task, Ordering::Relaxed) == task && task % 2 == 1
+    }
+}
+
+/// Has [`limit_tasks`] hold for another event loop of this process. `false` if there are too many.
+pub(crate) fn watch(progress: Arc<AtomicU64>) -> bool {
+    let progress = Arc::into_raw(progress).cast_mut();
+    let empty = std::ptr::null_mut();
+    LOOPS.iter().any(|slot| {
+        let slot = &slot.progress;
+        slot.compare_exchange(empty, progress, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    })
+}
+
+/// From now on this process ends when one task of an event loop that is [watched](watch) lasts while the process takes more of the
+/// processor's time than `limit`, and less than twice that.
+pub(crate) fn limit_tasks(limit: Duration) -> io::Result<()> {
+    extern "C" fn look(_: libc::c_int) {
+        // All of them are asked, so that each remembers.
+        let stuck = LOOPS.iter().filter(|slot| slot.is_stuck()).count();
+        if stuck > 0 {
             // SAFETY: ends the process; see the head.
             unsafe { libc::_exit(TOO_BUSY) }
         }
     }
-    PROGRESS.store(Arc::into_raw(progress).cast_mut(), Ordering::Release);
     set_handler(libc::SIGPROF, look)?;
     let interval = libc::timeval {
         tv_sec: limit.as_secs().try_into().unwrap_or(libc::time_t::MAX),
@@ -91,6 +120,12 @@ pub(crate) fn limit_tasks(limit: Duration, progress: Arc<AtomicU64>) -> io::Resu
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Has this process ended by the system after so many seconds, whatever it does or waits for; `None` takes that back.
+pub(crate) fn end_after(seconds: Option<NonZeroU32>) {
+    // SAFETY: sets a timer of this process, and touches no memory.
+    unsafe { libc::alarm(seconds.map_or(0, NonZeroU32::get)) };
 }
 
 /// Ends this process without taking anything apart: its memory is the system's again in a moment, and to free it piece by piece would
@@ -128,9 +163,11 @@ pub(crate) fn forget_child_exit() -> io::Result<()> {
     set_action(libc::SIGCHLD, libc::SIG_DFL)
 }
 
-/// Ctrl-C in a terminal goes to all processes of a program; which of them end, and when, is the server's to say.
-pub(crate) fn ignore_ctrl_c() -> io::Result<()> {
-    set_action(libc::SIGINT, libc::SIG_IGN)
+/// Ctrl-C in a terminal goes to all processes of a program, and so may SIGTERM; which of them end, and when, is the server's to
+/// say.
+pub(crate) fn ignore_wishes_to_end() -> io::Result<()> {
+    set_action(libc::SIGINT, libc::SIG_IGN)?;
+    set_action(libc::SIGTERM, libc::SIG_IGN)
 }
 
 fn set_handler(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) -> io::Result<()> {

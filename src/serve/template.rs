@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::num::NonZeroU32;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +15,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
     Pid, Resource, Signal, WaitOptions, getrlimit, kill_process, setrlimit, wait,
 };
-use we_js::{ErrorReporter, FileAccess, Options, serve::Application};
+use we_js::boa_engine::JsNativeError;
+use we_js::event_loop::LoopState;
+use we_js::serve::{Application, Stage};
+use we_js::{ErrorReporter, FileAccess, Options, WorkerSetup};
 
 use super::orders::{Id, News, Order};
 use super::process::{self, Forked};
@@ -23,6 +27,14 @@ use crate::{FAILURE, SUCCESS, cli::Serve, complain, say};
 /// The stack of an instance, in bytes: the engine's parser takes some 20 KiB for each level of nesting. It is the first
 /// thread's, which grows as it is used.
 const STACK: u64 = 64 << 20;
+
+/// How many seconds an instance may take to evaluate the application, and how many it may go on when its link has ended. The server is
+/// less patient; this is for instances that it cannot reach, or that have lost it.
+const TO_BEGIN: Option<NonZeroU32> = NonZeroU32::new(15);
+const TO_END: Option<NonZeroU32> = NonZeroU32::new(5);
+
+/// The stack of a worker, in bytes, which counts as memory of its instance from the start.
+const WORKER_STACK: usize = 8 << 20;
 
 /// The exit code of an instance that has panicked.
 pub(crate) const PANICKED: i32 = 72;
@@ -57,9 +69,11 @@ enum Role {
 fn copy_as_ordered(options: &Serve) -> Result<Role, String> {
     let cannot_start = |error: io::Error| format!("cannot start: {error}");
     let orders = take_stdin().map_err(cannot_start)?;
-    process::ignore_ctrl_c().map_err(cannot_start)?;
+    process::ignore_wishes_to_end().map_err(cannot_start)?;
     grow_stack();
-    be_first_out_of_memory();
+    // Also while it loads what a server does not send. (The server's thread that has started this process waits for its end.)
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| cannot_start(error.into()))?;
     let (pipe, told) = rustix::pipe::pipe_with(
         rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK,
     )
@@ -106,14 +120,21 @@ fn copy_as_ordered(options: &Serve) -> Result<Role, String> {
 
 /// Serves one connection, within the bounds that the operator has set.
 fn serve(link: UnixStream, application: &mut Application, options: &Serve) -> i32 {
-    let bounded = process::cap_memory(options.max_memory_mb << 20).and_then(|()| {
-        let limit = Duration::from_millis(options.max_busy_ms);
-        process::limit_tasks(limit, application.progress())
-    });
+    process::end_after(TO_BEGIN);
+    be_first_out_of_memory();
+    process::watch(application.progress());
+    let bounded = process::cap_memory(options.max_memory_mb << 20)
+        .and_then(|()| process::limit_tasks(Duration::from_millis(options.max_busy_ms)));
     if let Err(error) = bounded {
         say(format_args!("we: cannot bound an instance: {error}"));
         return FAILURE.into();
     }
+    application.on_stage(|stage| {
+        process::end_after(match stage {
+            Stage::Ready => None,
+            _ => TO_END,
+        });
+    });
     match catch_unwind(AssertUnwindSafe(|| application.serve(link))) {
         Ok(Ok(())) => SUCCESS.into(),
         Ok(Err(problem)) => complain(problem).into(),
@@ -124,9 +145,20 @@ fn serve(link: UnixStream, application: &mut Application, options: &Serve) -> i3
 fn platform(options: &Serve) -> Options {
     let mut platform = Options::default();
     platform.file_access = FileAccess::Allowed;
+    platform.worker_stack = WORKER_STACK;
+    platform.worker_setup = WorkerSetup::new(|context| {
+        let state = LoopState::of(context)?;
+        if process::watch(state.progress().clone()) {
+            return Ok(());
+        }
+        Err(JsNativeError::error()
+            .with_message("an instance can start no more workers than these")
+            .into())
+    });
     let name = options.file.display().to_string();
     platform.error_reporter = ErrorReporter::new(move |error| {
-        say(format_args!("we: {name}: {error}"));
+        // In one piece: other processes write there, too.
+        say(format!("we: {name}: {error}"));
     });
     platform
 }

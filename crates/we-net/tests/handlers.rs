@@ -259,3 +259,81 @@ async fn a_peer_that_does_not_read_is_not_read_from() {
     }
     rest.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_can_be_closed_from_elsewhere() {
+    /// Hands its connection out, and answers with more than is read.
+    struct Flooder(Arc<Mutex<Option<Connection>>>);
+
+    impl Handler for Flooder {
+        fn message(&mut self, connection: &Connection, _: Message) {
+            while connection.buffered_amount() < 8 << 20 {
+                connection.send(vec![7; 1 << 16]).unwrap();
+            }
+            *self.0.lock().unwrap() = Some(connection.clone());
+        }
+    }
+
+    let slot = Arc::<Mutex<Option<Connection>>>::default();
+    let mut config = Config::server();
+    config.timeouts.closing = std::time::Duration::from_millis(100);
+    config.timeouts.stalled_write = None;
+    let acceptor = Acceptor::builder().config(config).build();
+    let server = Server::builder().acceptor(acceptor);
+    let server = server.bind("127.0.0.1:0").await.unwrap();
+    let url = server.url();
+    tokio::spawn(server.serve(handlers({
+        let slot = slot.clone();
+        move |_| Flooder(slot.clone())
+    })));
+    let mut socket = connect(&url, "").await;
+    socket.send("x").await.unwrap();
+    let connection = soon(async {
+        loop {
+            if let Some(connection) = slot.lock().unwrap().clone() {
+                return connection;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    connection.close(CloseFrame::from(CloseCode::POLICY));
+    soon(async {
+        while connection.state() != we_net::protocol::State::Closed {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_clone_of_a_connection_does_not_keep_it_open() {
+    struct Keeper(Arc<Mutex<Option<Connection>>>);
+
+    impl Handler for Keeper {
+        fn open(&mut self, connection: &Connection) {
+            *self.0.lock().unwrap() = Some(connection.clone());
+        }
+
+        fn message(&mut self, _: &Connection, _: Message) {}
+    }
+
+    let slot = Arc::<Mutex<Option<Connection>>>::default();
+    let server = Server::builder().bind("127.0.0.1:0").await.unwrap();
+    let url = server.url();
+    let serving = tokio::spawn(server.serve(handlers({
+        let slot = slot.clone();
+        move |_| Keeper(slot.clone())
+    })));
+    let mut socket = connect(&url, "").await;
+    soon(async {
+        while slot.lock().unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    serving.abort();
+    assert_eq!(code(&mut socket).await, 1006);
+    let kept = slot.lock().unwrap().clone().unwrap();
+    assert!(kept.send("x").is_err());
+}

@@ -49,6 +49,10 @@ pub struct Options {
     /// nothing.
     pub worker_setup: WorkerSetup,
 
+    /// The stack of a worker's thread, in bytes of address space; memory is used as far as it grows. The engine's parser takes some
+    /// 20 KiB for each level of nesting. Default: 256 MiB.
+    pub worker_stack: usize,
+
     /// After how many bytes of payload handed to scripts the loop forces a garbage collection. The collector counts
     /// objects but not the bytes that they hold, so without this a script that receives large messages would grow for a
     /// long time before anything is collected. Little is better than much: what is collected soon is used again while
@@ -77,6 +81,7 @@ impl Default for Options {
             error_reporter: ErrorReporter::default(),
             console: ConsolePrinter::default(),
             worker_setup: WorkerSetup::default(),
+            worker_stack: 256 << 20,
             external_memory_step: 4 << 20,
             max_buffer_size: 1536 << 20,
         }

@@ -323,7 +323,8 @@ impl LoopState {
 
     /// How far the loop has come, for other threads and for signal handlers: an odd number while a task runs, another one for
     /// each task.
-    pub(crate) fn progress(&self) -> &Arc<AtomicU64> {
+    #[must_use]
+    pub fn progress(&self) -> &Arc<AtomicU64> {
         &self.progress
     }
 

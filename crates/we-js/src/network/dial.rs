@@ -17,6 +17,10 @@ pub(crate) trait Dial: Send + 'static {
     /// Whether the operator is to hear when it comes to nothing, or ends badly: not if whoever dials says it better.
     const IS_TOLD_OF: bool = true;
 
+    /// Whether no more is read while more than this many bytes of payload wait to be written. A client has no such limit: what a
+    /// script sends is its own affair. A server that answers all that comes has.
+    const MAX_UNWRITTEN: u64 = u64::MAX;
+
     /// What is dialled, for the operator to read.
     fn target(&self) -> String {
         String::from("connection")

@@ -24,7 +24,11 @@ pub(super) async fn run<D: Dial>(dial: D, channel: Arc<Channel>, shared: Arc<Sha
     };
     let target = dial.target();
     let closed = match connect(dial, &channel).await {
-        Ok(opened) => Pump::new(opened, channel.clone(), shared.clone()).await,
+        Ok(opened) => {
+            let mut pump = Pump::new(opened, channel.clone(), shared.clone());
+            pump.max_unwritten = D::MAX_UNWRITTEN;
+            pump.await
+        }
         Err(error) => Closed::abnormally(Some(error)),
     };
     match &closed.error {
@@ -82,6 +86,8 @@ struct Pump<S> {
     shared: Arc<Shared>,
     /// Events that have not been posted.
     gathering: Gathering,
+    /// See [`Dial::MAX_UNWRITTEN`].
+    max_unwritten: u64,
     /// How many events there have been so far.
     arrived: u64,
     /// Payload bytes that the connection has accepted for sending.
@@ -101,6 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
             channel,
             shared,
             gathering: Gathering::default(),
+            max_unwritten: u64::MAX,
             arrived: 0,
             accepted: 0,
             awaited: None,
@@ -155,6 +162,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     }
 
     fn may_read(&mut self) -> bool {
+        if self.is_full() {
+            return false;
+        }
         if self.channel.has_room(self.gathering.cost()) {
             return true;
         }
@@ -170,27 +180,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
 
     /// Moves bytes until nothing moves any more, or something waits for the script: too much, or the end.
     fn drive(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
-        while self.may_read() && !self.waits_for_script() {
-            match self.driver.poll_event(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(None) => return Poll::Ready(()),
-                Poll::Ready(Some(event)) => self.take_event(event),
+        loop {
+            while self.may_read() && !self.waits_for_script() {
+                match self.driver.poll_event(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(None) => return Poll::Ready(()),
+                    Poll::Ready(Some(event)) => self.take_event(event),
+                }
+            }
+            let was_full = self.is_full();
+            // Writing and time go on while reading is paused.
+            let _ = self.driver.poll_flush(cx);
+            while !self.waits_for_script()
+                && let Some(event) = self.driver.take_event()
+            {
+                self.take_event(event);
+            }
+            // If the script has taken too long, the connection has something to say.
+            let _ = self.driver.poll_flush(cx);
+            if self.driver.connection().is_terminated() {
+                return Poll::Ready(());
+            }
+            // What was written at once wakes nobody: reading goes on here.
+            if !was_full || self.is_full() {
+                return Poll::Pending;
             }
         }
-        // Writing and time go on while reading is paused.
-        let _ = self.driver.poll_flush(cx);
-        while !self.waits_for_script()
-            && let Some(event) = self.driver.take_event()
-        {
-            self.take_event(event);
-        }
-        // If the script has taken too long, the connection has something to say.
-        let _ = self.driver.poll_flush(cx);
-        if self.driver.connection().is_terminated() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+    }
+
+    /// Whether so much waits to be written that nothing more is read.
+    fn is_full(&self) -> bool {
+        self.driver.connection().buffered_amount() > self.max_unwritten
     }
 
     fn take_event(&mut self, event: Event) {

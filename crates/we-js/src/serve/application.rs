@@ -31,6 +31,27 @@ pub struct Application {
     event_loop: EventLoop,
     failure: Failure,
     progress: Arc<AtomicU64>,
+    on_stage: OnStage,
+}
+
+/// How far an instance of an application has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stage {
+    /// It is evaluated, and can take a connection.
+    Ready,
+    /// Its connection has ended, and it has not: `close` has yet to be called.
+    Ended,
+}
+
+/// Who wants to know.
+#[derive(Clone)]
+pub(super) struct OnStage(Rc<dyn Fn(Stage)>);
+
+impl OnStage {
+    pub(super) fn tell(&self, stage: Stage) {
+        (self.0)(stage);
+    }
 }
 
 /// Where an uncaught error finds the connection that it ends.
@@ -111,7 +132,13 @@ impl Application {
             event_loop,
             failure,
             progress,
+            on_stage: OnStage(Rc::new(|_| {})),
         })
+    }
+
+    /// Has `tell` called at each stage of [`serve`](Self::serve), between two tasks.
+    pub fn on_stage(&mut self, tell: impl Fn(Stage) + 'static) {
+        self.on_stage = OnStage(Rc::new(tell));
     }
 
     /// How far its event loop has come: an odd number while a task runs, another one for each. Whoever sees the same odd number
@@ -137,6 +164,7 @@ impl Application {
             module: self.module.clone(),
             link: Rc::new(RefCell::new(Some(link))),
             failure: self.failure.clone(),
+            on_stage: self.on_stage.clone(),
         };
         let evaluate = start.clone();
         // As a task of the loop, which drives what the module awaits.
@@ -165,6 +193,8 @@ struct Start {
     link: Rc<RefCell<Option<UnixStream>>>,
     #[unsafe_ignore_trace]
     failure: Failure,
+    #[unsafe_ignore_trace]
+    on_stage: OnStage,
 }
 
 impl Start {
@@ -209,7 +239,8 @@ impl Start {
             .network()
             .connect_without_standby(Link(link), Delivery::Pushed);
         let id = handle.id();
-        let session = Session::new(app, handle);
+        self.on_stage.tell(Stage::Ready);
+        let session = Session::new(app, handle, self.on_stage.clone());
         self.failure.0.session.replace(Some(session.clone()));
         Sockets::of(context).insert(id, Owner::Served(session));
         Ok(())
@@ -233,6 +264,9 @@ impl Dial for Link {
 
     /// The server knows what has become of its client; and to an instance that was never needed the link just ends.
     const IS_TOLD_OF: bool = false;
+
+    /// A client that sends and does not read is not read from either.
+    const MAX_UNWRITTEN: u64 = 64 << 10;
 
     async fn dial(self) -> io::Result<Opened<Self::Stream>> {
         self.0.set_nonblocking(true)?;

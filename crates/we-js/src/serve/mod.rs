@@ -27,6 +27,6 @@ mod session;
 mod socket;
 
 #[cfg(unix)]
-pub use self::application::Application;
+pub use self::application::{Application, Stage};
 pub use self::info::{ConnectionInfo, ResponseHead};
 pub(crate) use self::{builtin::built_in_module, session::Session};

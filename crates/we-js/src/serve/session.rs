@@ -4,13 +4,18 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use boa_engine::{
-    Context, JsResult, JsValue, NativeFunction,
+    Context, JsArgs, JsError, JsResult, JsValue, NativeFunction,
     object::{JsObject, builtins::JsPromise},
 };
 use we_net::protocol::{CloseCode, CloseFrame, CloseReason, Message};
 
 use super::{
-    ConnectionInfo, app::App, builtin::Handlers, exchange::Exchange, socket::ServerWebSocket,
+    ConnectionInfo,
+    app::App,
+    application::{OnStage, Stage},
+    builtin::Handlers,
+    exchange::Exchange,
+    socket::ServerWebSocket,
 };
 use crate::{
     binding::{This, from_utf8},
@@ -26,6 +31,7 @@ pub(crate) struct Session(Rc<Parts>);
 
 struct Parts {
     app: App,
+    on_stage: OnStage,
     purpose: RefCell<Purpose>,
     has_failed: Cell<bool>,
 }
@@ -41,9 +47,10 @@ enum Purpose {
 }
 
 impl Session {
-    pub(super) fn new(app: App, link: SocketHandle) -> Self {
+    pub(super) fn new(app: App, link: SocketHandle, on_stage: OnStage) -> Self {
         Self(Rc::new(Parts {
             app,
+            on_stage,
             purpose: RefCell::new(Purpose::Unknown(link)),
             has_failed: Cell::new(false),
         }))
@@ -153,6 +160,7 @@ impl Session {
 
     /// The connection is over, and with it the application: when `close` has done what it has to do, the loop ends.
     fn closed(&self, closed: &Closed, context: &mut Context) -> JsResult<()> {
+        self.0.on_stage.tell(Stage::Ended);
         let (handlers, socket) = match self.0.purpose.replace(Purpose::None) {
             Purpose::Socket(handlers, socket) => (handlers, socket),
             Purpose::Exchange(exchange) => return exchange.closed(context),
@@ -172,12 +180,20 @@ impl Session {
         let Some(promise) = promise else {
             return finish(context);
         };
-        let settled = NativeFunction::from_fn_ptr(|_, _, context| {
+        let fulfilled = NativeFunction::from_fn_ptr(|_, _, context| {
             finish(context)?;
             Ok(JsValue::undefined())
         });
-        let settled = settled.to_js_function(context.realm());
-        promise.finally(settled, context)?;
+        // The loop ends before it would tell of a rejection that nobody handles.
+        let rejected = NativeFunction::from_fn_ptr(|_, args, context| {
+            let error = JsError::from_opaque(args.get_or_undefined(0).clone());
+            LoopState::of(context)?.report_exception(error, context);
+            finish(context)?;
+            Ok(JsValue::undefined())
+        });
+        let fulfilled = fulfilled.to_js_function(context.realm());
+        let rejected = rejected.to_js_function(context.realm());
+        promise.then(Some(fulfilled), Some(rejected), context)?;
         Ok(())
     }
 }

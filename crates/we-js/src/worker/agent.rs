@@ -26,11 +26,6 @@ use crate::{
     uncaught::UncaughtErrorKind,
 };
 
-/// The stack of a worker's thread, in bytes: as much as the shell gives its main thread, so that code that is nested too
-/// deeply for one is for the other. The engine's parser takes some 20 KiB for each level. It is reserved, and becomes
-/// memory only as far as it is used.
-const STACK: usize = 256 << 20;
-
 /// All that a worker gets on its way.
 pub(super) struct Birth {
     pub(super) owner: Owner,
@@ -50,6 +45,7 @@ pub(super) struct Inheritance {
     client: Client,
     console: ConsolePrinter,
     worker_setup: WorkerSetup,
+    pub(super) worker_stack: usize,
     external_memory_step: usize,
     max_buffer_size: u64,
     file_access: FileAccess,
@@ -63,6 +59,7 @@ impl Inheritance {
             client: options.client.clone(),
             console: options.console.clone(),
             worker_setup: options.worker_setup.clone(),
+            worker_stack: options.worker_stack,
             external_memory_step: options.external_memory_step,
             max_buffer_size: options.max_buffer_size,
             file_access: match state.reads_files() {
@@ -78,7 +75,7 @@ pub(super) fn start(birth: Birth) {
     let (sender, receiver) = std::sync::mpsc::sync_channel::<Birth>(1);
     let thread = thread::Builder::new()
         .name("worker".to_owned())
-        .stack_size(STACK)
+        .stack_size(birth.inheritance.worker_stack)
         .spawn(move || {
             if let Ok(birth) = receiver.recv() {
                 live(birth);
@@ -154,6 +151,7 @@ fn options(birth: &Birth) -> Options {
         _ => inheritance.origin,
     };
     Options {
+        worker_stack: inheritance.worker_stack,
         base_url: None,
         origin,
         file_access: inheritance.file_access,

@@ -290,6 +290,7 @@ impl Request {
                 .with_leftover(&accepted.leftover),
             negotiated: Negotiated {
                 resource: self.url.resource_name(),
+                host: String::new(),
                 subprotocol: accepted.subprotocol,
                 extensions,
                 headers: accepted.headers,

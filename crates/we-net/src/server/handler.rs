@@ -71,7 +71,8 @@ pub trait Handler: Send + 'static {
     }
 }
 
-/// A connection, for its [`Handler`] and for whoever it gives a clone of it. It does not keep the connection open.
+/// A connection, for its [`Handler`] and for whoever it gives a clone of it. It does not keep the connection open: where the server
+/// drops the handler (its time to end is over), nothing can be sent any more.
 #[derive(Clone)]
 pub struct Connection {
     shared: Arc<Shared<Stream>>,
@@ -153,6 +154,7 @@ where
         negotiated: Arc::new(socket.negotiated().clone()),
     };
     let (mut sender, mut receiver) = socket.split();
+    let _ended = Ended(&connection);
     let mut contained = Contained {
         connection: &connection,
         handler: None,
@@ -172,6 +174,15 @@ where
         }
     }
     contained.end();
+}
+
+/// Sees to it that the connection ends with its handler, whoever has a clone of it.
+struct Ended<'a>(&'a Connection);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.shared.let_go();
+    }
 }
 
 /// A handler whose panics end its connection.

@@ -331,6 +331,7 @@ impl Acceptor {
                 .with_leftover(&request.leftover),
             negotiated: Negotiated {
                 resource: request.resource,
+                host: request.host,
                 subprotocol,
                 extensions,
                 headers: request.headers,

@@ -32,6 +32,8 @@ use crate::transport::{Driver, Stream};
 pub struct Negotiated {
     /// Path and query that the client asked for.
     pub resource: String,
+    /// On a server, the host that the client asked for, with the port if it is not the default one. Empty on clients.
+    pub host: String,
     /// The subprotocol in use, if any.
     pub subprotocol: Option<String>,
     /// The extensions in use, as the `Sec-WebSocket-Extensions` header of the answer lists them;
@@ -98,6 +100,7 @@ impl<S> From<Driver<S>> for WebSocket<S> {
             driver,
             negotiated: Negotiated {
                 resource: String::new(),
+                host: String::new(),
                 subprotocol: None,
                 extensions: String::new(),
                 headers: Headers::new(),
@@ -160,6 +163,13 @@ impl<S> WebSocket<S> {
     /// ```
     pub fn split(self) -> (WebSocketSender<S>, WebSocketReceiver<S>) {
         (self.sender, self.receiver)
+    }
+
+    /// Has the peer's Close frame answered by [`WebSocketSender::close`] only. See
+    /// [`Connection::answer_by_close`](crate::protocol::Connection::answer_by_close).
+    pub fn answer_by_close(&mut self) {
+        let mut inner = self.sender.shared.lock();
+        inner.driver.connection_mut().answer_by_close();
     }
 
     /// For a server that closes the connections of its handlers.
@@ -395,6 +405,7 @@ mod tests {
             driver: Driver::new(stream, Connection::new(Role::Client, Config::default())),
             negotiated: Negotiated {
                 resource: "/".into(),
+                host: String::new(),
                 subprotocol: None,
                 extensions: String::new(),
                 headers: Headers::new(),

@@ -95,9 +95,16 @@ impl<S> Shared<S> {
         sent
     }
 
+    /// Wakes both halves: one that waits for a slow peer has no more to wait for.
     pub(crate) fn queue_close(&self, frame: Option<CloseFrame>) {
         self.lock().driver.close(frame);
-        self.wakers.wake_side(Side::Receiver);
+        self.wakers.wake_all();
+    }
+
+    /// Drops the connection without another word.
+    pub(crate) fn let_go(&self) {
+        self.lock().driver.let_go();
+        self.wakers.wake_all();
     }
 
     pub(crate) fn buffered_amount(&self) -> u64 {

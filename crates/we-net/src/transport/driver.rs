@@ -229,6 +229,22 @@ impl<S> Driver<S> {
         Ok(())
     }
 
+    /// Lets go of the stream as soon as the connection is over, though events may still wait to be
+    /// taken.
+    fn drop_if_over(&mut self) {
+        if self.connection.is_terminated() {
+            self.stream = None;
+            self.timer = None;
+            self.unread = None;
+        }
+    }
+
+    /// Drops the stream, as an end that nobody was told of.
+    pub(crate) fn let_go(&mut self) {
+        self.connection.abort();
+        self.drop_if_over();
+    }
+
     /// The next event that is ready, without any I/O. Call a poll function soon after: events have
     /// consequences.
     pub fn take_event(&mut self) -> Option<Event> {
@@ -488,16 +504,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
         }
         self.look_ahead(usize::MAX);
-    }
-
-    /// Lets go of the stream as soon as the connection is over, though events may still wait to be
-    /// taken.
-    fn drop_if_over(&mut self) {
-        if self.connection.is_terminated() {
-            self.stream = None;
-            self.timer = None;
-            self.unread = None;
-        }
     }
 
     fn end_input(&mut self) {

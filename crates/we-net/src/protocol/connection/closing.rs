@@ -124,6 +124,14 @@ impl Connection {
         self.answers_later = true;
     }
 
+    /// For a caller that has somebody else to ask first: from now on the peer's Close frame is answered by
+    /// [`close`](Self::close) only, and until then messages can be sent. [`Timeouts::closing`](crate::protocol::Timeouts::closing)
+    /// runs meanwhile.
+    pub fn answer_by_close(&mut self) {
+        self.answers_later = true;
+        self.answers_by_close = true;
+    }
+
     /// Whether [`answer_later`](Self::answer_later) was called.
     pub(crate) fn is_answering_later(&self) -> bool {
         self.answers_later

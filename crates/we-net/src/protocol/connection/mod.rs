@@ -146,6 +146,8 @@ pub struct Connection {
     phase: Phase,
     /// See [`answer_later`](Self::answer_later).
     answers_later: bool,
+    /// See [`answer_by_close`](Self::answer_by_close).
+    answers_by_close: bool,
     /// The timer of the phase, which says what for.
     deadline: Option<Instant>,
     /// The timers that run while nothing happens, if there are any.
@@ -168,6 +170,7 @@ impl Connection {
             writer: Writer::new(role, config.fragment_size),
             phase: Phase::Open,
             answers_later: false,
+            answers_by_close: false,
             deadline: None,
             vigil: None,
             is_watched: Vigil::is_wanted(&config),
@@ -503,12 +506,12 @@ impl Connection {
         Ok(())
     }
 
-    /// The next event. With [`Event::CloseReceived`], and with `None` after an offence of the
+    /// The next event. With [`Event::CloseReceived`] (unless [told otherwise](Self::answer_by_close)), and with `None` after an offence of the
     /// peer's, our Close frame is queued: there may be output to write.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front();
         match event {
-            Some(Event::CloseReceived(_)) => self.echo_close(),
+            Some(Event::CloseReceived(_)) if !self.answers_by_close => self.echo_close(),
             None => self.fail_if_doomed(),
             _ => {}
         }
