@@ -12,6 +12,7 @@
 //! | [`line`] | the connection of a call |
 //! | [`slots`] | how many connections there are at once |
 //! | [`upload`], [`download`] | streams to the network and from it |
+//! | [`event_stream`] | the requests of `EventSource` |
 //! | [`mime`] | which types are scripts |
 
 mod body;
@@ -19,6 +20,7 @@ mod call;
 mod cors;
 mod download;
 mod enums;
+mod event_stream;
 mod fetching;
 mod header_list;
 mod headers;
@@ -42,11 +44,12 @@ mod tests;
 
 use boa_engine::{Context, JsResult};
 
-use self::{headers::Headers, request::Request, response::Response};
 pub(crate) use self::{
+    event_stream::{EventStreamRequest, EventStreamResponse},
     scripts::{Destination, FetchError, Fetched, Fetcher, Target, decode, is_remote},
     slots::Slots,
 };
+use self::{headers::Headers, request::Request, response::Response};
 use crate::binding::{define_promise_function, register};
 
 /// Defines the interfaces and `fetch()` in the context's current realm.
