@@ -89,8 +89,11 @@ class Bundler:
         return f"globalThis.WORKER = {json.dumps(address)};\n" + (JS / "starter.js").read_text()
 
     def _script(self, test: Test, script: Script) -> str:
-        # A page's script may ask where it is without asking for anything else of the page.
-        return self._included(urljoin(test.path, script.path)) if script.path else script.text.replace("document.URL", "location.href")
+        if script.path and script.path != test.path:
+            return self._included(urljoin(test.path, script.path))
+        # A test may ask what its title is, and a page's script where it is, without asking for anything else of the page.
+        text = self._included(test.path) if script.path else script.text.replace("document.URL", "location.href")
+        return text.replace("document.title", json.dumps(test.title))
 
     def _imported(self, test: Test, arguments: str) -> str:
         return "\n;\n".join(self._included(urljoin(test.path, path)) for path in LITERAL.findall(arguments))

@@ -53,6 +53,10 @@ class Bundle(unittest.TestCase):
         places = [text.index(part) for part in ("globalThis.WPT", "HARNESS", "add_completion_callback", "HELPER", "TEST")]
         self.assertEqual(places, sorted(places))
 
+    def test_a_test_may_ask_for_its_title(self):
+        test = next(read_test("/a/x.window.js", "// META: title=A 'title'"))
+        self.assertIn("test(f, \"A 'title'\" + 1)", code(test, x_window_js="test(f, document.title + 1)"))
+
     def test_a_worker_says_that_it_is_done(self):
         window, worker = read_test("/a/x.any.js", "TEST")
         self.assertIn("\ndone();", code(worker, **{"x_any_js": "TEST"}))

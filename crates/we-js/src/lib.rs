@@ -50,7 +50,7 @@
 //!
 //! # What a context gets
 //!
-//! `WebSocket`; `Event`, `EventTarget`, `CustomEvent`, `MessageEvent`, `CloseEvent`, `ErrorEvent`,
+//! `WebSocket`, `EventSource`; `Event`, `EventTarget`, `CustomEvent`, `MessageEvent`, `CloseEvent`, `ErrorEvent`,
 //! `PromiseRejectionEvent`, `ProgressEvent`; `DOMException`; `AbortController`, `AbortSignal`; `Blob`, `File`,
 //! `FileReader`; `MessageChannel`, `MessagePort`, `BroadcastChannel`; `ReadableStream`, `WritableStream`,
 //! `TransformStream` with their readers, writers, controllers and queuing strategies; `TextEncoder`, `TextDecoder`; `URL`,
@@ -71,6 +71,7 @@
 //! | `network` | connections as tasks, driven by the loop's thread while it waits and by a standby while it is busy |
 //! | [`event_loop`] | tasks, timers, microtasks, rejections, scripts and modules |
 //! | `fetch` | `fetch()` and its interfaces; the scripts of workers and modules |
+//! | `eventsource` | the interface `EventSource`, the job that follows its connection |
 //! | `abort`, `file`, `url`, `encoding`, ... | one standard each |
 //! | `platform` | which of them a context gets |
 //!
@@ -89,6 +90,7 @@ mod console;
 mod dom;
 mod encoding;
 pub mod event_loop;
+mod eventsource;
 mod fetch;
 mod file;
 mod messaging;

@@ -19,6 +19,7 @@ use crate::{
     },
     encoding::{TextDecoder, TextDecoderStream, TextEncoder, TextEncoderStream},
     event_loop::{EventLoop, EventResult, LoopHost, Options},
+    eventsource::EventSource,
     fetch,
     file::{Blob, File, FileReader, install_file_reader_sync},
     messaging::{self, BroadcastChannel, MessageChannel, MessagePort, Notice},
@@ -149,6 +150,7 @@ fn install(context: &mut Context) -> JsResult<()> {
     register::<WebSocket>(context)?;
     register::<WebSocketStream>(context)?;
     register::<WebSocketError>(context)?;
+    register::<EventSource>(context)?;
     register::<Worker>(context)?;
     register::<TextEncoder>(context)?;
     register::<TextDecoder>(context)?;

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     abort::{self, AbortSignal},
     binding::{Definition, Dictionary, Interface, NewTarget, PlatformObject, This},
-    messaging,
+    eventsource, messaging,
 };
 
 /// Native data of every event target: the listeners that all have, and the state of its kind.
@@ -78,13 +78,19 @@ pub(crate) struct Listener {
 /// Tells the kinds of targets that live longer when they have a listener.
 pub(super) fn listener_added(target: &JsObject) {
     abort::keep_observed_signal(target);
+    listeners_changed(target);
+}
+
+/// Tells those that live longer only as long as they have one.
+fn listeners_changed(target: &JsObject) {
     messaging::listeners_changed(target);
+    eventsource::listeners_changed(target);
 }
 
 /// [Remove an event listener](https://dom.spec.whatwg.org/#remove-an-event-listener) from its target.
 pub(crate) fn remove_listener(target: &This<EventTarget>, listener: &Gc<Listener>) {
     target.state().remove(listener);
-    messaging::listeners_changed(target.object());
+    listeners_changed(target.object());
 }
 
 /// What a listener calls.
@@ -100,6 +106,11 @@ impl EventTarget {
     /// Whether this is the global object.
     pub(crate) fn is_global(&self) -> bool {
         self.is_global
+    }
+
+    /// Whether there is a listener for anything.
+    pub(crate) fn has_listeners(&self) -> bool {
+        !self.listeners.borrow().is_empty()
     }
 
     /// Whether there is a listener for an event of one of these types.

@@ -38,6 +38,12 @@ impl MessageEvent {
         }
     }
 
+    /// With the id of a server-sent event.
+    pub(crate) fn with_last_event_id(self, id: JsString) -> Self {
+        *self.last_event_id.borrow_mut() = id;
+        self
+    }
+
     /// With a frozen array of the ports that came with the message.
     pub(crate) fn with_ports(self, ports: JsObject) -> Self {
         *self.ports.borrow_mut() = Some(ports);

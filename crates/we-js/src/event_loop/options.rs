@@ -63,8 +63,8 @@ pub struct Options {
     pub external_memory_step: usize,
 
     /// The largest `ArrayBuffer` or `SharedArrayBuffer` that a script may make, in bytes; a larger one is a
-    /// `RangeError`. It bounds the text that a `Blob` is read into as well. Default: 1.5 GiB, as the language's
-    /// standard recommends.
+    /// `RangeError`. It bounds the text that a `Blob` is read into, and an event of an `EventSource` (which has 64 MiB at most
+    /// whatever this says), as well. Default: 1.5 GiB, as the language's standard recommends.
     pub max_buffer_size: u64,
 }
 

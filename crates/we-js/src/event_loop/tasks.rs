@@ -21,6 +21,8 @@ pub enum TaskSource {
     Timer,
     /// Events of `WebSocket` objects.
     WebSocket,
+    /// Events of `EventSource` objects.
+    RemoteEvent,
     /// Features that answer to network activity, such as module loading.
     Networking,
     /// Reading the bytes of a `Blob`.

@@ -100,16 +100,7 @@ pub(super) fn fetch(args: &[JsValue], context: &mut Context) -> JsResult<JsPromi
             (Upload::Stream(Some(body)), Some((reader, sender)))
         }
     };
-    let limit = context.host_hooks().max_buffer_size(context);
-    let state = LoopState::of(context)?;
-    let asker = Asker {
-        client: state.options().client.clone(),
-        origin: state.script_origin(),
-        base: state.base_url().cloned(),
-        reads_files: state.fetches_files(),
-        limit,
-        agent: state,
-    };
+    let asker = Asker::of(LoopState::of(context)?);
     let url = head.url.clone();
     let fetching = Fetching::new(head, upload, asker);
     let job = NativeAsyncJob::new(async move |context: &RefCell<&mut Context>| {

@@ -9,11 +9,13 @@ use std::{
 
 use boa_engine::{JsValue, NativeFunction, Source, js_string};
 
-use super::network_tests::{agent, serve};
 use crate::{
     abort::{AbortSignal, gathered},
     binding::This,
-    testing::{Agent, collect},
+    testing::{
+        Agent, collect,
+        http::{agent, serve},
+    },
 };
 
 /// A server whose bodies stall after one byte: `/go` sends a second one and ends those that are open, `/open` answers with

@@ -12,6 +12,7 @@
 //! | [`line`] | the connection of a call |
 //! | [`slots`] | how many connections there are at once |
 //! | [`upload`], [`download`] | streams to the network and from it |
+//! | [`event_stream`] | the requests of `EventSource` |
 //! | [`mime`] | which types are scripts |
 
 mod body;
@@ -19,6 +20,7 @@ mod call;
 mod cors;
 mod download;
 mod enums;
+mod event_stream;
 mod fetching;
 mod header_list;
 mod headers;
@@ -51,6 +53,7 @@ use self::{
     response::Response,
 };
 pub(crate) use self::{
+    event_stream::{EventStreamRequest, EventStreamResponse},
     request::server_request,
     response::take as take_response,
     scripts::{Destination, FetchError, Fetched, Fetcher, Target, decode, is_remote},

@@ -12,51 +12,13 @@ use std::{
     time::Duration,
 };
 
-use crate::{ErrorReporter, FileAccess, LoopHandle, Options, testing::Agent};
-
-/// Reads a request, to the end of its body.
-fn request(stream: &mut TcpStream) -> String {
-    let mut text = String::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let read = stream.read(&mut buffer).unwrap();
-        text.push_str(&String::from_utf8_lossy(&buffer[..read]));
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            assert_ne!(read, 0, "{text}");
-            continue;
-        };
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("Content-Length: "))
-            .map_or(0, |length| length.parse().unwrap());
-        let is_complete = if head.contains("Transfer-Encoding: chunked") {
-            body.ends_with("0\r\n\r\n")
-        } else {
-            body.len() >= length
-        };
-        if is_complete || read == 0 {
-            return text;
-        }
-    }
-}
-
-/// A server that lives as long as the process: each connection has a thread, and is given to `answer` with its request.
-pub(super) fn serve(answer: impl Fn(&str, TcpStream) + Send + Sync + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let origin = format!("http://{}", listener.local_addr().unwrap());
-    let answer = Arc::new(answer);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let answer = answer.clone();
-            thread::spawn(move || {
-                let request = request(&mut stream);
-                answer(&request, stream);
-            });
-        }
-    });
-    origin
-}
+use crate::{
+    ErrorReporter, FileAccess, LoopHandle, Options,
+    testing::{
+        Agent,
+        http::{agent, serve},
+    },
+};
 
 /// Answers with the request itself, or as its path says.
 fn echo(request: &str, mut stream: TcpStream) {
@@ -74,18 +36,6 @@ fn echo(request: &str, mut stream: TcpStream) {
         stream,
         "HTTP/1.1 {status}\r\nContent-Length: {length}{line}{headers}\r\n\r\n{body}"
     );
-}
-
-pub(super) fn agent(server: &str, origin: Option<&str>) -> Agent {
-    let mut agent = Agent::with(Options {
-        origin: origin.map(|origin| origin.parse::<url::Url>().unwrap().origin()),
-        base_url: Some(format!("{server}/base/").parse().unwrap()),
-        ..Options::default()
-    });
-    agent
-        .eval(&format!("globalThis.server = '{server}'"))
-        .unwrap();
-    agent
 }
 
 #[track_caller]

@@ -46,10 +46,13 @@ pub(super) struct Head {
     pub(super) keepalive: bool,
     /// <https://fetch.spec.whatwg.org/#use-cors-preflight-flag>
     pub(super) use_preflight: bool,
+    /// <https://fetch.spec.whatwg.org/#unsafe-request-flag>
+    pub(super) is_unsafe: bool,
 }
 
 impl Head {
-    fn new(url: Url) -> Self {
+    /// A request as `new Request(url)` makes it.
+    pub(super) fn new(url: Url) -> Self {
         Self {
             method: String::from("GET"),
             blob: file::resolve(&url),
@@ -65,11 +68,12 @@ impl Head {
             integrity: js_string!(),
             keepalive: false,
             use_preflight: false,
+            is_unsafe: true,
         }
     }
 
     /// A copy whose headers are its own.
-    fn copy(&self) -> Self {
+    pub(super) fn copy(&self) -> Self {
         Self {
             headers: Rc::new(RefCell::new(self.headers.borrow().clone())),
             ..self.clone()

@@ -1,12 +1,15 @@
-//! A server of scripts for tests.
+//! Servers for tests: of scripts, and of whatever a test wants.
 
 use std::{
     collections::HashMap,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
 };
+
+use super::Agent;
+use crate::Options;
 
 /// A server of another origin than every other one, for as long as the process lives.
 pub(crate) struct HttpServer {
@@ -32,7 +35,7 @@ impl HttpServer {
             for stream in listener.incoming().flatten() {
                 let served = served.clone();
                 // A client that has gone is none of ours.
-                thread::spawn(move || serve(stream, &served));
+                thread::spawn(move || serve_script(stream, &served));
             }
         });
         Self { origin, state }
@@ -63,7 +66,7 @@ impl HttpServer {
     }
 }
 
-fn serve(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
+fn serve_script(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
     let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
@@ -97,4 +100,61 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         None => "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned(),
     };
     stream.write_all(text.as_bytes())
+}
+
+/// Reads a request, to the end of its body.
+fn request(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let read = stream.read(&mut buffer).unwrap();
+        text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            assert_ne!(read, 0, "{text}");
+            continue;
+        };
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "))
+            .map_or(0, |length| length.parse().unwrap());
+        let is_complete = if head.contains("Transfer-Encoding: chunked") {
+            body.ends_with("0\r\n\r\n")
+        } else {
+            body.len() >= length
+        };
+        if is_complete || read == 0 {
+            return text;
+        }
+    }
+}
+
+/// A server that lives as long as the process: each connection has a thread, and is given to `answer` with its request.
+pub(crate) fn serve(answer: impl Fn(&str, TcpStream) + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let answer = Arc::new(answer);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let answer = answer.clone();
+            thread::spawn(move || {
+                let request = request(&mut stream);
+                answer(&request, stream);
+            });
+        }
+    });
+    origin
+}
+
+/// An agent whose scripts believe in a base URL of this server and perhaps in an origin, and find `server`.
+pub(crate) fn agent(server: &str, origin: Option<&str>) -> Agent {
+    let mut agent = Agent::with(Options {
+        origin: origin.map(|origin| origin.parse::<url::Url>().unwrap().origin()),
+        base_url: Some(format!("{server}/base/").parse().unwrap()),
+        ..Options::default()
+    });
+    agent
+        .eval(&format!("globalThis.server = '{server}'"))
+        .unwrap();
+    agent
 }

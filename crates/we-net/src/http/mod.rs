@@ -32,8 +32,8 @@
 //! ```
 //!
 //! A body without end, such as an event stream, is read piece by piece with [`Body::chunk`] and
-//! wants [`Request::idle_timeout`] to be `None`. Dropping the future of a request, a [`Response`] or
-//! a [`Body`] closes the connection.
+//! wants [`Request::idle_timeout`] to be `None`. What an event stream says, [`EventStream`] tells. Dropping
+//! the future of a request, a [`Response`] or a [`Body`] closes the connection.
 //!
 //! # What it does not do
 //!
@@ -46,6 +46,7 @@
 
 mod body;
 mod error;
+mod event_stream;
 mod exchange;
 mod io;
 mod redirect;
@@ -54,6 +55,7 @@ mod upload;
 
 pub use body::Body;
 pub use error::{HttpError, RedirectError};
+pub use event_stream::{DEFAULT_MAX_EVENT, EventStream, EventTooLong, ServerSentEvent};
 pub use hyper::body::Bytes;
 pub(crate) use io::{Meter, Metered};
 pub use redirect::MAX_REDIRECTS;

@@ -3,6 +3,7 @@
 //! There is neither a cache nor a cookie here, nor a service worker. Where the embedder has not said which origin the
 //! scripts are of, all servers are as good as their own: nothing is cross-origin then.
 
+mod error;
 mod network;
 mod schemes;
 
@@ -10,10 +11,11 @@ use std::{cell::RefCell, rc::Rc};
 
 use url::{Origin, Url};
 use we_net::{
-    Client, HttpError,
+    Client,
     http::{MAX_REDIRECTS, RequestBody},
 };
 
+pub(crate) use self::error::NetworkError;
 pub(super) use self::network::Remote;
 use self::network::{Keepalive, Shown};
 use crate::fetch::{
@@ -26,49 +28,6 @@ use crate::fetch::{
     response::{self, ResponseType, is_null_body_status},
 };
 use crate::{event_loop::LoopState, file::BlobData};
-
-/// Why there is no response: [a network error](https://fetch.spec.whatwg.org/#concept-network-error).
-#[derive(Debug, thiserror::Error)]
-pub(super) enum NetworkError {
-    #[error("the mode 'same-origin' does not allow it")]
-    Foreign,
-    #[error("the mode 'no-cors' allows no other redirect mode than 'follow'")]
-    NoCorsRedirect,
-    #[error("'{0}:' URLs cannot be fetched by this script")]
-    Scheme(String),
-    #[error("the blob: URL was revoked or never made, or is not asked for by GET")]
-    Blob,
-    #[error("the range is not in the Blob")]
-    Range,
-    #[error("the data: URL is malformed")]
-    Data,
-    #[error("{0}")]
-    File(String),
-    #[error(transparent)]
-    Http(#[from] HttpError),
-    #[error("the server does not share its answer with this origin (Access-Control-Allow-Origin)")]
-    NotShared,
-    #[error("the server refused the preflight request: {0}")]
-    Preflight(&'static str),
-    #[error("it redirects, which the redirect mode 'error' does not allow")]
-    Redirect,
-    #[error("it redirects too often")]
-    TooManyRedirects,
-    #[error("it redirects to '{0}:'")]
-    RedirectScheme(String),
-    #[error("it redirects to a URL with a user name or password")]
-    RedirectCredentials,
-    #[error("it redirects, but the body of the request is a stream and cannot be sent again")]
-    RedirectStream,
-    #[error("there is no cache")]
-    NoCache,
-    #[error("requests with 'keepalive' cannot have more than 64 KiB together")]
-    Keepalive,
-    #[error("the answer does not match the integrity that was asked for")]
-    Integrity,
-    #[error("the body of the request cannot be sent: {0}")]
-    Upload(String),
-}
 
 /// [Response tainting](https://fetch.spec.whatwg.org/#concept-request-response-tainting)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +54,19 @@ pub(super) struct Asker {
     /// The most bytes that are read into memory at once.
     pub(super) limit: u64,
     pub(super) agent: Rc<LoopState>,
+}
+
+impl Asker {
+    pub(super) fn of(agent: Rc<LoopState>) -> Self {
+        Self {
+            client: agent.options().client.clone(),
+            origin: agent.script_origin(),
+            base: agent.base_url().cloned(),
+            reads_files: agent.fetches_files(),
+            limit: agent.options().max_buffer_size,
+            agent,
+        }
+    }
 }
 
 /// A response, filtered.
@@ -205,9 +177,10 @@ impl Fetching {
             Mode::Cors => {
                 self.tainting = Tainting::Cors;
                 let unsafe_names = cors_unsafe_names(&self.request.headers.borrow());
-                let needs_preflight = self.request.use_preflight
-                    || !is_cors_safelisted_method(&self.request.method)
-                    || !unsafe_names.is_empty();
+                let is_unsafe =
+                    !is_cors_safelisted_method(&self.request.method) || !unsafe_names.is_empty();
+                let needs_preflight =
+                    self.request.use_preflight || (self.request.is_unsafe && is_unsafe);
                 if needs_preflight {
                     self.preflight(&url, &unsafe_names).await?;
                 }
