@@ -40,9 +40,9 @@ bench-javascript: ## Measure scripts in the shell WE beside the runtimes on the 
 	@$(if $(WE),,cargo build --release)
 	@cd benches && BENCH_TIME=$(BENCH_TIME) WE=$(abspath $(WE)) cargo run --quiet --release --bin javascript -- $(if $(BENCH),"$(BENCH)")
 
-bench-serve: ## Measure `we serve` of the shell WE beside the runtimes on the PATH for BENCH_TIME seconds (60)
+bench-serve: ## Measure `we serve` of the shell WE beside the runtimes on the PATH for BENCH_TIME seconds (60): make bench-serve [BENCH=idle]
 	@$(if $(WE),,cargo build --release)
-	@cd benches && BENCH_TIME=$(BENCH_TIME) WE=$(abspath $(WE)) cargo run --quiet --release --bin serve
+	@cd benches && BENCH_TIME=$(BENCH_TIME) WE=$(abspath $(WE)) cargo run --quiet --release --bin serve -- $(if $(BENCH),"$(BENCH)")
 
 bench-peers: ## Run a lab that measures clients and servers of other makers: make bench-peers LAB=folder/of/run.py (docs/performance.md)
 	@test -f "$(LAB)/run.py" || { echo "LAB names no folder with a run.py; docs/performance.md tells what that is" >&2; exit 1; }

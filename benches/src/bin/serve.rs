@@ -1,6 +1,8 @@
 //! Runs the echo applications of `serve/` by `we serve` and, where they are installed, in other runtimes, puts load on them
 //! and prints one table.
 //!
+//!     serve [FILTER]             only the cases with a line whose name contains FILTER
+//!
 //! WE is the shell (../target/release/we), BENCH_BUN and BENCH_DENO the other runtimes (else those on the PATH), BENCH_TIME for
 //! how many seconds to measure in all (60); to start servers and to open connections takes as long again. The load is `we-net`, on
 //! the one thread of this process.
@@ -104,16 +106,24 @@ const fn less(name: &'static str) -> Line {
 }
 
 fn main() -> Result<(), Error> {
+    let filter = env::args().nth(1).unwrap_or_default();
     let total: f64 = env::var("BENCH_TIME").map_or(Ok(60.0), |text| text.parse())?;
     let runtimes = runtimes::find(SHELL, &PEERS);
-    let timed = CASES.len() - 1;
+    let cases: Vec<_> = CASES
+        .into_iter()
+        .filter(|(_, lines)| lines.iter().any(|line| line.name.contains(&filter)))
+        .collect();
+    let timed = cases
+        .iter()
+        .filter(|(case, _)| !matches!(case, Case::Memory));
+    let timed = timed.count().max(1);
     let time = Duration::try_from_secs_f64(total / (timed * runtimes.len() * ROUNDS) as f64)?;
     let tokio = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
 
     print_head(&runtimes);
-    for (case, lines) in CASES {
+    for (case, lines) in cases {
         // For each runtime, the turns; for each of these the values of the lines.
         let mut turns = vec![Vec::new(); runtimes.len()];
         for round in 0..ROUNDS {
