@@ -105,6 +105,13 @@ pub fn available() -> Option<f64> {
     field(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
 }
 
+/// What the kernel has for all processes together: page tables, stacks, and its structures, those of sockets too; in KiB.
+pub fn kernel() -> Option<f64> {
+    let memory = fs::read_to_string("/proc/meminfo").ok()?;
+    let parts = ["PageTables:", "KernelStack:", "Slab:"];
+    parts.into_iter().map(|name| field(&memory, name)).sum()
+}
+
 /// The share of a process of what it has in memory, in KiB.
 fn proportional(process: u32) -> Option<f64> {
     let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"));

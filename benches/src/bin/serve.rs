@@ -81,7 +81,8 @@ const CASES: [(Case, &[Line]); 4] = [
         Case::Memory,
         &[
             less("one of 256 idle connections, Pss KiB"),
-            less("the same, MemAvailable KiB"),
+            less("beside it the kernel's tables, KiB"),
+            less("all of it by MemAvailable, KiB"),
         ],
     ),
 ];
@@ -267,7 +268,7 @@ async fn open_and_close_for(server: &Server, time: Duration) -> Result<f64, Erro
     Ok(opened as f64 / start.elapsed().as_secs_f64())
 }
 
-/// KiB that an idle connection takes: as the server's processes have it, and as the whole system has it.
+/// KiB that an idle connection takes: of the server's processes, of the kernel, and of what the whole system has to give.
 async fn memory(server: &Server) -> Result<Vec<Option<f64>>, Error> {
     // What the first connection takes is not to be counted for each.
     for mut socket in hold(server, 1).await? {
@@ -279,12 +280,14 @@ async fn memory(server: &Server) -> Result<Vec<Option<f64>>, Error> {
     let share = |more: Option<f64>, less: Option<f64>| Some((more? - less?) / HELD as f64);
     Ok(vec![
         share(after.taken, before.taken),
+        share(after.kernel, before.kernel),
         share(before.available, after.available),
     ])
 }
 
 struct Memory {
     taken: Option<f64>,
+    kernel: Option<f64>,
     available: Option<f64>,
 }
 
@@ -292,6 +295,7 @@ fn settled(server: &Server) -> Memory {
     thread::sleep(SETTLE);
     Memory {
         taken: server.memory(),
+        kernel: processes::kernel(),
         available: processes::available(),
     }
 }
