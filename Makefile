@@ -3,7 +3,7 @@
 FUZZ ?= frame connection response request extensions url differential
 FUZZ_TIME ?= 600
 BENCH_TIME ?= 60
-.PHONY: help build test test-runners wpt wpt-report autobahn autobahn-full fuzz bench bench-javascript bench-peers bench-all bench-instructions check fmt run echo doc
+.PHONY: help build test test-runners wpt wpt-report autobahn autobahn-full fuzz bench bench-javascript bench-serve bench-peers bench-all bench-instructions check fmt run echo doc
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -39,6 +39,10 @@ bench: ## Measure the protocol beside other libraries for BENCH_TIME seconds (60
 bench-javascript: ## Measure scripts in the shell WE beside the runtimes on the PATH for BENCH_TIME seconds (60): make bench-javascript [BENCH=echo]
 	@$(if $(WE),,cargo build --release)
 	@cd benches && BENCH_TIME=$(BENCH_TIME) WE=$(abspath $(WE)) cargo run --quiet --release --bin javascript -- $(if $(BENCH),"$(BENCH)")
+
+bench-serve: ## Measure `we serve` of the shell WE beside the runtimes on the PATH for BENCH_TIME seconds (60): make bench-serve [BENCH=idle]
+	@$(if $(WE),,cargo build --release)
+	@cd benches && BENCH_TIME=$(BENCH_TIME) WE=$(abspath $(WE)) cargo run --quiet --release --bin serve -- $(if $(BENCH),"$(BENCH)")
 
 bench-peers: ## Run a lab that measures clients and servers of other makers: make bench-peers LAB=folder/of/run.py (docs/performance.md)
 	@test -f "$(LAB)/run.py" || { echo "LAB names no folder with a run.py; docs/performance.md tells what that is" >&2; exit 1; }

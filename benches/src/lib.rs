@@ -9,9 +9,11 @@
 //! | [`measure`] | interleaved rounds and their medians |
 //! | [`hot_paths`] | what every message goes through, for counting instructions |
 //! | [`parts`] | masking and UTF-8 by themselves |
+//! | [`runtimes`] | the shell and other JavaScript runtimes, for the benchmarks that are scripts |
+//! | [`processes`] | servers of other programs, and the memory of their processes |
 //!
-//! `make bench` prints the table, `make bench-instructions` counts instructions, `cargo bench` in this folder runs
-//! criterion. See `docs/performance.md`.
+//! `make bench` prints the table, `make bench-javascript` and `make bench-serve` those of scripts, `make bench-instructions` counts
+//! instructions, `cargo bench` in this folder runs criterion. See `docs/performance.md`.
 
 pub mod case;
 pub mod floor;
@@ -20,3 +22,5 @@ pub mod library;
 pub mod measure;
 pub mod memory;
 pub mod parts;
+pub mod processes;
+pub mod runtimes;

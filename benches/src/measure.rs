@@ -70,7 +70,9 @@ fn messages_for(job: &mut Job, sample: Duration) -> u64 {
     }
 }
 
-fn median(mut samples: Vec<f64>) -> Option<f64> {
+/// The value in the middle; `None` if there is none.
+pub fn median(samples: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut samples: Vec<f64> = samples.into_iter().collect();
     samples.sort_by(f64::total_cmp);
     samples.get(samples.len() / 2).copied()
 }

@@ -9,11 +9,13 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
+use we_bench::measure::median;
+use we_bench::runtimes::{self, Named, Runtime};
 use we_net::WebSocket;
 use we_net::server::{Server, echo};
 
@@ -22,6 +24,8 @@ const ROUNDS: usize = 5;
 
 /// A case that takes longer than this has hung.
 const LIMIT: Duration = Duration::from_secs(60);
+
+const PEERS: [Named; 3] = [("bun", &[]), ("deno", &["run", "-A"]), ("node", &[])];
 
 /// What a case does, and how many times a second a runtime does it, roughly: from this follows how often it is asked to.
 struct Case {
@@ -53,12 +57,6 @@ const fn case(name: &'static str, per_second: f64, most: usize) -> Case {
     }
 }
 
-struct Runtime {
-    name: &'static str,
-    program: PathBuf,
-    args: &'static [&'static str],
-}
-
 /// What a case took.
 #[derive(Clone, Copy)]
 struct Sample {
@@ -71,9 +69,9 @@ struct Sample {
 fn main() -> Result<(), Box<dyn Error>> {
     let filter = env::args().nth(1).unwrap_or_default();
     let total: f64 = env::var("BENCH_TIME").map_or(Ok(60.0), |text| text.parse())?;
-    let runtimes = runtimes();
+    let runtimes = runtimes::find(&["run"], &PEERS);
     let base = serve()?;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("javascript/cases.js");
+    let script = runtimes::in_benches("javascript/cases.js");
     let cases: Vec<&Case> = CASES
         .iter()
         .filter(|case| case.name.contains(&filter))
@@ -111,41 +109,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     } else {
         Err("the shell has not done every case".into())
     }
-}
-
-/// The shell first.
-fn runtimes() -> Vec<Runtime> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let named = env::var_os("WE").filter(|path| !path.is_empty());
-    let we = named.map_or_else(|| here.join("../target/release/we"), PathBuf::from);
-    let mut runtimes = vec![Runtime {
-        name: "we",
-        program: we,
-        args: &["run"],
-    }];
-    let peers: [(&str, &str, &[&str]); 3] = [
-        ("bun", "BENCH_BUN", &[]),
-        ("deno", "BENCH_DENO", &["run", "-A"]),
-        ("node", "BENCH_NODE", &[]),
-    ];
-    for (name, variable, args) in peers {
-        let named = env::var_os(variable).map(PathBuf::from);
-        if let Some(program) = named.or_else(|| on_path(name)) {
-            runtimes.push(Runtime {
-                name,
-                program,
-                args,
-            });
-        }
-    }
-    runtimes
-}
-
-fn on_path(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|program| program.is_file())
 }
 
 /// One sample; `None` if this runtime cannot do it.
@@ -232,12 +195,6 @@ fn ratio(times: &[Option<f64>]) -> String {
         (Some(ours), Some(best)) => format!("{:.2}", best / ours),
         _ => String::new(),
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 fn short(micros: f64) -> String {
