@@ -54,7 +54,7 @@ pub(crate) fn fork() -> io::Result<Forked> {
 }
 
 /// The event loop of an instance and those of its workers, for the signal handler.
-static LOOPS: [Loop; MAX_LOOPS] = [const { Loop::NONE }; MAX_LOOPS];
+static LOOPS: [Loop; MAX_LOOPS] = [const { Loop::none() }; MAX_LOOPS];
 
 /// How many loops can be looked at: that of the instance and those of all workers that it ever starts.
 const MAX_LOOPS: usize = 64;
@@ -67,10 +67,12 @@ struct Loop {
 }
 
 impl Loop {
-    const NONE: Self = Self {
-        progress: AtomicPtr::new(std::ptr::null_mut()),
-        seen: AtomicU64::new(0),
-    };
+    const fn none() -> Self {
+        Self {
+            progress: AtomicPtr::new(std::ptr::null_mut()),
+            seen: AtomicU64::new(0),
+        }
+    }
 
     /// Whether the task that runs was running when this was last asked.
     fn is_stuck(&self) -> bool {

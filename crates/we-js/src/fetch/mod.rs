@@ -46,12 +46,6 @@ use std::{cell::RefCell, rc::Rc};
 
 use boa_engine::{Context, JsResult, object::JsObject};
 
-use self::{
-    header_list::HeaderList,
-    headers::{Guard, Headers},
-    request::Request,
-    response::Response,
-};
 pub(crate) use self::{
     event_stream::{EventStreamRequest, EventStreamResponse},
     request::server_request,
@@ -59,6 +53,12 @@ pub(crate) use self::{
     scripts::{Destination, FetchError, Fetched, Fetcher, Target, decode, is_remote},
     slots::Slots,
     upload::{BodySink, pump},
+};
+use self::{
+    header_list::HeaderList,
+    headers::{Guard, Headers},
+    request::Request,
+    response::Response,
 };
 use crate::binding::{define_promise_function, register};
 
