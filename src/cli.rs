@@ -201,6 +201,14 @@ pub(crate) struct Serve {
     #[arg(long)]
     pub(crate) trace_net: bool,
 
+    /// Start again when a JavaScript or JSON file in the folder of FILE changes; clients are closed with 1001
+    #[arg(long)]
+    pub(crate) watch: bool,
+
+    /// This process is started by one that watches
+    #[arg(long, hide = true)]
+    pub(crate) watched: bool,
+
     /// This process is the one that instances are forked from
     #[arg(long, hide = true)]
     pub(crate) template: bool,

@@ -376,6 +376,63 @@ fn spare_instances_that_have_ended_are_not_used() {
     });
 }
 
+#[test]
+fn a_server_that_watches_starts_again_when_a_file_changes() {
+    let folder = std::env::temp_dir().join(format!("we-watch-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let (app, part) = (folder.join("app.mjs"), folder.join("part.mjs"));
+    let says = |text: &str| fs::write(&part, format!("export const text = '{text}';")).unwrap();
+    says("one");
+    fs::write(
+        &app,
+        "import { websocket } from 'we:serve'; import { text } from './part.mjs';
+        export default websocket({ open(socket) { socket.send(text); } });",
+    )
+    .unwrap();
+    let mut serve = Serve::start_app(&app.to_string_lossy(), &["--watch", "--spare", "0"]);
+    let url = || {
+        let printed = serve.printed();
+        let last = printed
+            .lines()
+            .rev()
+            .find_map(|line| line.strip_prefix("listening on "));
+        last.unwrap().to_owned()
+    };
+    runtime().block_on(async {
+        let mut socket = connect(&url(), "/").await;
+        assert_eq!(next_text(&mut socket).await, "one");
+        says("twofold");
+        assert_eq!(end(&mut socket).await.code, 1001);
+        serve.expect("part.mjs has changed; starting again");
+        until(
+            || serve.printed().matches("listening on ").count() == 2,
+            || serve.printed(),
+        );
+        let mut socket = connect(&url(), "/").await;
+        assert_eq!(next_text(&mut socket).await, "twofold");
+        drop(socket);
+
+        fs::write(&part, "export const text = ").unwrap();
+        serve.expect("SyntaxError");
+        serve.expect("waiting for a change");
+        says("three times");
+        until(
+            || serve.printed().matches("listening on ").count() == 3,
+            || serve.printed(),
+        );
+        let mut socket = connect(&url(), "/").await;
+        assert_eq!(next_text(&mut socket).await, "three times");
+    });
+    let processes = serve.processes();
+    interrupt(&serve.child);
+    assert_eq!(
+        wait(&mut serve.child).and_then(|status| status.code()),
+        Some(0)
+    );
+    expect_gone(&processes);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
 /// Sends a signal to a process.
 fn kill(signal: &str, process: u32) {
     let killed = Command::new("kill")

@@ -12,6 +12,7 @@
 //! | [`bridge`] | messages between a client and its instance |
 //! | [`answer`] | a request to an instance, and its answer |
 //! | [`template`] | the template, and what it becomes |
+//! | [`watch`] | starting again when files change |
 //! | [`orders`] | what server and template say to each other |
 //! | [`log`] | what is told of instances |
 //! | [`process`] | forking and limits: the unsafe part |
@@ -24,6 +25,7 @@ mod orders;
 pub(crate) mod process;
 mod routes;
 mod template;
+mod watch;
 
 use std::sync::Arc;
 
@@ -40,6 +42,13 @@ use crate::{FAILURE, SUCCESS, cli::Serve, complain, listen};
 pub(crate) fn run(options: Serve) -> u8 {
     if options.template {
         return template::run(&options);
+    }
+    if options.watched {
+        // Who watches has gone without a word. (It has one thread.)
+        let term = rustix::process::Signal::TERM;
+        let _ = rustix::process::set_parent_process_death_signal(Some(term));
+    } else if options.watch {
+        return watch::run(&options);
     }
     raise_descriptor_limit();
     let options = Arc::new(options);

@@ -11,8 +11,10 @@
 //! (signal-safety(7)): they read and write atomics, and call `write` and `_exit`. The one of `SIGCHLD` leaves `errno` as it was.
 //! The structures for `sigaction` and `setitimer` are plain integers, of which zero is a valid value.
 //!
-//! [`LastWords`] is the system's allocator. When that has no memory and the process has a cap, it ends the process by `write`
-//! and `_exit`, without allocating; otherwise every call goes through unchanged.
+//! [`end_after`] and [`end`] call `alarm` and `_exit`, which touch no memory of the process.
+//!
+//! [`LastWords`] is the system's allocator. When that has no memory and the process has a cap, it ends the process by `_exit`, without
+//! allocating; otherwise every call goes through unchanged.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};

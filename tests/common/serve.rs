@@ -42,7 +42,8 @@ impl Serve {
                 let mut line = String::new();
                 while stdout.read_line(&mut line).is_ok_and(|count| count > 0) {
                     if let Some(url) = line.trim().strip_prefix("listening on ") {
-                        tell.send(url.to_owned()).unwrap();
+                        // Only the first is waited for.
+                        let _ = tell.send(url.to_owned());
                     }
                     printed.lock().unwrap().push_str(&line);
                     line.clear();

@@ -55,3 +55,9 @@ impl App {
         })
     }
 }
+
+/// The instance has done what there was to do: has its loop end.
+pub(super) fn finish(context: &Context) -> JsResult<()> {
+    LoopState::of(context)?.handle().request_shutdown();
+    Ok(())
+}

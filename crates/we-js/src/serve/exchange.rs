@@ -13,7 +13,10 @@ use tokio::sync::Notify;
 use we_net::http::Bytes;
 use we_net::protocol::{CloseCode, CloseFrame, Message, Payload};
 
-use super::{ConnectionInfo, ResponseHead, app::App, session::finish};
+use super::{
+    ConnectionInfo, ResponseHead,
+    app::{App, finish},
+};
 use crate::abort::{AbortSignal, signal_abort};
 use crate::binding::{This, from_utf8};
 use crate::event_loop::LoopState;

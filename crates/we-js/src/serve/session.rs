@@ -11,7 +11,7 @@ use we_net::protocol::{CloseCode, CloseFrame, CloseReason, Message};
 
 use super::{
     ConnectionInfo,
-    app::App,
+    app::{App, finish},
     application::{OnStage, Stage},
     builtin::Handlers,
     exchange::Exchange,
@@ -219,10 +219,4 @@ fn call(
             }
         }
     }))
-}
-
-/// Has the loop end.
-pub(super) fn finish(context: &Context) -> JsResult<()> {
-    LoopState::of(context)?.handle().request_shutdown();
-    Ok(())
 }
