@@ -67,7 +67,7 @@ fn frame(code: u16, reason: &str) -> CloseFrame {
 fn each_connection_has_an_instance_of_its_own() {
     let serve = Serve::start(&["--spare", "2", "--subprotocol", "chat"]);
     let runtime = runtime();
-    let mut started = Vec::new();
+    let (mut randoms, mut origins) = (Vec::new(), Vec::new());
     for round in 1..=3 {
         let mut socket = connect_to(&serve, &runtime, "/about?x=1");
         let about = runtime.block_on(next_text(&mut socket));
@@ -80,16 +80,21 @@ fn each_connection_has_an_instance_of_its_own() {
         ] {
             assert!(about.contains(&part), "no {part} in {about}");
         }
-        started.push(about.split_once("\"started\":").unwrap().1.to_owned());
+        let started = about.split_once("\"started\":[").unwrap().1;
+        let (random, origin) = started.split_once(',').unwrap();
+        randoms.push(random.to_owned());
+        origins.push(origin.to_owned());
         for count in 1..=round {
             let count = count.to_string();
             assert_eq!(runtime.block_on(ask(&mut socket, "count")), count);
         }
     }
-    // Nor do they share where their random numbers come from.
-    started.sort();
-    started.dedup();
-    assert_eq!(started.len(), 3, "{started:?}");
+    // Nor do they share where their random numbers come from, or when their time began.
+    for mut all in [randoms, origins] {
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 3, "{all:?}");
+    }
 }
 
 #[test]

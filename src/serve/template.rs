@@ -80,6 +80,7 @@ fn copy_as_ordered(options: &Serve) -> Result<Role, String> {
     .map_err(|error| cannot_start(error.into()))?;
     process::on_child_exit(&told).map_err(cannot_start)?;
 
+    // Nothing in here draws a random number: where those come from would be the same in all copies. (A test looks at that.)
     let application = Box::new(Application::load(&options.file, platform(options))?);
     News::Ready.send(&orders).map_err(cannot_start)?;
 

@@ -15,6 +15,7 @@ use we_net::protocol::{Config, Connection, Limits, Role};
 use we_net::transport::Driver;
 
 use super::{Session, app::App, socket::ServerWebSocket};
+use crate::agent::Agent;
 use crate::binding::register;
 use crate::event_loop::{EventLoop, LoopState, Options, TaskSource, file_url};
 use crate::network::{Delivery, Dial, Opened};
@@ -160,6 +161,8 @@ impl Application {
             .network()
             .awaken()
             .map_err(|error| format!("cannot start: {error}"))?;
+        // Its time begins now, and not with the process that it is a copy of.
+        self.context.insert_data(Agent::new());
         let start = Start {
             module: self.module.clone(),
             link: Rc::new(RefCell::new(Some(link))),
