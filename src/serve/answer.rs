@@ -4,9 +4,11 @@
 //! which aborts the request there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use we_js::serve::{ConnectionInfo, ResponseHead};
 use we_net::handshake::Headers;
 use we_net::http::Bytes;
@@ -19,8 +21,9 @@ use super::instances::Instances;
 use super::routes::{Kind, Routes};
 use crate::cli::Serve;
 
-/// How long the body of a request may be.
+/// How long the body of a request may be, and how long it may take.
 const MAX_BODY: usize = 1 << 20;
+const FOR_BODY: Duration = Duration::from_secs(30);
 
 /// Answers one request.
 pub(crate) async fn answer(
@@ -39,12 +42,13 @@ pub(crate) async fn answer(
         }
         None => return HttpResponse::text(404, "there is nothing at this path\n"),
     };
-    let body = match request.collect(MAX_BODY).await {
-        Ok(body) => body,
-        Err(error @ RequestBodyError::TooLong { .. }) => {
+    let body = match timeout(FOR_BODY, request.collect(MAX_BODY)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(error @ RequestBodyError::TooLong { .. })) => {
             return HttpResponse::text(413, format!("{error}\n"));
         }
-        Err(error) => return HttpResponse::text(400, format!("{error}\n")),
+        Ok(Err(error)) => return HttpResponse::text(400, format!("{error}\n")),
+        Err(_) => return HttpResponse::text(408, "the body of the request did not come in time\n"),
     };
     let info = describe(&request, route, body, &options);
     let name = bridge::log_name(&options, &info.remote_address);
