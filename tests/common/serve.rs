@@ -41,11 +41,11 @@ impl Serve {
             move || {
                 let mut line = String::new();
                 while stdout.read_line(&mut line).is_ok_and(|count| count > 0) {
+                    printed.lock().unwrap().push_str(&line);
                     if let Some(url) = line.trim().strip_prefix("listening on ") {
                         // Only the first is waited for.
                         let _ = tell.send(url.to_owned());
                     }
-                    printed.lock().unwrap().push_str(&line);
                     line.clear();
                 }
             }
