@@ -28,6 +28,9 @@ use crate::transport::MaybeTls;
 /// The body of an answer: none, bytes, or pieces [as they come](RequestBody::channel).
 pub type ResponseBody = RequestBody;
 
+/// How much of a body that is too long is read and dropped.
+const MAX_DROPPED: usize = 1 << 20;
+
 /// How long a kept connection waits for its next request.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -60,19 +63,30 @@ pub enum RequestBodyError {
 }
 
 impl HttpRequest {
-    /// Waits for all of the body, if that is no more than `limit` bytes.
+    /// Waits for all of the body, if that is no more than `limit` bytes. Of one that is longer some more is read and dropped, so that
+    /// its client, which is still sending, gets the answer before a reset.
+    ///
+    /// # Errors
+    /// If it is longer, or does not arrive. There is no time limit.
     pub async fn collect(&mut self, limit: usize) -> Result<Vec<u8>, RequestBodyError> {
         let mut collected = Vec::new();
+        let mut dropped = 0;
         loop {
             let frame = std::future::poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await;
             let data = match frame {
+                None if dropped > 0 => return Err(RequestBodyError::TooLong { limit }),
                 None => return Ok(collected),
                 Some(Err(error)) => return Err(RequestBodyError::Broken(error.to_string())),
                 // Trailers have no data.
                 Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
             };
-            if data.len() > limit - collected.len() {
-                return Err(RequestBodyError::TooLong { limit });
+            if dropped > 0 || data.len() > limit - collected.len() {
+                collected = Vec::new();
+                dropped += data.len();
+                if dropped > MAX_DROPPED {
+                    return Err(RequestBodyError::TooLong { limit });
+                }
+                continue;
             }
             collected.extend_from_slice(&data);
         }
