@@ -43,7 +43,13 @@ impl Peer {
     /// Reads once; `false` at the end.
     fn read(&mut self) -> bool {
         let mut buffer = [0; 64 << 10];
-        let count = self.stream.read(&mut buffer).unwrap_or(0);
+        let count = match self.stream.read(&mut buffer) {
+            Ok(count) => count,
+            Err(error) => {
+                eprintln!("reading: {error}");
+                0
+            }
+        };
         self.read.extend_from_slice(&buffer[..count]);
         count > 0
     }
@@ -83,7 +89,12 @@ fn ask(serve: &Serve, request: &str) -> (String, String) {
         "{head}\r\nHost: h:1\r\nConnection: close\r\n\r\n{body}"
     ));
     let answer = peer.rest();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
+        panic!(
+            "{request:.100} was answered with {answer:?} {}",
+            serve.printed()
+        );
+    };
     (head.to_owned(), body.to_owned())
 }
 
@@ -155,9 +166,13 @@ fn requests_are_answered_with_responses() {
     serve.expect("Uncaught Error: boom\n");
     serve.expect("boom later");
     serve.expect("must return a Response");
-    // What is broken off does not look complete.
-    let (_, body) = ask(&serve, "GET /cut HTTP/1.1");
-    assert_eq!(body, "1\r\nx\r\n");
+    // What is broken off does not look complete; perhaps nothing of it has left.
+    let answer = Peer::get(&serve, "/cut").rest();
+    assert!(!answer.ends_with("0\r\n\r\n"), "{answer}");
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 200 OK\r\n"),
+        "{answer}"
+    );
     serve.expect("the body of the response failed: Error: boom in the body");
     serve.expect_processes(3);
 }
