@@ -85,6 +85,15 @@ impl Message {
         }
     }
 
+    /// The same message, of which clones are made by pointer: for one that goes to many.
+    #[must_use]
+    pub fn into_shared(self) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(text.into_shared()),
+            Self::Binary(bytes) => Self::Binary(bytes.into_shared()),
+        }
+    }
+
     /// The payload, by pointer.
     #[must_use]
     pub fn into_payload(self) -> Payload {

@@ -58,6 +58,12 @@ impl Payload {
         }
     }
 
+    /// The same payload, of which clones are made by pointer. Costs no copy, and one small allocation.
+    #[must_use]
+    pub fn into_shared(self) -> Self {
+        Self(Storage::Shared(self.into()))
+    }
+
     /// The payload of a part of what was read: `bytes` unmasked.
     pub(super) fn shared(mut bytes: BytesMut, mask: Option<MaskKey>) -> Self {
         if let Some(key) = mask {

@@ -3,7 +3,8 @@
 //!
 //! # Why this module may use `unsafe`
 //! What has been checked is not checked again. `Text::received` makes a `String` of bytes that the validator has just
-//! accepted. `Text::shared` keeps bytes that it has just accepted and that nobody can change (`Bytes` gives no way to,
+//! accepted. `Text::shared` and `Text::try_from` keep bytes that they have just accepted, `Text::into_shared` those of a
+//! `String`; nobody can change them (`Bytes` gives no way to,
 //! while there is more than one owner, and this one is not given away but as bytes), and `Text::as_str` shows them as
 //! text. `TextAssembler::finish` makes one of the assembled bytes as they are; it does so
 //! only if `valid == bytes.len()`, and the bytes below `valid` are UTF-8:
@@ -73,6 +74,15 @@ impl Text {
         }
     }
 
+    /// The same text, of which clones are made by pointer. Costs no copy, and one small allocation.
+    #[must_use]
+    pub fn into_shared(self) -> Self {
+        match self.0 {
+            Storage::Own(text) => Self(Storage::Shared(text.into_bytes().into())),
+            Storage::Shared(_) => self,
+        }
+    }
+
     /// The text of a frame that has arrived whole: `data` unmasked.
     pub(super) fn received(data: &[u8], mask: Option<MaskKey>) -> Result<Self, InvalidUtf8> {
         if mask.is_none() {
@@ -91,6 +101,16 @@ impl Text {
         }
         simdutf8::compat::from_utf8(&bytes)?;
         Ok(Self(Storage::Shared(bytes.freeze())))
+    }
+}
+
+/// By pointer, if the bytes are valid UTF-8.
+impl TryFrom<Bytes> for Text {
+    type Error = InvalidUtf8;
+
+    fn try_from(bytes: Bytes) -> Result<Self, InvalidUtf8> {
+        simdutf8::compat::from_utf8(&bytes)?;
+        Ok(Self(Storage::Shared(bytes)))
     }
 }
 

@@ -1,0 +1,82 @@
+//! [`Client`]: who is in a room, and its connection as a task.
+
+use std::sync::Arc;
+
+use we_net::WebSocket;
+use we_net::protocol::Event;
+use we_net::socket::{Negotiated, WebSocketReceiver, WebSocketSender};
+
+use crate::queue::{Next, Queue};
+use crate::room::Seat;
+use crate::service::ClientId;
+
+/// Somebody in a room. Cloned by pointer.
+#[derive(Clone, Debug)]
+pub struct Client {
+    id: ClientId,
+    negotiated: Arc<Negotiated>,
+}
+
+impl Client {
+    pub(crate) fn new(id: ClientId, negotiated: Arc<Negotiated>) -> Self {
+        Self { id, negotiated }
+    }
+
+    /// Its name in the room.
+    pub fn id(&self) -> ClientId {
+        self.id
+    }
+
+    /// What it has asked for and what was agreed on: path, headers, subprotocol, address.
+    pub fn negotiated(&self) -> &Negotiated {
+        &self.negotiated
+    }
+}
+
+/// Carries messages both ways until the connection is over. The seat is left when one of them has no more to say to the other.
+pub(crate) async fn serve(socket: WebSocket, seat: Seat) {
+    let (mut sender, mut receiver) = socket.split();
+    let frame = tokio::select! {
+        () = inward(&mut receiver, &seat) => None,
+        frame = outward(seat.queue(), &mut sender) => Some(frame),
+    };
+    drop(seat);
+    if let Some(frame) = frame {
+        sender.close(frame).await;
+        // The protocol's time limits see to its end.
+        while receiver.next_event().await.is_some() {}
+    }
+}
+
+/// From the client to the service, until the client's connection is over. A service that is slow holds up its clients.
+async fn inward(receiver: &mut WebSocketReceiver, seat: &Seat) {
+    while let Some(event) = receiver.next_event().await {
+        if let Event::Message(message) = event {
+            seat.say(message).await;
+        }
+    }
+}
+
+/// From the service to the client, until there is nothing more to come. A slow client holds up its own queue.
+async fn outward(
+    queue: &Queue,
+    sender: &mut WebSocketSender,
+) -> Option<we_net::protocol::CloseFrame> {
+    loop {
+        let next = match queue.try_next() {
+            Some(next) => next,
+            None => {
+                // All that has come together goes out together.
+                sender.flush().await;
+                queue.next().await
+            }
+        };
+        match next {
+            Next::Send(message) => {
+                // If the connection is closing the other direction finds out.
+                let _ = sender.feed(message).await;
+            }
+            Next::Close(frame) => return frame,
+        }
+    }
+}
