@@ -16,9 +16,9 @@ use we_net::protocol::{CloseCode, Event, Message};
 use we_net::server::{HttpRequest, HttpResponse, RequestBodyError, ResponseBody};
 use we_net::socket::{WebSocketReceiver, WebSocketSender};
 
+use super::Served;
 use super::bridge::{self, LinkEnd};
-use super::instances::Instances;
-use super::routes::{Kind, Routes};
+use super::routes::Kind;
 use crate::cli::Serve;
 
 /// How long the body of a request may be, and how long it may take.
@@ -26,21 +26,10 @@ const MAX_BODY: usize = 1 << 20;
 const FOR_BODY: Duration = Duration::from_secs(30);
 
 /// Answers one request.
-pub(crate) async fn answer(
-    mut request: HttpRequest,
-    routes: Arc<Routes>,
-    instances: Arc<Instances>,
-    options: Arc<Serve>,
-) -> HttpResponse {
-    let route = match routes.find(&request.target) {
+pub(crate) async fn answer(mut request: HttpRequest, served: Arc<Served>) -> HttpResponse {
+    let route = match served.routes.find(&request.target) {
         Some((Kind::Http, route)) => route.to_owned(),
-        Some((Kind::WebSocket, _)) => {
-            let mut response = HttpResponse::text(426, "this path is a WebSocket's\n");
-            // A token and a plain value.
-            let _ = response.headers.append("Upgrade", "websocket");
-            return response;
-        }
-        None => return HttpResponse::text(404, "there is nothing at this path\n"),
+        other => return without_application(&request, &served, other.map(|(kind, _)| kind)).await,
     };
     let body = match timeout(FOR_BODY, request.collect(MAX_BODY)).await {
         Ok(Ok(body)) => body,
@@ -50,6 +39,7 @@ pub(crate) async fn answer(
         Ok(Err(error)) => return HttpResponse::text(400, format!("{error}\n")),
         Err(_) => return HttpResponse::text(408, "the body of the request did not come in time\n"),
     };
+    let (instances, options) = (served.instances.clone(), served.options.clone());
     let info = describe(&request, route, body, &options);
     let name = bridge::log_name(&options, &info.remote_address);
     let (tell, told) = oneshot::channel();
@@ -65,6 +55,34 @@ pub(crate) async fn answer(
         bridge::conclude(&mut instance, end, &name, &options).await;
     });
     told.await.unwrap_or_else(|_| failed())
+}
+
+/// The answer to a request for which the application has no function.
+async fn without_application(
+    request: &HttpRequest,
+    served: &Served,
+    route: Option<Kind>,
+) -> HttpResponse {
+    if let Some(files) = &served.files {
+        let HttpRequest {
+            method,
+            target,
+            headers,
+            ..
+        } = request;
+        if let Some(response) = files.answer(method, target, headers).await {
+            return response;
+        }
+    }
+    match route {
+        Some(_) => {
+            let mut response = HttpResponse::text(426, "this path is a WebSocket's\n");
+            // A token and a plain value.
+            let _ = response.headers.append("Upgrade", "websocket");
+            response
+        }
+        None => HttpResponse::text(404, "there is nothing at this path\n"),
+    }
 }
 
 fn failed() -> HttpResponse {

@@ -304,7 +304,7 @@ async fn carry_out(
 }
 
 /// What a future has to give without waiting.
-async fn now<F: Future>(future: F) -> Option<F::Output> {
+pub(super) async fn now<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| {
         Poll::Ready(match future.as_mut().poll(cx) {
@@ -315,7 +315,7 @@ async fn now<F: Future>(future: F) -> Option<F::Output> {
     .await
 }
 
-fn close_frame(code: CloseCode, reason: &str) -> CloseFrame {
+pub(super) fn close_frame(code: CloseCode, reason: &str) -> CloseFrame {
     CloseFrame {
         code,
         reason: CloseReason::truncated(reason),

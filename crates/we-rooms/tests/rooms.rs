@@ -221,7 +221,7 @@ async fn who_asks_for_no_room_is_in_room_1_and_other_paths_are_none() {
         let closure = end(&mut socket).await;
         assert_eq!(
             (closure.code, &*closure.reason),
-            (1008, "rooms are at /ws/ROOM")
+            (1008, "there is no room at this path")
         );
     }
 }
