@@ -100,8 +100,11 @@ impl Files {
         if let Some(modified) = modified {
             field("Last-Modified", &httpdate::fmt_http_date(modified));
         }
-        if !is_known && method == "GET" {
-            response.body = body(file, len);
+        if !is_known {
+            field("Content-Length", &len.to_string());
+            if method == "GET" {
+                response.body = body(file, len);
+            }
         }
         Some(response)
     }

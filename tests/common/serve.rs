@@ -126,7 +126,7 @@ impl Drop for Serve {
     }
 }
 
-fn fixture(name: &str) -> String {
+pub fn fixture(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/serve");
     path.join(name).to_string_lossy().into_owned()
 }

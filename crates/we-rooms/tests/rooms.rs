@@ -60,6 +60,11 @@ impl Service for Teller {
                 }
                 ctx.send(client, "flooded");
             }
+            ("push", _) => {
+                let data = Message::binary(vec![0; 64 << 10]);
+                ctx.send(Recipient::EveryoneExcept(client), data);
+                ctx.send(client, "pushed");
+            }
             _ => ctx.send(Recipient::Everyone, data),
         }
     }
@@ -311,6 +316,23 @@ async fn a_slow_client_is_closed_and_holds_up_nobody() {
     assert_eq!(closure.code, 1008, "{closure:?}");
     assert!(closure.reason.starts_with("too slow: "), "{closure:?}");
     assert_eq!(setting.problems(), [""; 0]);
+}
+
+/// While a write is under way, and what waits grows slowly.
+#[tokio::test]
+async fn a_client_that_stops_reading_is_closed() {
+    let setting = Setting::new(|rooms| rooms).await;
+    let mut ada = setting.enter("/ws").await;
+    let mut slow = setting.enter("/ws").await;
+    text(&mut ada).await;
+    let began = Instant::now();
+    while setting.rooms.totals().too_slow == 0 {
+        assert_eq!(ask(&mut ada, "push").await, "pushed");
+    }
+    assert_eq!(text(&mut ada).await, "-2");
+    // Nobody has waited for a write to time out.
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(end(&mut slow).await.code, 1008);
 }
 
 #[tokio::test]

@@ -170,7 +170,7 @@ impl Session {
         if !info.room.is_empty() {
             let handlers = self.0.app.room(&info.route, context)?;
             // Before its first function is called, which may fail.
-            let room = Room::new(&info.room, handlers, link, context)?;
+            let room = Room::new(&info.room, handlers, link, sent, context)?;
             self.0.purpose.replace(Purpose::Room(room.clone()));
             return room.begin(context);
         }

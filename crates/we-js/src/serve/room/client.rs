@@ -6,12 +6,11 @@ use std::rc::{Rc, Weak};
 use boa_engine::{Context, JsArgs, JsData, JsResult, JsString, JsValue, object::JsObject};
 use boa_gc::{Finalize, Trace};
 
-use super::context::send;
+use super::context::{Link, send};
 use super::wire::{RoomCommand, RoomRecipient};
 use crate::{
     binding::{Definition, Interface, PlatformObject, This, create, from_utf8},
     fetch::headers_object,
-    network::SocketHandle,
     serve::{ConnectionInfo, socket::close_frame},
 };
 
@@ -26,14 +25,14 @@ pub(crate) struct RoomClient {
     headers: JsObject,
     /// The link to the server, while the client is there.
     #[unsafe_ignore_trace]
-    link: RefCell<Weak<SocketHandle>>,
+    link: RefCell<Weak<Link>>,
 }
 
 impl RoomClient {
     pub(super) fn object(
         id: u64,
         info: &ConnectionInfo,
-        link: Option<Rc<SocketHandle>>,
+        link: Option<Rc<Link>>,
         context: &mut Context,
     ) -> JsResult<This<Self>> {
         let headers = headers_object(&info.headers, context)?;
@@ -97,7 +96,7 @@ fn close(this: &This<RoomClient>, args: &[JsValue], context: &mut Context) -> Js
     let frame = close_frame("RoomClient.close", args, context)?;
     let client = this.state();
     if let Some(link) = client.link.borrow().upgrade() {
-        link.send(RoomCommand::Close(client.id, frame).encode().into());
+        link.tell(&RoomCommand::Close(client.id, frame), context)?;
     }
     Ok(JsValue::undefined())
 }

@@ -20,7 +20,7 @@ use crate::{
     event_loop::{LoopState, TimerKey},
     network::SocketHandle,
     serve::{app::finish, session::call},
-    websocket::Data,
+    websocket::{BufferedAmount, Data},
 };
 
 /// The state of a `RoomContext`.
@@ -33,7 +33,7 @@ pub(crate) struct RoomContext {
     timer: Cell<Option<TimerKey>>,
     /// The link to the server; gone once the room has ended.
     #[unsafe_ignore_trace]
-    link: RefCell<Option<Rc<SocketHandle>>>,
+    link: RefCell<Option<Rc<Link>>>,
 }
 
 /// Whom a message is for, as a value of scripts: `ctx.everyone`, `ctx.everyoneExcept(client)`.
@@ -41,12 +41,15 @@ pub(crate) struct RoomContext {
 struct Recipient(#[unsafe_ignore_trace] RoomRecipient);
 
 impl RoomContext {
+    /// The object of a room, on a link by which `sent` bytes have gone already.
     pub(super) fn object(
         name: &str,
         handlers: RoomHandlers,
         link: SocketHandle,
+        sent: u64,
         context: &mut Context,
     ) -> JsResult<This<Self>> {
+        let link = Link::new(link, sent, LoopState::of(context)?.turn());
         let room = Self {
             name: from_utf8(name),
             handlers,
@@ -57,14 +60,17 @@ impl RoomContext {
         create::<Self>(room, context)
     }
 
-    pub(super) fn link(&self) -> Option<Rc<SocketHandle>> {
+    pub(super) fn link(&self) -> Option<Rc<Link>> {
         self.link.borrow().clone()
     }
 
     /// A client has come, and is about to be told of.
-    pub(super) fn enter(&self, id: u64, client: JsObject) {
+    pub(super) fn enter(&self, id: u64, client: JsObject, context: &Context) -> JsResult<()> {
         self.clients.borrow_mut().insert(id, client);
-        self.tell(&RoomCommand::Admit(id));
+        match self.link() {
+            Some(link) => link.tell(&RoomCommand::Admit(id), context),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn client(&self, id: u64) -> Option<JsObject> {
@@ -82,7 +88,7 @@ impl RoomContext {
     /// Ends this part of the room.
     pub(super) fn close(&self, frame: Option<CloseFrame>) {
         if let Some(link) = self.link.take() {
-            link.close(frame);
+            link.socket.close(frame);
         }
     }
 
@@ -94,11 +100,38 @@ impl RoomContext {
         }
         finish(context)
     }
+}
 
-    fn tell(&self, command: &RoomCommand) {
-        if let Some(link) = &*self.link.borrow() {
-            link.send(command.encode().into());
+/// The link to the server, for the context and its clients.
+pub(super) struct Link {
+    socket: SocketHandle,
+    buffered_amount: BufferedAmount,
+}
+
+impl Link {
+    /// A link by which `sent` bytes have gone already.
+    fn new(socket: SocketHandle, sent: u64, turn: u64) -> Self {
+        let buffered_amount = BufferedAmount::default();
+        buffered_amount.add(turn, Some(socket.flushed_bytes()), sent);
+        Self {
+            socket,
+            buffered_amount,
         }
+    }
+
+    pub(super) fn tell(&self, command: &RoomCommand, context: &Context) -> JsResult<()> {
+        let command = command.encode();
+        let state = LoopState::of(context)?;
+        let flushed = Some(self.socket.flushed_bytes());
+        self.buffered_amount
+            .add(state.turn(), flushed, command.len() as u64);
+        self.socket.send(command.into());
+        Ok(())
+    }
+
+    fn buffered_amount(&self, turn: u64) -> u64 {
+        let flushed = Some(self.socket.flushed_bytes());
+        self.buffered_amount.get(turn, flushed)
     }
 }
 
@@ -118,6 +151,11 @@ impl Interface for RoomContext {
             let clients: Vec<_> = this.state().clients.borrow().values().cloned().collect();
             let clients = clients.into_iter().map(JsValue::from);
             Ok(JsObject::from(JsArray::from_iter(clients, context)))
+        });
+        idl.readonly("bufferedAmount", |this, context| {
+            let turn = LoopState::of(context)?.turn();
+            let link = this.state().link();
+            Ok(link.map_or(0, |link| link.buffered_amount(turn)) as f64)
         });
         idl.readonly("everyone", |_, context| {
             Ok(recipient(RoomRecipient::Everyone, context))
@@ -181,7 +219,7 @@ fn recipient_of(value: &JsValue) -> JsResult<RoomRecipient> {
 
 /// `send((RoomClient or Recipient) recipient, (BufferSource or Blob or USVString) data)`
 pub(super) fn send(
-    link: Option<&SocketHandle>,
+    link: Option<&Link>,
     recipient: RoomRecipient,
     data: &JsValue,
     context: &mut Context,
@@ -194,8 +232,10 @@ pub(super) fn send(
         ))));
     }
     if let Some(link) = link {
+        // The engine does not count what buffers hold, and what was sent is mostly garbage.
+        LoopState::of(context)?.account_external(data.len() as usize);
         let command = RoomCommand::Send(recipient, data.into_message()?);
-        link.send(command.encode().into());
+        link.tell(&command, context)?;
     }
     Ok(JsValue::undefined())
 }

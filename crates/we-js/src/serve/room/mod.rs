@@ -72,14 +72,15 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// A room, on the link to the server.
+    /// A room, on the link to the server, by which `sent` bytes have gone already.
     pub(super) fn new(
         name: &str,
         handlers: RoomHandlers,
         link: SocketHandle,
+        sent: u64,
         context: &mut Context,
     ) -> JsResult<Self> {
-        let ctx = RoomContext::object(name, handlers.clone(), link, context)?;
+        let ctx = RoomContext::object(name, handlers.clone(), link, sent, context)?;
         Ok(Self {
             handlers,
             context: ctx,
@@ -99,7 +100,7 @@ impl Room {
             Some(RoomEvent::Connect(id, info)) => {
                 let client = RoomClient::object(id, &info, ctx.link(), context)?;
                 let object = client.object().clone();
-                ctx.enter(id, object.clone());
+                ctx.enter(id, object.clone(), context)?;
                 self.call(self.handlers.connect.as_ref(), &[object.into()], context)
             }
             Some(RoomEvent::Message(id, message)) => {
