@@ -192,6 +192,21 @@ async fn count(url: &str) {
     hears(&mut other, "0").await;
 }
 
+async fn echo(url: &str) {
+    let mut socket = we_net::connect(url).await.unwrap();
+    socket.send("hello").await.unwrap();
+    hears(&mut socket, "hello").await;
+    socket.send(vec![0, 255]).await.unwrap();
+    let bytes = Message::binary(vec![0, 255]);
+    assert_eq!(socket.next().await.unwrap(), Some(bytes));
+    assert!(socket.close(None).await.clean);
+}
+
+#[test]
+fn echo_in_rust_echoes() {
+    hold(echo, &Serving::start("echo").url);
+}
+
 #[test]
 fn rooms_in_rust_chat_and_count() {
     hold(chat, &Serving::start("rooms_chat").url);
