@@ -9,6 +9,8 @@
 )]
 
 pub mod client;
+#[cfg(target_os = "linux")]
+pub mod peer;
 pub mod peers;
 #[cfg(target_os = "linux")]
 pub mod serve;
