@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
 use crate::{
@@ -197,6 +197,10 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_connections: u32,
 
+    /// Who may see the status page at / (where the application answers no requests itself). `/status` says `ok` to everyone
+    #[arg(long, value_name = "WHO", value_enum, default_value_t)]
+    pub(crate) status_page: StatusPage,
+
     /// Tell on stderr what happens in the network
     #[arg(long)]
     pub(crate) trace_net: bool,
@@ -215,6 +219,18 @@ pub(crate) struct Serve {
 
     /// The application: a module whose default export is websocket({ open, message, close }) of "we:serve"
     pub(crate) file: PathBuf,
+}
+
+/// Who may see the status page of `we serve`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusPage {
+    /// Who is on this machine, if the server listens on a loopback address or a Unix socket
+    #[default]
+    Local,
+    /// Everyone who can connect: it shows names of rooms, and numbers
+    On,
+    /// Nobody
+    Off,
 }
 
 /// Where a server listens, and whom it accepts.

@@ -17,8 +17,9 @@ use we_net::server::{HttpRequest, HttpResponse, RequestBodyError, ResponseBody};
 use we_net::socket::{WebSocketReceiver, WebSocketSender};
 
 use super::bridge::{self, LinkEnd};
-use super::instances::Instances;
+use super::instances::{Instances, Tally};
 use super::routes::{Kind, Routes};
+use super::status::Status;
 use crate::cli::Serve;
 
 /// How long the body of a request may be, and how long it may take.
@@ -31,17 +32,24 @@ pub(crate) async fn answer(
     routes: Arc<Routes>,
     instances: Arc<Instances>,
     options: Arc<Serve>,
+    status: Arc<Status>,
 ) -> HttpResponse {
     let route = match routes.find(&request.target) {
         Some((Kind::Http, route)) => route.to_owned(),
-        Some((Kind::WebSocket, _)) => {
+        other => {
+            if let Some(response) = status.answer(&request) {
+                return response;
+            }
+            if other.is_none() {
+                return HttpResponse::text(404, "there is nothing at this path\n");
+            }
             let mut response = HttpResponse::text(426, "this path is a WebSocket's\n");
             // A token and a plain value.
             let _ = response.headers.append("Upgrade", "websocket");
             return response;
         }
-        None => return HttpResponse::text(404, "there is nothing at this path\n"),
     };
+    instances.tally().request();
     let body = match timeout(FOR_BODY, request.collect(MAX_BODY)).await {
         Ok(Ok(body)) => body,
         Ok(Err(error @ RequestBodyError::TooLong { .. })) => {
@@ -61,7 +69,7 @@ pub(crate) async fn answer(
         };
         let (mut sender, receiver) = link.split();
         let _ = sender.send(info.encode()).await;
-        let end = carry(sender, receiver, tell).await;
+        let end = carry(sender, receiver, tell, instances.tally()).await;
         bridge::conclude(&mut instance, end, &name, &options).await;
     });
     told.await.unwrap_or_else(|_| failed())
@@ -77,6 +85,7 @@ async fn carry(
     mut sender: WebSocketSender<UnixStream>,
     mut receiver: WebSocketReceiver<UnixStream>,
     mut tell: oneshot::Sender<HttpResponse>,
+    tally: &Tally,
 ) -> LinkEnd {
     let head = loop {
         let event = tokio::select! {
@@ -90,6 +99,7 @@ async fn carry(
             // Not what an instance sends.
             Some(Event::Message(Message::Text(_))) => break None,
             Some(Event::CloseReceived(_)) => {
+                tally.failure();
                 let _ = tell.send(failed());
                 return LinkEnd::Closed;
             }
@@ -101,6 +111,7 @@ async fn carry(
         }
     };
     let Some(mut response) = head.and_then(response) else {
+        tally.failure();
         let _ = tell.send(failed());
         return LinkEnd::Closed;
     };
@@ -128,7 +139,10 @@ async fn carry(
                 return LinkEnd::Closed;
             }
             // Dropping the body before its end shows the client that there is no more.
-            Some(Event::CloseReceived(_)) => return LinkEnd::Closed,
+            Some(Event::CloseReceived(_)) => {
+                tally.failure();
+                return LinkEnd::Closed;
+            }
             Some(Event::Closed(closure)) => return LinkEnd::of(&closure),
             None => return LinkEnd::Closed,
             Some(Event::Ping(_) | Event::Pong(_)) => {}

@@ -14,6 +14,7 @@
 //! | [`template`] | the template, and what it becomes |
 //! | [`watch`] | starting again when files change |
 //! | [`orders`] | what server and template say to each other |
+//! | [`status`] | a page that shows what is going on |
 //! | [`log`] | what is told of instances |
 //! | [`process`] | forking and limits: the unsafe part |
 
@@ -24,6 +25,7 @@ mod log;
 mod orders;
 pub(crate) mod process;
 mod routes;
+mod status;
 mod template;
 mod watch;
 
@@ -35,6 +37,7 @@ use we_net::handshake::Rejection;
 use self::{
     instances::Instances,
     routes::{Kind, Routes},
+    status::{Served, Status},
 };
 use crate::{FAILURE, SUCCESS, cli::Serve, complain, listen};
 
@@ -96,12 +99,34 @@ async fn serve(options: Arc<Serve>, instances: Arc<Instances>) -> Result<(), Str
             _ => Err(Rejection::new(404, "there is no WebSocket at this path")),
         }
     });
-    let builder = listen::builder(listening, acceptor.build())?
+    let acceptor = acceptor.build();
+    let status = Status::new(
+        &options,
+        acceptor.clone(),
+        |path| matches!(routes.find(path), Some((Kind::Http, _))),
+        {
+            let instances = instances.clone();
+            move || Served {
+                requests: Some(instances.tally().requests()),
+                failures: instances.tally().failures(),
+                instances: Some(instances.count()),
+                rooms: None,
+            }
+        },
+    );
+    let builder = listen::builder(listening, acceptor)?
         .max_connections(options.max_connections as usize)
         .http({
             let (routes, instances, options) = (routes.clone(), instances.clone(), options.clone());
             move |request| {
-                answer::answer(request, routes.clone(), instances.clone(), options.clone())
+                let status = status.clone();
+                answer::answer(
+                    request,
+                    routes.clone(),
+                    instances.clone(),
+                    options.clone(),
+                    status,
+                )
             }
         });
     let server = listen::bind(listening, builder).await?;
