@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
 use crate::{
@@ -208,6 +208,10 @@ pub(crate) struct Serve {
     #[arg(long = "static", value_name = "FOLDER")]
     pub(crate) static_files: Option<PathBuf>,
 
+    /// Who may see the status page at / (where the application answers no requests itself). `/status` says `ok` to everyone
+    #[arg(long, value_name = "WHO", value_enum, default_value_t)]
+    pub(crate) status_page: StatusPage,
+
     /// Tell on stderr what happens in the network
     #[arg(long)]
     pub(crate) trace_net: bool,
@@ -254,7 +258,7 @@ pub(crate) struct RoomOptions {
 }
 
 /// What becomes of a slow client.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SlowClients {
     #[default]
     Close,
@@ -262,11 +266,23 @@ pub(crate) enum SlowClients {
 }
 
 /// What becomes of the clients of a service that fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OnFailure {
     #[default]
     Close,
     Keep,
+}
+
+/// Who may see the status page of `we serve`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusPage {
+    /// Who is on this machine, if the server listens on a loopback address or a Unix socket
+    #[default]
+    Local,
+    /// Everyone who can connect: it shows names of rooms, and numbers
+    On,
+    /// Nobody
+    Off,
 }
 
 /// Where a server listens, and whom it accepts.

@@ -16,6 +16,7 @@
 //! | [`template`] | the template, and what it becomes |
 //! | [`watch`] | starting again when files change |
 //! | [`orders`] | what server and template say to each other |
+//! | [`status`] | a page that shows what is going on |
 //! | [`log`] | what is told of instances |
 //! | [`process`] | forking and limits: the unsafe part |
 
@@ -28,6 +29,7 @@ mod orders;
 pub(crate) mod process;
 mod rooms;
 mod routes;
+mod status;
 mod template;
 mod watch;
 
@@ -42,6 +44,7 @@ use self::{
     instances::Instances,
     rooms::RoomInstances,
     routes::{Kind, Routes},
+    status::{Look, RoomLine, Status},
 };
 use crate::{FAILURE, SUCCESS, cli::Serve, complain, listen};
 
@@ -49,7 +52,8 @@ use crate::{FAILURE, SUCCESS, cli::Serve, complain, listen};
 struct Served {
     options: Arc<Serve>,
     routes: Arc<Routes>,
-    instances: Arc<Instances>,
+    /// Where services are in WebAssembly there are none.
+    instances: Option<Arc<Instances>>,
     /// If one of the routes leads to them.
     rooms: Option<Rooms>,
     files: Option<Files>,
@@ -73,7 +77,7 @@ pub(crate) fn run(options: Serve) -> u8 {
         Ok(files) => files,
         Err(problem) => return complain(problem),
     };
-    let instances = match Instances::start(&options) {
+    let instances = match Instances::start() {
         Ok(instances) => instances,
         // The template has said it.
         Err(problem) if problem.is_empty() => return FAILURE,
@@ -114,6 +118,7 @@ async fn prepare(
             ),
         });
     };
+    instances.keep_spares(options.spare.into());
     let routes = Arc::new(Routes::parse(&manifest));
     let rooms = routes.rooms().map(|route| {
         let runner = RoomInstances {
@@ -132,7 +137,7 @@ async fn prepare(
     Ok(Served {
         options,
         routes,
-        instances: instances.clone(),
+        instances: Some(instances.clone()),
         rooms,
         files,
     })
@@ -144,11 +149,17 @@ async fn serve(served: Arc<Served>) -> Result<(), String> {
         let served = served.clone();
         move |request| served.check(&request.resource)
     });
-    let builder = listen::builder(listening, acceptor.build())?
+    let acceptor = acceptor.build();
+    let is_applications = |path: &str| matches!(served.routes.find(path), Some((Kind::Http, _)));
+    let status = Status::new(&served.options, acceptor.clone(), is_applications, {
+        let served = served.clone();
+        move || served.look()
+    });
+    let builder = listen::builder(listening, acceptor)?
         .max_connections(served.options.max_connections as usize)
         .http({
             let served = served.clone();
-            move |request| answer::answer(request, served.clone())
+            move |request| answer::answer(request, served.clone(), status.clone())
         });
     let server = listen::bind(listening, builder).await?;
     listen::announce(&server, listening);
@@ -173,6 +184,29 @@ impl Served {
             _ => Err(Rejection::new(404, "there is no WebSocket at this path")),
         }
     }
+
+    /// What the status page shows.
+    fn look(&self) -> Look {
+        let rooms = self.rooms.as_ref();
+        let instances = self.instances.as_ref();
+        let failures = instances.map_or(0, |instances| instances.tally().failures());
+        let lines = rooms.map(|rooms| {
+            let rooms = rooms.list().into_iter().map(|room| RoomLine {
+                name: room.name.to_string(),
+                clients: room.clients,
+                received: room.totals.received,
+                sent: room.totals.sent,
+                failures: room.totals.failures,
+            });
+            rooms.collect()
+        });
+        Look {
+            requests: instances.map(|instances| instances.tally().requests()),
+            failures: failures + rooms.map_or(0, |rooms| rooms.totals().failures),
+            instances: instances.map(|instances| instances.count()),
+            rooms: lines,
+        }
+    }
 }
 
 fn room_name(route: &str, target: &str) -> Result<RoomName, String> {
@@ -190,8 +224,10 @@ async fn handle(socket: WebSocket, served: Arc<Served>) {
         }
         return;
     }
-    let (routes, instances) = (served.routes.clone(), served.instances.clone());
-    bridge::serve(socket, routes, instances, served.options.clone()).await;
+    if let Some(instances) = served.instances.clone() {
+        let (routes, options) = (served.routes.clone(), served.options.clone());
+        bridge::serve(socket, routes, instances, options).await;
+    }
 }
 
 /// A connection takes two descriptors: as many as the system allows are wanted.

@@ -62,9 +62,10 @@ pub(super) fn functions<const N: usize>(
     context: &mut Context,
 ) -> JsResult<(JsObject, [Option<JsObject>; N])> {
     let wanted = || {
-        let names = names.join(", ");
+        let (last, others) = names.split_last().unwrap_or((&"", &[]));
+        let others = others.join(", ");
         JsNativeError::typ().with_message(format!(
-            "{helper}(): give it an object with functions, of which these count: {names}"
+            "{helper}(): give it an object with the functions {others} or {last}"
         ))
     };
     let this = value.as_object().ok_or_else(wanted)?;
