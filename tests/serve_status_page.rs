@@ -202,7 +202,7 @@ fn names_of_rooms_are_text() {
         json!({ "width": 360, "height": 640, "deviceScaleFactor": 1, "mobile": true }),
     );
     let fits = browser.eval(&format!(
-        "show(Object.assign(structuredClone(last), {{ rooms: [{long}] }})), document.documentElement.scrollWidth <= 360"
+        "show(Object.assign(structuredClone(last), {{ rooms: [{long}] }})), document.documentElement.scrollWidth <= 360 && document.querySelector('#rooms tbody th').offsetWidth < 360"
     ));
     assert_eq!(fits, true);
     assert_eq!(browser.complaints(), Vec::<String>::new());

@@ -40,6 +40,7 @@ impl Browser {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("we-test-chromium-{}-{number}", std::process::id());
         let profile = std::env::temp_dir().join(name);
+        fs::create_dir(&profile).unwrap();
         let program = std::env::var_os("WE_CHROMIUM").unwrap_or_else(|| "chromium".into());
         let child = Command::new(&program)
             .args([
@@ -61,6 +62,7 @@ impl Browser {
             .arg(format!("--user-data-dir={}", profile.display()))
             // What it keeps elsewhere goes away with the profile, too.
             .env("HOME", &profile)
+            .env("TMPDIR", &profile)
             .env_remove("DISPLAY")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -71,6 +73,7 @@ impl Browser {
         let mut child = match child {
             Ok(child) => child,
             Err(error) => {
+                fs::remove_dir(&profile).unwrap();
                 assert!(
                     std::env::var_os("CI").is_none(),
                     "CI must have Chromium (the Debian package chromium, or WE_CHROMIUM): {error}"

@@ -44,7 +44,7 @@ function show(data) {
     const now = samples.at(-1);
     document.title = `${data.title} – we serve`;
     put(at('title'), data.title);
-    put(at('uptime'), `for ${duration(data.uptime)}`);
+    put(at('uptime'), `· server up for ${duration(data.uptime)}`);
     put(at('open'), count.format(connections.open));
     put(at('opened'), `${count.format(connections.total)} in all`);
     put(at('received'), count.format(messages.in));
