@@ -41,6 +41,7 @@
 //! | `rooms` | all rooms, by name |
 //! | `supervisor` | the life of a room: begin, failure, restart, end |
 //! | `name` | names, and the paths that they stand in |
+//! | `wasm` | services that are WebAssembly modules; there with the feature `wasm` |
 
 mod client;
 mod name;
@@ -50,6 +51,8 @@ mod rooms;
 mod runner;
 mod service;
 mod supervisor;
+#[cfg(feature = "wasm")]
+pub mod wasm;
 
 pub use client::Client;
 pub use name::{InvalidRoomName, RoomName};
