@@ -40,9 +40,14 @@
 //! | `client` | the connection of a client, as a task |
 //! | `rooms` | all rooms, by name |
 //! | `supervisor` | the life of a room: begin, failure, restart, end |
+//! | `elsewhere` | clients of a room that are connected to other machines |
+//! | `cluster` | rooms that are shared by several machines (feature `cluster`) |
 //! | `name` | names, and the paths that they stand in |
 
 mod client;
+#[cfg(feature = "cluster")]
+pub mod cluster;
+mod elsewhere;
 mod name;
 mod queue;
 mod room;

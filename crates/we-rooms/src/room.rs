@@ -8,11 +8,12 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use we_net::Message;
 use we_net::protocol::CloseFrame;
 
 use crate::client::Client;
+use crate::elsewhere::{Elsewhere, Permit, Reach};
 use crate::name::RoomName;
 use crate::queue::{Pushed, Queue, SlowClients};
 use crate::service::{ClientId, Recipient};
@@ -35,11 +36,17 @@ pub enum Event {
     Disconnect(ClientId),
 }
 
-enum Mail {
+pub(crate) enum Mail {
     Connect(Client),
-    Message(ClientId, Message, OwnedSemaphorePermit),
+    Message(ClientId, Message, Permit),
     Disconnect(ClientId),
     End,
+    /// A client of another machine, unless it has been cut off meanwhile.
+    #[cfg(feature = "cluster")]
+    ConnectFar(Client, crate::elsewhere::Lost),
+    /// The service is to end although the room does not, if it still is the one with this number.
+    #[cfg(feature = "cluster")]
+    Pause(u64),
 }
 
 /// Numbers of a room, or of all. They only grow.
@@ -64,26 +71,37 @@ pub(crate) struct Shared {
     max_queue: usize,
     policy: SlowClients,
     members: Mutex<Members>,
-    count: watch::Sender<usize>,
-    mail: mpsc::UnboundedSender<Mail>,
+    /// How many clients there are, those elsewhere included.
+    pub(crate) count: watch::Sender<usize>,
+    pub(crate) mail: mpsc::UnboundedSender<Mail>,
     budget: Arc<Semaphore>,
-    counters: Counters,
-    all: Arc<Counters>,
+    pub(crate) counters: Counters,
+    pub(crate) all: Arc<Counters>,
 }
 
 #[derive(Default)]
-struct Members {
-    by_id: HashMap<ClientId, Member>,
-    last_id: u64,
+pub(crate) struct Members {
+    pub(crate) by_id: HashMap<ClientId, Member>,
+    pub(crate) last_id: u64,
     /// Nobody can enter any more. Whoever could have, is told this.
-    closed: Option<Option<CloseFrame>>,
+    pub(crate) closed: Option<Option<CloseFrame>>,
+    /// The clients that are connected to other machines.
+    pub(crate) elsewhere: Option<Arc<dyn Elsewhere>>,
+    /// How many they are.
+    pub(crate) far: usize,
 }
 
-struct Member {
+pub(crate) struct Member {
     client: Client,
-    queue: Arc<Queue>,
+    pub(crate) queue: Arc<Queue>,
     /// Its service knows it, so it is one of everyone.
-    is_admitted: bool,
+    pub(crate) is_admitted: bool,
+}
+
+impl Members {
+    pub(crate) fn count(&self) -> usize {
+        self.by_id.len() + self.far
+    }
 }
 
 impl Shared {
@@ -110,6 +128,10 @@ impl Shared {
             mail: receiver,
             known: HashSet::new(),
             again: VecDeque::new(),
+            #[cfg(feature = "cluster")]
+            turn: 0,
+            #[cfg(feature = "cluster")]
+            cluster: None,
         };
         (shared, room)
     }
@@ -122,11 +144,17 @@ impl Shared {
         &self.counters
     }
 
+    /// How many clients are connected here.
     pub(crate) fn clients(&self) -> usize {
-        *self.count.borrow()
+        self.lock().by_id.len()
     }
 
-    /// Changes with the number of clients.
+    /// Whether nobody is in it, here or elsewhere.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self.count.borrow() == 0
+    }
+
+    /// Changes with the number of clients, here and elsewhere.
     pub(crate) fn watch(&self) -> watch::Receiver<usize> {
         self.count.subscribe()
     }
@@ -147,7 +175,7 @@ impl Shared {
                 is_admitted: false,
             };
             members.by_id.insert(id, member);
-            self.count.send_replace(members.by_id.len());
+            self.count.send_replace(members.count());
             // While nobody else can enter, so that clients are told of in the order of their names.
             let _ = self.mail.send(Mail::Connect(client));
         }
@@ -160,10 +188,13 @@ impl Shared {
     }
 
     /// Ends the room: its service is told of nothing more, its clients are closed, and nobody can enter.
-    pub(crate) fn close(&self, frame: Option<CloseFrame>) {
+    pub(crate) fn close(&self, frame: Option<CloseFrame>, reach: Reach) {
         let mut members = self.lock();
         for member in members.by_id.values() {
             member.queue.close(frame.clone());
+        }
+        if let Some(elsewhere) = members.elsewhere.take() {
+            elsewhere.end((reach == Reach::Everywhere).then_some(&frame));
         }
         members.closed.get_or_insert(frame);
         drop(members);
@@ -173,7 +204,7 @@ impl Shared {
     fn leave(&self, id: ClientId) {
         let mut members = self.lock();
         if members.by_id.remove(&id).is_some() {
-            self.count.send_replace(members.by_id.len());
+            self.count.send_replace(members.count());
         }
         drop(members);
         let _ = self.mail.send(Mail::Disconnect(id));
@@ -192,9 +223,15 @@ impl Shared {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Members> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a message takes of a mailbox.
+pub(crate) fn cost(message: &Message) -> u32 {
+    let bytes = (message.len() + OVERHEAD).min(MAILBOX);
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// A client's place in a room. It is left when this is dropped.
@@ -213,13 +250,13 @@ impl Seat {
     /// Gives a message to the service, as soon as there is room for it. Cancel-safe: it is given as a whole or not at all.
     pub(crate) async fn say(&self, message: Message) {
         let room = &self.room;
-        let bytes = (message.len() + OVERHEAD).min(MAILBOX);
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let bytes = cost(&message);
         let Ok(permit) = room.budget.clone().acquire_many_owned(bytes).await else {
             return;
         };
         Counters::add(&room.counters.received, 1);
         Counters::add(&room.all.received, 1);
+        let permit = Permit::Here(permit);
         let _ = room.mail.send(Mail::Message(self.id, message, permit));
     }
 }
@@ -232,48 +269,71 @@ impl Drop for Seat {
 }
 
 /// A room, as whoever runs its service sees it.
-#[derive(Debug)]
 pub struct Room {
     sender: RoomSender,
-    mail: mpsc::UnboundedReceiver<Mail>,
+    pub(crate) mail: mpsc::UnboundedReceiver<Mail>,
     /// Of whom this service has been told.
     known: HashSet<ClientId>,
     /// Who was there before this service was, and has yet to be told of.
     again: VecDeque<Client>,
+    /// The number of the service that is run.
+    #[cfg(feature = "cluster")]
+    pub(crate) turn: u64,
+    #[cfg(feature = "cluster")]
+    pub(crate) cluster: Option<crate::cluster::Held>,
 }
 
 /// What can be done to the clients of a room, from anywhere. Cloned by pointer.
 #[derive(Clone)]
-pub struct RoomSender(Arc<Shared>);
+pub struct RoomSender(pub(crate) Arc<Shared>);
 
 impl Room {
     /// What happens next; `None` when the room has ended. Cancel-safe.
     ///
     /// Of each client there is first its coming, then its messages, then its going.
     pub async fn next(&mut self) -> Option<Event> {
+        // What it took of the mailbox is given back.
+        self.take().await.map(|(event, _permit)| event)
+    }
+
+    /// The same, with what a message takes of the mailbox as long as this is kept.
+    pub(crate) async fn take(&mut self) -> Option<(Event, Option<Permit>)> {
         loop {
             if let Some(client) = self.again.pop_front() {
                 self.known.insert(client.id());
-                return Some(Event::Connect(client));
+                return Some((Event::Connect(client), None));
             }
             match self.mail.recv().await? {
                 Mail::Connect(client) => {
                     self.known.insert(client.id());
-                    return Some(Event::Connect(client));
+                    return Some((Event::Connect(client), None));
                 }
-                Mail::Message(client, message, _permit) => {
+                Mail::Message(client, message, permit) => {
                     if self.known.contains(&client) {
-                        return Some(Event::Message(client, message));
+                        return Some((Event::Message(client, message), Some(permit)));
                     }
                 }
                 Mail::Disconnect(client) => {
                     if self.known.remove(&client) {
-                        return Some(Event::Disconnect(client));
+                        return Some((Event::Disconnect(client), None));
                     }
                 }
                 Mail::End => {
                     self.mail.close();
                     return None;
+                }
+                #[cfg(feature = "cluster")]
+                Mail::ConnectFar(client, lost) => {
+                    if !lost.is_lost() {
+                        self.known.insert(client.id());
+                        return Some((Event::Connect(client), None));
+                    }
+                }
+                #[cfg(feature = "cluster")]
+                Mail::Pause(turn) => {
+                    if turn == self.turn {
+                        return None;
+                    }
                 }
             }
         }
@@ -293,6 +353,10 @@ impl Room {
             if self.known.contains(id) {
                 clients.push(member.client.clone());
             }
+        }
+        if let Some(elsewhere) = &members.elsewhere {
+            let known = |client: &Client| self.known.contains(&client.id());
+            clients.extend(elsewhere.begin_again().into_iter().filter(known));
         }
         drop(members);
         // Who stood here still has not been told of at all.
@@ -319,8 +383,11 @@ impl RoomSender {
 
     /// Makes a client one of [`Recipient::Everyone`]: its service knows it from now on. What was sent to everyone before is not for it.
     pub fn admit(&self, client: ClientId) {
-        if let Some(member) = self.0.lock().by_id.get_mut(&client) {
+        let mut members = self.0.lock();
+        if let Some(member) = members.by_id.get_mut(&client) {
             member.is_admitted = true;
+        } else if let Some(elsewhere) = &members.elsewhere {
+            elsewhere.admit(client);
         }
     }
 
@@ -329,9 +396,13 @@ impl RoomSender {
         let room = &self.0;
         let except = match recipient {
             Recipient::Client(client) => {
-                let queue = room.lock().by_id.get(&client).map(|m| m.queue.clone());
-                if let Some(queue) = queue {
+                let members = room.lock();
+                if let Some(member) = members.by_id.get(&client) {
+                    let queue = member.queue.clone();
+                    drop(members);
                     room.note(queue.push(message));
+                } else if let Some(elsewhere) = &members.elsewhere {
+                    elsewhere.send(recipient, &message);
                 }
                 return;
             }
@@ -345,12 +416,19 @@ impl RoomSender {
                 room.note(member.queue.push(message.clone()));
             }
         }
+        // While the lock is held, so that all see the same order.
+        if let Some(elsewhere) = &members.elsewhere {
+            elsewhere.send(recipient, &message);
+        }
     }
 
     /// Ends the connection of a client, behind what was sent to it. `None` sends no code.
     pub fn close(&self, client: ClientId, frame: Option<CloseFrame>) {
-        if let Some(member) = self.0.lock().by_id.get(&client) {
+        let members = self.0.lock();
+        if let Some(member) = members.by_id.get(&client) {
             member.queue.close(frame);
+        } else if let Some(elsewhere) = &members.elsewhere {
+            elsewhere.close(client, frame.as_ref());
         }
     }
 }
@@ -358,5 +436,11 @@ impl RoomSender {
 impl std::fmt::Debug for RoomSender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("RoomSender").field(&self.0.name).finish()
+    }
+}
+
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Room").field(&self.sender.0.name).finish()
     }
 }
