@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::lease::Term;
 use super::link::Link;
-use super::wire::{NodeId, Record, Stamp, What};
+use super::record::{NodeId, Record, Stamp, What};
 use crate::elsewhere::Permit;
 use crate::name::RoomName;
 use crate::room::{Event, RoomSender};

@@ -117,6 +117,8 @@ async fn own(place: &Place, session: &Session, term: Term, asked: Instant) {
         if place.owned.has_lost() {
             place.owned.end(place.shared());
             place.node.link.ready().await;
+            // Whatever was too much shall not be so at once again.
+            sleep(jittered(beat)).await;
             break "more than may be waited for the broker".to_owned();
         }
         place.owned.drop_silent(place.shared());

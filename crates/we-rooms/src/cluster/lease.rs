@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 
-use super::wire::NodeId;
+use super::record::NodeId;
 
 /// Takes the lease if nobody has it. Who has it already begins another term: a session that ended has left others without some of what
 /// was said. The epoch is the time of the broker in microseconds, so that it grows even if the broker has forgotten all.

@@ -1,10 +1,8 @@
 //! [`Link`]: the connection of a node to the broker, which is lost and made again. Each is a [`Session`].
 //!
-//! What is to be sent waits in one queue, so that the order in which it was put in is the order in which others have it. It is bounded
-//! in bytes. What waits when a session ends is dropped: nothing is ever sent twice, and whoever misses something finds out by its
+//! What waits when a session ends is dropped: nothing is ever sent twice, and whoever misses something finds out by its
 //! numbers.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,15 +13,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::lease::Session;
+use super::outbox::{Item, Outbox};
+use super::record::{NodeId, Record};
 use super::takings::Takings;
-use super::wire::{self, NodeId, Record};
 use super::{ClusterOptions, jittered};
-
-/// So much is handed to the broker at a time, if there is as much. Its answer is waited for before there is more.
-const BATCH: usize = 1 << 20;
-
-/// Records to the same place go in packets of so many bytes, if they are shorter.
-const PACKET: usize = 256 << 10;
 
 /// How long to wait before another attempt: twice as long each time, and half of it left to chance.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -46,50 +39,12 @@ pub(crate) struct Link {
     pub(crate) options: ClusterOptions,
     client: redis::Client,
     session: watch::Sender<Option<Session>>,
-    out: Mutex<Out>,
+    out: Mutex<Outbox>,
     queued: Notify,
     space: Notify,
     /// When something came from the broker.
     heard: Mutex<Instant>,
     generations: AtomicU64,
-}
-
-#[derive(Default)]
-struct Out {
-    items: VecDeque<Item>,
-    bytes: usize,
-    /// There is a session.
-    is_open: bool,
-    /// So much is on its way.
-    is_sending: bool,
-}
-
-enum Item {
-    Publish {
-        channel: Arc<str>,
-        record: Vec<u8>,
-    },
-    /// What it says is known when it is sent.
-    Taken(Arc<Takings>),
-    /// A lease is let go of, if it still is this one.
-    Release {
-        key: Arc<str>,
-        value: String,
-    },
-    /// Not interested any more, if `is_over` says so still.
-    Unsubscribe {
-        channel: Arc<str>,
-        is_over: Box<dyn Fn() -> bool + Send>,
-    },
-}
-
-impl Item {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Publish { record, .. } => record.len() + 64,
-            Self::Taken(_) | Self::Release { .. } | Self::Unsubscribe { .. } => 0,
-        }
-    }
 }
 
 impl Link {
@@ -130,20 +85,18 @@ impl Link {
     /// Puts a record behind what waits. Returns whether it will be sent, if nothing happens to the session: it is not if there is no
     /// session, nor if too much waits. (One that is longer than the limit by itself may wait alone.)
     pub(crate) fn publish(&self, channel: &Arc<str>, record: &Record) -> bool {
-        let channel = channel.clone();
-        let record = wire::encode(record);
-        let item = Item::Publish { channel, record };
-        let mut out = self.out();
-        let bytes = item.bytes();
-        let fits = out.bytes == 0 || out.bytes + bytes <= self.options.max_queue;
-        if !out.is_open || !fits {
-            return false;
+        let item = Item::publish(channel, record);
+        let is_put = self.out().put(item, self.options.max_queue);
+        if is_put {
+            self.queued.notify_one();
         }
-        out.bytes += bytes;
-        out.items.push_back(item);
-        drop(out);
+        is_put
+    }
+
+    /// Puts a record before what waits: however much that is, this node is alive.
+    fn say_first(&self, channel: &Arc<str>, record: &Record) {
+        self.out().put_first(Item::publish(channel, record));
         self.queued.notify_one();
-        true
     }
 
     pub(crate) fn taken(&self, takings: Arc<Takings>) {
@@ -165,12 +118,8 @@ impl Link {
 
     /// Of these there are few.
     fn put(&self, item: Item) {
-        let mut out = self.out();
-        if out.is_open {
-            out.items.push_back(item);
-            drop(out);
-            self.queued.notify_one();
-        }
+        self.out().put(item, usize::MAX);
+        self.queued.notify_one();
     }
 
     pub(crate) fn say_bye(&self) {
@@ -185,11 +134,11 @@ impl Link {
 
     /// Waits until the broker has all, or there is none.
     pub(crate) async fn flushed(&self) {
-        self.wait(|out| !out.is_open || (out.items.is_empty() && !out.is_sending))
+        self.wait(|out| !out.is_open || (out.is_empty() && !out.is_sending))
             .await;
     }
 
-    async fn wait(&self, is_so: impl Fn(&Out) -> bool) {
+    async fn wait(&self, is_so: impl Fn(&Outbox) -> bool) {
         loop {
             let changed = self.space.notified();
             if is_so(&self.out()) {
@@ -304,13 +253,13 @@ impl Link {
             if self.heard().elapsed() > silence {
                 return format!("it was silent for {} ms", silence.as_millis());
             }
-            self.publish(&everywhere, &Record::Beat);
+            self.say_first(&everywhere, &Record::Beat);
         }
     }
 
     async fn write(&self, mut connection: MultiplexedConnection) -> String {
         loop {
-            let (pipeline, unsubscribe) = self.next_batch();
+            let (pipeline, unsubscribe) = self.out().next_batch(self.node);
             if pipeline.is_empty() && unsubscribe.is_empty() {
                 self.space.notify_waiters();
                 self.queued.notified().await;
@@ -331,67 +280,12 @@ impl Link {
         }
     }
 
-    /// What is to be sent next. An [`Item::Unsubscribe`] ends a batch.
-    fn next_batch(&self) -> (redis::Pipeline, Vec<Arc<str>>) {
-        let mut pipeline = redis::pipe();
-        let mut unsubscribe = Vec::new();
-        let mut packet: Option<(Arc<str>, Vec<u8>)> = None;
-        let mut total = 0;
-        let mut out = self.out();
-        while total < BATCH && unsubscribe.is_empty() {
-            let Some(item) = out.items.pop_front() else {
-                break;
-            };
-            let bytes = item.bytes();
-            out.bytes -= bytes;
-            total += bytes;
-            let (channel, record) = match item {
-                Item::Publish { channel, record } => (channel, record),
-                Item::Taken(takings) => takings.record(),
-                Item::Release { key, value } => {
-                    publish(&mut pipeline, packet.take());
-                    super::lease::release(&mut pipeline, &key, &value);
-                    continue;
-                }
-                Item::Unsubscribe { channel, is_over } => {
-                    if is_over() {
-                        unsubscribe.push(channel);
-                    }
-                    continue;
-                }
-            };
-            match &mut packet {
-                Some((last, packet))
-                    if *last == channel && packet.len() + record.len() <= PACKET =>
-                {
-                    packet.extend_from_slice(&record);
-                }
-                _ => {
-                    publish(&mut pipeline, packet.take());
-                    let mut bytes = wire::begin_packet(self.node);
-                    bytes.extend_from_slice(&record);
-                    packet = Some((channel, bytes));
-                }
-            }
-        }
-        publish(&mut pipeline, packet);
-        out.is_sending = !pipeline.is_empty() || !unsubscribe.is_empty();
-        (pipeline, unsubscribe)
-    }
-
-    fn out(&self) -> MutexGuard<'_, Out> {
+    fn out(&self) -> MutexGuard<'_, Outbox> {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn heard(&self) -> MutexGuard<'_, Instant> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn publish(pipeline: &mut redis::Pipeline, packet: Option<(Arc<str>, Vec<u8>)>) {
-    if let Some((channel, packet)) = packet {
-        let command = pipeline.cmd("PUBLISH").arg(&*channel).arg(packet);
-        command.ignore();
     }
 }
 

@@ -25,7 +25,8 @@
 //! A server that speaks the protocol of Redis (Redis from version 6, Valkey) carries what nodes say to each other, by publish and
 //! subscribe; and it keeps the leases, as keys that run out. Nothing else is stored there. Whoever can reach it can listen
 //! and take part: have it ask for a password, on a network of its own. There is no TLS to it. One broker, not a Redis Cluster: the order in which one node
-//! publishes must be the order in which another one hears.
+//! publishes must be the order in which another one hears. What its `client-output-buffer-limit pubsub` (32 MiB, or 8 MiB for a minute)
+//! allows may wait there for a node that is slow; then it ends the connection, which is made again.
 //!
 //! # What is delivered
 //!
@@ -57,8 +58,10 @@ mod keeper;
 mod lease;
 mod link;
 mod node;
+mod outbox;
 mod owner;
 mod place;
+mod record;
 mod runner;
 mod takings;
 mod wire;

@@ -10,7 +10,8 @@ use tokio::time::{Instant, timeout};
 use super::ClusterOptions;
 use super::link::Link;
 use super::place::Place;
-use super::wire::{self, NodeId, Record};
+use super::record::{NodeId, Record};
+use super::wire;
 use crate::name::RoomName;
 
 /// More nodes than this are not remembered: whoever can reach the broker can make them up.

@@ -8,8 +8,8 @@ use we_net::Message;
 use we_net::protocol::CloseFrame;
 
 use super::node::Node;
+use super::record::{NodeId, Record, Stamp, What};
 use super::takings::{Receipt, Takings};
-use super::wire::{NodeId, Record, Stamp, What};
 use crate::client::Client;
 use crate::elsewhere::{Door, Lost, Permit};
 use crate::name::RoomName;

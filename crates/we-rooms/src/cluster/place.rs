@@ -14,7 +14,7 @@ use super::keeper;
 use super::lease::{Session, Term};
 use super::node::Node;
 use super::owner::Owned;
-use super::wire::{NodeId, What};
+use super::record::{NodeId, What};
 use crate::client::Client;
 use crate::elsewhere::Elsewhere;
 use crate::name::RoomName;

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::node::Node;
-use super::wire::{self, Record, What};
+use super::record::{Record, What};
+use super::wire;
 use crate::name::RoomName;
 
 /// What a service has taken of the messages of a follower, which is told of it: so much more may be on its way.

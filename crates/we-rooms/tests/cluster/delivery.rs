@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use we_rooms::cluster::ClusterOptions;
+use we_rooms::{Event, Recipient, Room, Runner, Running};
 
 use crate::broker::Broker;
-use crate::machine::{Machine, Person, assert_no_twins, options};
+use crate::machine::{Log, Machine, Person, assert_no_twins, options};
 
 /// So many things are said by each.
 const MANY: usize = 300;
@@ -190,4 +191,60 @@ async fn what_is_too_much_for_the_broker_is_lost_once_and_the_room_goes_on() {
     assert!(bob.is_connected());
     assert_no_twins("bob", &bob.texts());
     assert!(bob.texts().len() < 1000, "nothing was too much");
+}
+
+/// Admits whoever asks for it, and has everybody hear what anybody says.
+struct Doorman;
+
+impl Runner for Doorman {
+    fn run<'a>(&'a self, room: &'a mut Room) -> Running<'a> {
+        Box::pin(async move {
+            while let Some(event) = room.next().await {
+                match event {
+                    Event::Connect(client) => {
+                        room.send(client.id().into(), "knock".into());
+                    }
+                    Event::Message(client, message) if message.as_text() == Some("admit") => {
+                        room.admit(client);
+                        room.send(client.into(), "welcome".into());
+                    }
+                    Event::Message(client, message) if message.as_text() == Some("aside") => {
+                        room.send(Recipient::EveryoneExcept(client), message);
+                    }
+                    Event::Message(_, message) => room.send(Recipient::Everyone, message),
+                    _ => {}
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_admitted_yet_does_not_hear_what_everyone_does() {
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let same = |rooms| rooms;
+    let url = broker.url();
+    let a = Machine::running(Doorman, &url, options(), same, Log::default()).await;
+    let b = Machine::running(Doorman, &url, options(), same, Log::default()).await;
+    let mut ada = Person::begin(&a, "x", "ada").await;
+    ada.say("admit").await;
+    ada.hears("welcome").await;
+    let mut bob = Person::begin(&b, "x", "bob").await;
+    bob.hears("knock").await;
+    ada.say("early").await;
+    bob.say("earlier").await;
+    ada.hears("earlier").await;
+    bob.say("admit").await;
+    bob.hears("welcome").await;
+    ada.say("late").await;
+    bob.say("aside").await;
+    bob.say("last").await;
+    bob.hears("last").await;
+    bob.hears("late").await;
+    ada.hears("last").await;
+    assert_eq!(bob.texts().len(), 4, "{:?}", bob.texts());
+    assert!(ada.texts().contains(&"aside".to_owned()));
 }

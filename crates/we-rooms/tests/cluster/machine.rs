@@ -10,7 +10,7 @@ use we_net::protocol::Closure;
 use we_net::socket::WebSocketSender;
 use we_net::{Message, Server};
 use we_rooms::cluster::{Cluster, ClusterOptions};
-use we_rooms::{ClientId, Context, Recipient, Rooms, RoomsBuilder, Service, services};
+use we_rooms::{ClientId, Context, Recipient, Rooms, RoomsBuilder, Runner, Service, services};
 
 /// Whatever is waited for has happened by then, or never will.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -105,15 +105,7 @@ impl Machine {
         options: ClusterOptions,
         settings: impl FnOnce(RoomsBuilder) -> RoomsBuilder,
     ) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
         let log = Log::default();
-        let entered = runtime.enter();
-        let cluster = Cluster::connect(broker, options).unwrap();
-        drop(entered);
         let of_rooms = log.clone();
         let services = services(move |_| Talk {
             label,
@@ -121,7 +113,26 @@ impl Machine {
             count: 0,
             names: Vec::new(),
         });
-        let rooms = settings(Rooms::builder(cluster.wrap(services))).build();
+        Self::running(services, broker, options, settings, log).await
+    }
+
+    /// One with services of another kind.
+    pub async fn running(
+        runner: impl Runner,
+        broker: &str,
+        options: ClusterOptions,
+        settings: impl FnOnce(RoomsBuilder) -> RoomsBuilder,
+        log: Log,
+    ) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let entered = runtime.enter();
+        let cluster = Cluster::connect(broker, options).unwrap();
+        drop(entered);
+        let rooms = settings(Rooms::builder(cluster.wrap(runner))).build();
         let handler = rooms.handler();
         let server = runtime.spawn(async move {
             let server = Server::builder().bind("127.0.0.1:0").await.unwrap();
@@ -136,10 +147,8 @@ impl Machine {
             log,
             runtime: Some(runtime),
         };
-        until("the broker is connected to", || {
-            machine.cluster.is_connected()
-        })
-        .await;
+        let cluster = &machine.cluster;
+        until("the broker is connected to", || cluster.is_connected()).await;
         machine
     }
 
