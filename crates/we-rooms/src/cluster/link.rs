@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::aio::{MultiplexedConnection, SendError};
 use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::lease::Session;
 use super::outbox::{Item, Outbox};
@@ -74,12 +74,12 @@ impl Link {
 
     /// The channel of all nodes.
     fn everywhere(&self) -> Arc<str> {
-        format!("{}:nodes", self.options.prefix).into()
+        self.options.name("nodes", "").into()
     }
 
     /// The channel of one node.
     pub(crate) fn channel_of(&self, node: NodeId) -> Arc<str> {
-        format!("{}:node:{node}", self.options.prefix).into()
+        self.options.name("node", &node.to_string()).into()
     }
 
     /// Puts a record behind what waits. Returns whether it will be sent, if nothing happens to the session: it is not if there is no
@@ -122,6 +122,14 @@ impl Link {
         self.queued.notify_one();
     }
 
+    /// Has it wait for a broker that never comes. Returns how many bytes wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        let mut out = self.out();
+        out.is_open = true;
+        out.bytes
+    }
+
     pub(crate) fn say_bye(&self) {
         self.publish(&self.everywhere(), &Record::Bye);
     }
@@ -155,8 +163,12 @@ impl Link {
         let mut has_told = false;
         loop {
             let is_alive = Arc::new(AtomicBool::new(true));
+            let lost = Arc::new(Notify::new());
             let began = Instant::now();
-            match self.connect(receive.clone(), is_alive.clone()).await {
+            match self
+                .connect(receive.clone(), is_alive.clone(), lost.clone())
+                .await
+            {
                 Ok(connection) => {
                     has_told = false;
                     number += 1;
@@ -165,11 +177,14 @@ impl Link {
                         link: self,
                         is_alive: &is_alive,
                     };
-                    let problem = self.speak(connection, number).await;
+                    let problem = tokio::select! {
+                        problem = self.speak(connection, number) => problem,
+                        () = lost.notified() => "the connection has ended".to_owned(),
+                    };
                     drop(ended);
                     tracing::warn!(
                         target: "we::cluster",
-                        "lost the broker: {problem}. Rooms go on with the clients that are here, and connect again"
+                        "lost the broker: {problem}. Each room goes on with the clients that are here, until it is there again"
                     );
                 }
                 Err(problem) if !has_told => {
@@ -195,12 +210,16 @@ impl Link {
         &self,
         receive: Receive,
         is_alive: Arc<AtomicBool>,
+        lost: Arc<Notify>,
     ) -> Result<MultiplexedConnection, String> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(TO_CONNECT))
             .set_response_timeout(Some(TO_ANSWER))
-            .set_push_sender(move |push| match is_alive.load(Relaxed) {
+            .set_push_sender(move |push: PushInfo| match is_alive.load(Relaxed) {
                 true => {
+                    if push.kind == PushKind::Disconnection {
+                        lost.notify_one();
+                    }
                     if let Some(packet) = packet_of(push) {
                         receive(packet);
                     }
@@ -248,6 +267,7 @@ impl Link {
         let everywhere = self.everywhere();
         let silence = self.options.silence();
         let mut ticks = interval(self.options.beat());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             if self.heard().elapsed() > silence {

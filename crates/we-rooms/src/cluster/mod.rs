@@ -64,6 +64,8 @@ mod place;
 mod record;
 mod runner;
 mod takings;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::fmt;
@@ -113,6 +115,11 @@ impl ClusterOptions {
     pub fn max_queue(mut self, bytes: usize) -> Self {
         self.max_queue = bytes;
         self
+    }
+
+    /// The name of a channel or key. Nodes that do not understand each other share none.
+    fn name(&self, kind: &str, of: &str) -> String {
+        format!("{}:{}:{kind}:{of}", self.prefix, wire::VERSION)
     }
 
     fn beat(&self) -> Duration {

@@ -62,13 +62,14 @@ impl Place {
     pub(crate) fn take(node: &Arc<Node>, room: RoomSender) -> Option<Held> {
         let name = room.name().clone();
         let escaped = utf8_percent_encode(name.as_str(), NON_ALPHANUMERIC);
-        let prefix = &node.link.options.prefix;
-        let channel: Arc<str> = format!("{prefix}:room:{escaped}").into();
+        let escaped = escaped.to_string();
+        let options = &node.link.options;
+        let channel: Arc<str> = options.name("room", &escaped).into();
         let place = Arc::new(Self {
             node: node.clone(),
             owned: Owned::new(node.clone(), name.clone(), channel.clone()),
             following: Following::new(name.clone()),
-            key: format!("{prefix}:lease:{escaped}").into(),
+            key: options.name("lease", &escaped).into(),
             channel,
             role: watch::Sender::new(Role::Undecided),
             look: Notify::new(),

@@ -115,11 +115,14 @@ async fn follow(place: &Place, room: &mut Room, term: Term, role: &mut watch::Re
     loop {
         room.begin_again();
         following.join(link, term);
+        let mut patience = beat;
         while !following.has_joined() {
             tokio::select! {
                 () = &mut stop => return following.stop(link),
                 () = following.turned.notified() => {}
-                () = sleep(beat) => {
+                () = sleep(patience) => {
+                    // It may be that only the way is long.
+                    patience = (patience * 2).min(place.lease());
                     place.look_again();
                     following.join(link, term);
                 }

@@ -11,8 +11,8 @@ use we_net::socket::Negotiated;
 use super::record::{NodeId, Record, Stamp, What};
 use crate::name::RoomName;
 
-/// Of this format. Nodes with another one are not understood.
-const VERSION: u8 = 1;
+/// Of this format, and of what is done by it. Nodes with another one are not understood.
+pub(crate) const VERSION: u8 = 1;
 
 /// Something that is no packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -248,3 +248,34 @@ async fn who_is_not_admitted_yet_does_not_hear_what_everyone_does() {
     assert_eq!(bob.texts().len(), 4, "{:?}", bob.texts());
     assert!(ada.texts().contains(&"aside".to_owned()));
 }
+
+/// `cargo test --release -p we-rooms --features cluster --test cluster -- --ignored --nocapture measure`
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+#[ignore = "a measurement"]
+async fn measure_echoes_beside_the_service_and_through_the_broker() {
+    const COUNT: usize = 20_000;
+    const AT_ONCE: usize = 200;
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let a = Machine::start("a", &broker.url()).await;
+    let b = Machine::start("b", &broker.url()).await;
+    let ada = Person::come(&a, "x", "ada").await;
+    let bob = Person::come(&b, "x", "bob").await;
+    for (place, mut person) in [("beside the service", ada), ("through the broker", bob)] {
+        for at_once in [1, AT_ONCE] {
+            let count = COUNT * at_once.min(20) / 20;
+            let before = person.texts().len();
+            let began = std::time::Instant::now();
+            for sent in (at_once..=count).step_by(at_once) {
+                for _ in 0..at_once {
+                    person.say("me x").await;
+                }
+                let is_back = |heard: &crate::machine::Heard| heard.texts.len() == before + sent;
+                person.waits("all of it", is_back).await;
+            }
+            let rate = count as f64 / began.elapsed().as_secs_f64();
+            println!("{place}, {at_once} at once: {rate:.0} messages/s");
+        }
+    }
+}

@@ -35,7 +35,7 @@ async fn a_room_with_clients_elsewhere_is_not_empty() {
     })
     .await;
     // The lease has been let go of: who comes next does not wait for it to run out.
-    let keys = || broker.command(&[b"KEYS", b"we:lease:*"]).unwrap();
+    let keys = || broker.command(&[b"KEYS", b"we:1:lease:*"]).unwrap();
     until("there is no lease", || keys().starts_with("*0")).await;
     let mut eve = Person::come(&b, "x", "eve").await;
     eve.say("count").await;

@@ -24,10 +24,10 @@ async fn garbage_is_ignored() {
     let mut ada = Person::come(&a, "x", "ada").await;
     let mut bob = Person::come(&b, "x", "bob").await;
     let channels = [
-        "we:nodes".to_owned(),
-        "we:room:x".to_owned(),
-        format!("we:node:{}", node(&a)),
-        format!("we:node:{}", node(&b)),
+        "we:1:nodes:".to_owned(),
+        "we:1:room:x".to_owned(),
+        format!("we:1:node:{}", node(&a)),
+        format!("we:1:node:{}", node(&b)),
     ];
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = move || {
