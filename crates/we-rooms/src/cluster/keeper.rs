@@ -73,17 +73,21 @@ async fn hold(place: &Place, session: &Session) {
                 ask(place, session).await
             }
             (Err(problem), _) => {
-                if !has_told {
-                    has_told = true;
-                    tracing::warn!(target: "we::cluster", room = %place.name(), "the lease cannot be had: {problem}");
-                }
                 if !place.serves() {
                     place.turn(Role::Undecided);
                 }
-                tokio::select! {
-                    () = alone(place) => {}
-                    () = sleep(jittered(place.lease() / 2)) => {}
+                // If the session has ended, so will this.
+                sleep(place.node.link.options.patience()).await;
+                if !has_told {
+                    has_told = true;
+                    tracing::warn!(
+                        target: "we::cluster",
+                        room = %place.name(),
+                        "served here, without the others, since the lease cannot be had: {problem}"
+                    );
                 }
+                place.turn(Role::Serve);
+                sleep(jittered(place.lease() / 3)).await;
                 ask(place, session).await
             }
         };
