@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
 use crate::{
@@ -197,6 +197,21 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_connections: u32,
 
+    /// FILE serves rooms, at /ws/ROOM: its default export is room({ init, connect, message, disconnect, timer })
+    #[arg(long)]
+    pub(crate) rooms: bool,
+
+    #[command(flatten)]
+    pub(crate) room_options: RoomOptions,
+
+    /// Serve the files of this folder, where the application does not answer
+    #[arg(long = "static", value_name = "FOLDER")]
+    pub(crate) static_files: Option<PathBuf>,
+
+    /// Who may see the status page at / (where the application answers no requests itself). `/status` says `ok` to everyone
+    #[arg(long, value_name = "WHO", value_enum, default_value_t)]
+    pub(crate) status_page: StatusPage,
+
     /// Tell on stderr what happens in the network
     #[arg(long)]
     pub(crate) trace_net: bool,
@@ -213,8 +228,61 @@ pub(crate) struct Serve {
     #[arg(long, hide = true)]
     pub(crate) template: bool,
 
-    /// The application: a module whose default export is websocket({ open, message, close }) of "we:serve"
+    /// The application: a module whose default export is websocket({ open, message, close }) of "we:serve", or sse(), room(), routes()
     pub(crate) file: PathBuf,
+}
+
+/// How rooms are kept.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Rooms")]
+pub(crate) struct RoomOptions {
+    /// How many rooms there may be at a time; who would need another one is closed with 1013
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_rooms: u32,
+
+    /// How long a room is kept when it is empty
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub(crate) grace: Duration,
+
+    /// How much may wait for a client that does not read, in KiB
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub(crate) max_queue_kb: u32,
+
+    /// What becomes of a client for which more waits: its connection is closed (1008), or it is not sent what it does not take
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
+    pub(crate) slow_clients: SlowClients,
+
+    /// What becomes of the clients of a room whose service has failed: they are closed (1011), or stay with a fresh service
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t)]
+    pub(crate) on_failure: OnFailure,
+}
+
+/// What becomes of a slow client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SlowClients {
+    #[default]
+    Close,
+    Skip,
+}
+
+/// What becomes of the clients of a service that fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnFailure {
+    #[default]
+    Close,
+    Keep,
+}
+
+/// Who may see the status page of `we serve`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusPage {
+    /// Who is on this machine, if the server listens on a loopback address or a Unix socket
+    #[default]
+    Local,
+    /// Everyone who can connect: it shows names of rooms, and numbers
+    On,
+    /// Nobody
+    Off,
 }
 
 /// Where a server listens, and whom it accepts.

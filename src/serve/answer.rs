@@ -16,9 +16,11 @@ use we_net::protocol::{CloseCode, Event, Message};
 use we_net::server::{HttpRequest, HttpResponse, RequestBodyError, ResponseBody};
 use we_net::socket::{WebSocketReceiver, WebSocketSender};
 
+use super::Served;
 use super::bridge::{self, LinkEnd};
-use super::instances::Instances;
-use super::routes::{Kind, Routes};
+use super::instances::Tally;
+use super::routes::Kind;
+use super::status::Status;
 use crate::cli::Serve;
 
 /// How long the body of a request may be, and how long it may take.
@@ -28,20 +30,18 @@ const FOR_BODY: Duration = Duration::from_secs(30);
 /// Answers one request.
 pub(crate) async fn answer(
     mut request: HttpRequest,
-    routes: Arc<Routes>,
-    instances: Arc<Instances>,
-    options: Arc<Serve>,
+    served: Arc<Served>,
+    status: Arc<Status>,
 ) -> HttpResponse {
-    let route = match routes.find(&request.target) {
-        Some((Kind::Http, route)) => route.to_owned(),
-        Some((Kind::WebSocket, _)) => {
-            let mut response = HttpResponse::text(426, "this path is a WebSocket's\n");
-            // A token and a plain value.
-            let _ = response.headers.append("Upgrade", "websocket");
-            return response;
+    let found = served.routes.find(&request.target);
+    let (route, instances) = match (found, &served.instances) {
+        (Some((Kind::Http, route)), Some(instances)) => (route.to_owned(), instances.clone()),
+        _ => {
+            let is_websocket = found.is_some();
+            return without_application(&request, &served, &status, is_websocket).await;
         }
-        None => return HttpResponse::text(404, "there is nothing at this path\n"),
     };
+    instances.tally().request();
     let body = match timeout(FOR_BODY, request.collect(MAX_BODY)).await {
         Ok(Ok(body)) => body,
         Ok(Err(error @ RequestBodyError::TooLong { .. })) => {
@@ -50,6 +50,7 @@ pub(crate) async fn answer(
         Ok(Err(error)) => return HttpResponse::text(400, format!("{error}\n")),
         Err(_) => return HttpResponse::text(408, "the body of the request did not come in time\n"),
     };
+    let options = served.options.clone();
     let info = describe(&request, route, body, &options);
     let name = bridge::log_name(&options, &info.remote_address);
     let (tell, told) = oneshot::channel();
@@ -61,10 +62,40 @@ pub(crate) async fn answer(
         };
         let (mut sender, receiver) = link.split();
         let _ = sender.send(info.encode()).await;
-        let end = carry(sender, receiver, tell).await;
+        let end = carry(sender, receiver, tell, instances.tally()).await;
         bridge::conclude(&mut instance, end, &name, &options).await;
     });
     told.await.unwrap_or_else(|_| failed())
+}
+
+/// The answer to a request for which the application has no function.
+async fn without_application(
+    request: &HttpRequest,
+    served: &Served,
+    status: &Arc<Status>,
+    is_websocket: bool,
+) -> HttpResponse {
+    if let Some(files) = &served.files {
+        let HttpRequest {
+            method,
+            target,
+            headers,
+            ..
+        } = request;
+        if let Some(response) = files.answer(method, target, headers).await {
+            return response;
+        }
+    }
+    if let Some(response) = status.answer(request) {
+        return response;
+    }
+    if !is_websocket {
+        return HttpResponse::text(404, "there is nothing at this path\n");
+    }
+    let mut response = HttpResponse::text(426, "this path is a WebSocket's\n");
+    // A token and a plain value.
+    let _ = response.headers.append("Upgrade", "websocket");
+    response
 }
 
 fn failed() -> HttpResponse {
@@ -77,6 +108,7 @@ async fn carry(
     mut sender: WebSocketSender<UnixStream>,
     mut receiver: WebSocketReceiver<UnixStream>,
     mut tell: oneshot::Sender<HttpResponse>,
+    tally: &Tally,
 ) -> LinkEnd {
     let head = loop {
         let event = tokio::select! {
@@ -90,6 +122,7 @@ async fn carry(
             // Not what an instance sends.
             Some(Event::Message(Message::Text(_))) => break None,
             Some(Event::CloseReceived(_)) => {
+                tally.failure();
                 let _ = tell.send(failed());
                 return LinkEnd::Closed;
             }
@@ -101,6 +134,7 @@ async fn carry(
         }
     };
     let Some(mut response) = head.and_then(response) else {
+        tally.failure();
         let _ = tell.send(failed());
         return LinkEnd::Closed;
     };
@@ -128,7 +162,10 @@ async fn carry(
                 return LinkEnd::Closed;
             }
             // Dropping the body before its end shows the client that there is no more.
-            Some(Event::CloseReceived(_)) => return LinkEnd::Closed,
+            Some(Event::CloseReceived(_)) => {
+                tally.failure();
+                return LinkEnd::Closed;
+            }
             Some(Event::Closed(closure)) => return LinkEnd::of(&closure),
             None => return LinkEnd::Closed,
             Some(Event::Ping(_) | Event::Pong(_)) => {}

@@ -7,6 +7,7 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use we_net::{
     transport::Driver,
 };
 
-use super::instances::{Instance, Instances};
+use super::instances::{Instance, Instances, Tally};
 use super::log;
 use super::routes::{Kind, Routes};
 use crate::cli::Serve;
@@ -81,13 +82,17 @@ pub(crate) async fn serve(
     };
     let info = info.encode();
     socket.answer_by_close();
-    let end = carry(socket, link, info).await;
+    let end = carry(socket, link, info, instances.tally()).await;
     conclude(&mut instance, end, &name, &options).await;
 }
 
 /// Waits for the end of an instance whose connection has ended, and tells of what the instance has not told itself.
 pub(super) async fn conclude(instance: &mut Instance, end: LinkEnd, name: &str, options: &Serve) {
     let ending = timeout(TO_END, instance.ended()).await;
+    let is_own = matches!(&ending, Ok(ending) if ending.is_own());
+    if end != LinkEnd::Closed || !is_own {
+        instance.tally().failure();
+    }
     match (ending, end) {
         (Ok(_), LinkEnd::Refused(problem)) => log::say(format!("{name}: {problem}")),
         (Ok(ending), LinkEnd::Broken) => {
@@ -132,6 +137,7 @@ pub(super) async fn begin(
             Ok(ending) => ending.describe(options),
             Err(_) => format!("an instance is not ready after {} s", TO_BEGIN.as_secs()),
         };
+        instance.tally().failure();
         log::say(format!("{name}: {problem}"));
     }
     None
@@ -203,13 +209,15 @@ pub(super) fn fields(headers: &Headers) -> Vec<(String, Vec<u8>)> {
 ///
 /// A Close frame of either goes to the other, and is answered when that has answered: so what the instance has to say to the
 /// messages before a client's Close still goes out, and an application that closes learns how the client has gone.
-async fn carry(socket: WebSocket, mut link: Link, info: Vec<u8>) -> LinkEnd {
+async fn carry(socket: WebSocket, mut link: Link, info: Vec<u8>, tally: &Tally) -> LinkEnd {
     link.answer_by_close();
     let (mut to_client, mut from_client) = socket.split();
     let (mut to_instance, mut from_instance) = link.split();
+    // Whether the client has closed: its frame comes back from the instance, and says nothing of that.
+    let has_closed = AtomicBool::new(false);
     let first = {
-        let inward = carry_in(&mut from_client, &mut to_instance, info);
-        let outward = carry_out(&mut from_instance, &mut to_client);
+        let inward = carry_in(&mut from_client, &mut to_instance, info, &has_closed);
+        let outward = carry_out(&mut from_instance, &mut to_client, &has_closed, tally);
         tokio::select! {
             end = outward => Ok(end),
             closure = inward => Err(closure),
@@ -252,6 +260,7 @@ async fn carry_in(
     client: &mut WebSocketReceiver,
     instance: &mut WebSocketSender<UnixStream>,
     info: Vec<u8>,
+    has_closed: &AtomicBool,
 ) -> Option<Closure> {
     // If the instance has ended the other direction finds out.
     let _ = instance.feed(info).await;
@@ -267,6 +276,7 @@ async fn carry_in(
                 let _ = instance.feed(message).await;
             }
             Some(Event::CloseReceived(frame)) => {
+                has_closed.store(true, Relaxed);
                 instance.close(frame).await;
             }
             Some(Event::Closed(closure)) => return Some(closure),
@@ -281,6 +291,8 @@ async fn carry_in(
 async fn carry_out(
     instance: &mut WebSocketReceiver<UnixStream>,
     client: &mut WebSocketSender,
+    has_closed: &AtomicBool,
+    tally: &Tally,
 ) -> LinkEnd {
     loop {
         let mut next = now(instance.next_event()).await;
@@ -296,7 +308,13 @@ async fn carry_out(
                 let _ = client.ping(&payload).await;
             }
             Some(Event::Pong(_)) => {}
-            Some(Event::CloseReceived(frame)) => client.close(frame).await,
+            Some(Event::CloseReceived(frame)) => {
+                let code = frame.as_ref().map(|frame| frame.code);
+                if code == Some(CloseCode::INTERNAL_ERROR) && !has_closed.load(Relaxed) {
+                    tally.failure();
+                }
+                client.close(frame).await;
+            }
             Some(Event::Closed(closure)) => return LinkEnd::of(&closure),
             None => return LinkEnd::Closed,
         }
@@ -304,7 +322,7 @@ async fn carry_out(
 }
 
 /// What a future has to give without waiting.
-async fn now<F: Future>(future: F) -> Option<F::Output> {
+pub(super) async fn now<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| {
         Poll::Ready(match future.as_mut().poll(cx) {
@@ -315,7 +333,7 @@ async fn now<F: Future>(future: F) -> Option<F::Output> {
     .await
 }
 
-fn close_frame(code: CloseCode, reason: &str) -> CloseFrame {
+pub(super) fn close_frame(code: CloseCode, reason: &str) -> CloseFrame {
     CloseFrame {
         code,
         reason: CloseReason::truncated(reason),

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::orders::{Id, News, Order};
+use super::status::InstanceCount;
 use super::{process, template};
 use crate::{cli::Serve, say};
 
@@ -87,9 +89,15 @@ pub(crate) struct Instance {
     link: Option<UnixStream>,
     ended: oneshot::Receiver<Ending>,
     orders: mpsc::Sender<Order>,
+    tally: Arc<Tally>,
 }
 
 impl Instance {
+    /// What has become of all instances.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// The socket that leads to it.
     pub(crate) fn take_link(&mut self) -> Option<UnixStream> {
         self.link.take()
@@ -105,12 +113,42 @@ impl Drop for Instance {
     fn drop(&mut self) {
         // If it has ended, nobody is meant.
         let _ = self.orders.send(Order::Kill { id: self.id });
+        self.tally.dropped.fetch_add(1, Relaxed);
+    }
+}
+
+/// What has become of instances, for those who look on.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    made: AtomicU64,
+    dropped: AtomicU64,
+    requests: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl Tally {
+    /// A request is given to an instance.
+    pub(crate) fn request(&self) {
+        self.requests.fetch_add(1, Relaxed);
+    }
+
+    /// An instance has failed its client: by an error, by what it sent, by its end.
+    pub(crate) fn failure(&self) {
+        self.failures.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Relaxed)
     }
 }
 
 /// Makes instances, some of them ahead of time.
 pub(crate) struct Instances {
-    spare: usize,
+    tally: Arc<Tally>,
     state: Mutex<State>,
 }
 
@@ -119,6 +157,9 @@ struct State {
     next_id: Id,
     template: Option<Template>,
     spares: VecDeque<Instance>,
+    /// How many spare instances there are to be.
+    wanted: usize,
+    tally: Arc<Tally>,
     is_over: bool,
 }
 
@@ -136,10 +177,14 @@ impl Instances {
     ///
     /// # Errors
     /// If it cannot be started. What is wrong with the application has been told on stderr then: an empty string.
-    pub(crate) fn start(options: &Serve) -> Result<Arc<Self>, String> {
+    pub(crate) fn start() -> Result<Arc<Self>, String> {
+        let tally = Arc::<Tally>::default();
         let instances = Arc::new(Self {
-            spare: options.spare.into(),
-            state: Mutex::default(),
+            tally: tally.clone(),
+            state: Mutex::new(State {
+                tally,
+                ..State::default()
+            }),
         });
         let (tell, told) = mpsc::channel();
         thread::Builder::new()
@@ -165,8 +210,35 @@ impl Instances {
             Some(spare) => Some(spare),
             None => state.make(),
         };
-        state.refill(self.spare);
+        state.refill();
         instance
+    }
+
+    /// Has so many instances wait for a connection from now on. Until then there are none: an application that cannot be evaluated is
+    /// to say so once.
+    pub(crate) fn keep_spares(&self, wanted: usize) {
+        let mut state = lock(&self.state);
+        state.wanted = wanted;
+        state.refill();
+    }
+
+    /// What has become of instances so far.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> InstanceCount {
+        let state = lock(&self.state);
+        // Instances are made while this lock is held, and dropped at any time.
+        let dropped = self.tally.dropped.load(Relaxed);
+        let all = self.tally.made.load(Relaxed).saturating_sub(dropped);
+        let spare = state.spares.len();
+        let running = usize::try_from(all).unwrap_or(usize::MAX);
+        InstanceCount {
+            running: running.saturating_sub(spare),
+            spare,
+        }
     }
 
     /// The server ends: no further template is started.
@@ -241,7 +313,7 @@ impl Instances {
                         break;
                     }
                     state.template = Some(template.clone());
-                    state.refill(self.spare);
+                    state.refill();
                     drop(state);
                     was_ready = true;
                     ready();
@@ -282,11 +354,13 @@ impl State {
         lock(&template.waiting).insert(id, tell);
         let link = OwnedFd::from(far);
         template.orders.send(Order::Fork { id, link }).ok()?;
+        self.tally.made.fetch_add(1, Relaxed);
         Some(Instance {
             id,
             link: Some(near),
             ended,
             orders: template.orders.clone(),
+            tally: self.tally.clone(),
         })
     }
 
@@ -297,8 +371,8 @@ impl State {
             .retain_mut(|spare| matches!(spare.ended.try_recv(), Err(TryRecvError::Empty)));
     }
 
-    fn refill(&mut self, spare: usize) {
-        while self.spares.len() < spare
+    fn refill(&mut self) {
+        while self.spares.len() < self.wanted
             && let Some(instance) = self.make()
         {
             self.spares.push_back(instance);

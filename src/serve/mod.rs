@@ -10,33 +10,54 @@
 //! | [`instances`] | making instances ahead of need, how they end, starting the template again |
 //! | [`routes`] | which path is whose |
 //! | [`bridge`] | messages between a client and its instance |
+//! | [`rooms`] | a room's service in an instance |
 //! | [`answer`] | a request to an instance, and its answer |
+//! | [`files`] | static files |
 //! | [`template`] | the template, and what it becomes |
 //! | [`watch`] | starting again when files change |
 //! | [`orders`] | what server and template say to each other |
+//! | [`status`] | a page that shows what is going on |
 //! | [`log`] | what is told of instances |
 //! | [`process`] | forking and limits: the unsafe part |
 
 mod answer;
 mod bridge;
+mod files;
 mod instances;
 mod log;
 mod orders;
 pub(crate) mod process;
+mod rooms;
 mod routes;
+mod status;
 mod template;
 mod watch;
 
 use std::sync::Arc;
 
 use tokio::time::timeout;
-use we_net::handshake::Rejection;
+use we_net::{WebSocket, handshake::Rejection};
+use we_rooms::{RoomName, Rooms};
 
 use self::{
+    files::Files,
     instances::Instances,
+    rooms::RoomInstances,
     routes::{Kind, Routes},
+    status::{Look, RoomLine, Status},
 };
 use crate::{FAILURE, SUCCESS, cli::Serve, complain, listen};
+
+/// What is served.
+struct Served {
+    options: Arc<Serve>,
+    routes: Arc<Routes>,
+    /// Where services are in WebAssembly there are none.
+    instances: Option<Arc<Instances>>,
+    /// If one of the routes leads to them.
+    rooms: Option<Rooms>,
+    files: Option<Files>,
+}
 
 /// Serves until Ctrl-C, or is the template of a server.
 pub(crate) fn run(options: Serve) -> u8 {
@@ -52,14 +73,22 @@ pub(crate) fn run(options: Serve) -> u8 {
     }
     raise_descriptor_limit();
     let options = Arc::new(options);
-    let instances = match Instances::start(&options) {
+    let files = match options.static_files.as_deref().map(Files::of).transpose() {
+        Ok(files) => files,
+        Err(problem) => return complain(problem),
+    };
+    let instances = match Instances::start() {
         Ok(instances) => instances,
         // The template has said it.
         Err(problem) if problem.is_empty() => return FAILURE,
         Err(problem) => return complain(problem),
     };
-    let result = listen::runtime()
-        .and_then(|runtime| runtime.block_on(serve(options, Arc::clone(&instances))));
+    let result = listen::runtime().and_then(|runtime| {
+        runtime.block_on(async {
+            let served = prepare(options, &instances, files).await?;
+            serve(Arc::new(served)).await
+        })
+    });
     instances.end();
     match result {
         Ok(()) => SUCCESS,
@@ -68,8 +97,12 @@ pub(crate) fn run(options: Serve) -> u8 {
     }
 }
 
-async fn serve(options: Arc<Serve>, instances: Arc<Instances>) -> Result<(), String> {
-    // Whether the application can be evaluated, and what its paths are, is known before anybody connects.
+/// Whether the application can be evaluated, and what its paths are, is known before anybody connects.
+async fn prepare(
+    options: Arc<Serve>,
+    instances: &Arc<Instances>,
+    files: Option<Files>,
+) -> Result<Served, String> {
     let mut first = instances
         .take()
         .ok_or("the template has gone before it could be used")?;
@@ -85,34 +118,116 @@ async fn serve(options: Arc<Serve>, instances: Arc<Instances>) -> Result<(), Str
             ),
         });
     };
+    instances.keep_spares(options.spare.into());
     let routes = Arc::new(Routes::parse(&manifest));
-    drop(first);
-
-    let listening = &options.listening;
-    let acceptor = listen::acceptor(listening).check({
-        let routes = Arc::clone(&routes);
-        move |request| match routes.find(&request.resource) {
-            Some((Kind::WebSocket, _)) => Ok(()),
-            _ => Err(Rejection::new(404, "there is no WebSocket at this path")),
-        }
+    let rooms = routes.rooms().map(|route| {
+        let runner = RoomInstances {
+            instances: instances.clone(),
+            options: options.clone(),
+            route: route.to_owned(),
+        };
+        rooms::rooms(runner, &options)
     });
-    let builder = listen::builder(listening, acceptor.build())?
-        .max_connections(options.max_connections as usize)
+    if options.rooms && rooms.is_none() {
+        return Err(format!(
+            "{} has no rooms (--rooms): write export default room({{ message(client, data, ctx) {{ ... }} }})",
+            options.file.display()
+        ));
+    }
+    Ok(Served {
+        options,
+        routes,
+        instances: Some(instances.clone()),
+        rooms,
+        files,
+    })
+}
+
+async fn serve(served: Arc<Served>) -> Result<(), String> {
+    let listening = &served.options.listening;
+    let acceptor = listen::acceptor(listening).check({
+        let served = served.clone();
+        move |request| served.check(&request.resource)
+    });
+    let acceptor = acceptor.build();
+    let is_applications = |path: &str| matches!(served.routes.find(path), Some((Kind::Http, _)));
+    let status = Status::new(&served.options, acceptor.clone(), is_applications, {
+        let served = served.clone();
+        move || served.look()
+    });
+    let builder = listen::builder(listening, acceptor)?
+        .max_connections(served.options.max_connections as usize)
         .http({
-            let (routes, instances, options) = (routes.clone(), instances.clone(), options.clone());
-            move |request| {
-                answer::answer(request, routes.clone(), instances.clone(), options.clone())
-            }
+            let served = served.clone();
+            move |request| answer::answer(request, served.clone(), status.clone())
         });
     let server = listen::bind(listening, builder).await?;
     listen::announce(&server, listening);
     listen::end_on_ctrl_c(server.handle());
-    server
-        .serve(move |socket| {
-            bridge::serve(socket, routes.clone(), instances.clone(), options.clone())
-        })
-        .await;
+    let handler = {
+        let served = served.clone();
+        move |socket| handle(socket, served.clone())
+    };
+    server.serve(handler).await;
     Ok(())
+}
+
+impl Served {
+    /// Whether a WebSocket can be opened at a request's target.
+    fn check(&self, target: &str) -> Result<(), Rejection> {
+        match self.routes.find(target) {
+            Some((Kind::WebSocket, _)) => Ok(()),
+            Some((Kind::Room, route)) => match room_name(route, target) {
+                Ok(_) => Ok(()),
+                Err(problem) => Err(Rejection::new(404, problem)),
+            },
+            _ => Err(Rejection::new(404, "there is no WebSocket at this path")),
+        }
+    }
+
+    /// What the status page shows.
+    fn look(&self) -> Look {
+        let rooms = self.rooms.as_ref();
+        let instances = self.instances.as_ref();
+        let failures = instances.map_or(0, |instances| instances.tally().failures());
+        let lines = rooms.map(|rooms| {
+            let rooms = rooms.list().into_iter().map(|room| RoomLine {
+                name: room.name.to_string(),
+                clients: room.clients,
+                received: room.totals.received,
+                sent: room.totals.sent,
+                failures: room.totals.failures,
+            });
+            rooms.collect()
+        });
+        Look {
+            requests: instances.map(|instances| instances.tally().requests()),
+            failures: failures + rooms.map_or(0, |rooms| rooms.totals().failures),
+            instances: instances.map(|instances| instances.count()),
+            rooms: lines,
+        }
+    }
+}
+
+fn room_name(route: &str, target: &str) -> Result<RoomName, String> {
+    let folder = route.strip_suffix("/*").unwrap_or(route);
+    RoomName::below(folder, target)
+        .map_err(|error| format!("{error}; here they are at {folder}/ROOM"))
+}
+
+async fn handle(socket: WebSocket, served: Arc<Served>) {
+    let target = &socket.negotiated().resource;
+    if let (Some((Kind::Room, route)), Some(rooms)) = (served.routes.find(target), &served.rooms) {
+        // Others have been rejected.
+        if let Ok(name) = room_name(route, target) {
+            rooms.serve(socket, &name).await;
+        }
+        return;
+    }
+    if let Some(instances) = served.instances.clone() {
+        let (routes, options) = (served.routes.clone(), served.options.clone());
+        bridge::serve(socket, routes, instances, options).await;
+    }
 }
 
 /// A connection takes two descriptors: as many as the system allows are wanted.

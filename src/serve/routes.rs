@@ -14,6 +14,8 @@ struct Route {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     WebSocket,
+    /// A room for each name below it.
+    Room,
     Http,
 }
 
@@ -24,6 +26,7 @@ impl Routes {
             let (kind, pattern) = line.split_once(' ')?;
             let kind = match kind {
                 "websocket" => Kind::WebSocket,
+                "room" => Kind::Room,
                 "http" => Kind::Http,
                 _ => return None,
             };
@@ -33,6 +36,13 @@ impl Routes {
         Self(routes.collect())
     }
 
+    /// The route that leads to rooms.
+    pub(crate) fn rooms(&self) -> Option<&str> {
+        let mut routes = self.0.iter();
+        let route = routes.find(|route| route.kind == Kind::Room)?;
+        Some(&route.pattern)
+    }
+
     /// The route of a request's target: the path itself, or else the longest that ends in `/*` above it.
     pub(crate) fn find(&self, target: &str) -> Option<(Kind, &str)> {
         let path = target.split(['?', '#']).next().unwrap_or_default();
@@ -40,6 +50,9 @@ impl Routes {
             .0
             .iter()
             .filter(|route| match route.pattern.strip_suffix('*') {
+                Some(folder) if route.kind == Kind::Room => {
+                    path.starts_with(folder) || folder.strip_suffix('/') == Some(path)
+                }
                 Some(folder) => path.starts_with(folder),
                 None => path == route.pattern,
             });
@@ -70,6 +83,18 @@ mod tests {
         ] {
             assert_eq!(routes.find(target), Some(expected), "{target}");
         }
+        let rooms = Routes::parse("room /ws/*\nhttp /*");
+        assert_eq!(rooms.rooms(), Some("/ws/*"));
+        for (target, expected) in [
+            ("/ws", (Kind::Room, "/ws/*")),
+            ("/ws?x", (Kind::Room, "/ws/*")),
+            ("/ws/", (Kind::Room, "/ws/*")),
+            ("/ws/a", (Kind::Room, "/ws/*")),
+            ("/wsa", (Kind::Http, "/*")),
+        ] {
+            assert_eq!(rooms.find(target), Some(expected), "{target}");
+        }
+        assert_eq!(routes.rooms(), None);
         assert_eq!(routes.find("*"), None);
         assert_eq!(Routes::parse("http /a").find("/"), None);
     }

@@ -8,7 +8,11 @@
     reason = "shared by several test binaries, each of which uses a part; a test may panic"
 )]
 
+#[cfg(target_os = "linux")]
+pub mod browser;
 pub mod client;
+#[cfg(target_os = "linux")]
+pub mod peer;
 pub mod peers;
 #[cfg(target_os = "linux")]
 pub mod serve;

@@ -24,8 +24,14 @@ impl Serve {
     }
 
     pub fn start_app(app: &str, args: &[&str]) -> Self {
+        Self::start_at(["--listen", "127.0.0.1:0"], app, args)
+    }
+
+    /// The same at another place.
+    pub fn start_at(place: [&str; 2], app: &str, args: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_we"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
+            .arg("serve")
+            .args(place)
             .args(args)
             .arg(app)
             .stdout(Stdio::piped())
@@ -126,7 +132,8 @@ impl Drop for Serve {
     }
 }
 
-fn fixture(name: &str) -> String {
+/// The path of an application in fixtures/serve.
+pub fn fixture(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/serve");
     path.join(name).to_string_lossy().into_owned()
 }

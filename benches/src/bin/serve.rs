@@ -1,4 +1,4 @@
-//! Runs the echo applications of `serve/` by `we serve` and, where they are installed, in other runtimes, puts load on them
+//! Runs the applications of `serve/`, echo and rooms, by `we serve` and, where they are installed, in other runtimes, puts load on them
 //! and prints one table.
 //!
 //!     serve [FILTER]             only the cases with a line whose name contains FILTER
@@ -43,6 +43,10 @@ const MOST_MESSAGES: usize = 4 << 20;
 /// The connections that are opened in a turn, at most: each takes a port for a while.
 const MOST_OPENED: usize = 16 << 10;
 
+/// How many clients a room has, and how many messages are under way in it.
+const IN_A_ROOM: usize = 100;
+const UNDER_WAY: usize = 16;
+
 const LENGTH: usize = 125;
 
 const SHELL: &[&str] = &["serve", "--listen", "127.0.0.1:0", "--no-compression"];
@@ -56,10 +60,12 @@ enum Case {
     Echo(usize),
     Open,
     Memory,
+    /// A room with so many clients, each of which hears what one of them says.
+    Room(usize),
 }
 
 /// The cases and their lines in the table.
-const CASES: [(Case, &[Line]); 4] = [
+const CASES: [(Case, &[Line]); 5] = [
     (
         Case::Echo(HELD),
         &[
@@ -77,6 +83,14 @@ const CASES: [(Case, &[Line]); 4] = [
         ],
     ),
     (Case::Open, &[more("open, echo, close, 16 at a time, 1/s")]),
+    (
+        Case::Room(IN_A_ROOM),
+        &[
+            more("room of 100, messages delivered/s"),
+            less("room of 100, p50 µs until the last"),
+            less("room of 100, p99 µs until the last"),
+        ],
+    ),
     (
         Case::Memory,
         &[
@@ -159,10 +173,14 @@ fn measure(
         // Instances that wait for a connection would be counted before, and not be made for it.
         command.args(["--spare", "0"]);
     }
-    command.arg(runtimes::in_benches(match runtime.name {
-        "bun" => "serve/echo.bun.js",
-        "deno" => "serve/echo.deno.js",
-        _ => "serve/echo.mjs",
+    let application = match case {
+        Case::Room(_) => "room",
+        _ => "echo",
+    };
+    command.arg(runtimes::in_benches(&match runtime.name {
+        "bun" => format!("serve/{application}.bun.js"),
+        "deno" => format!("serve/{application}.deno.js"),
+        _ => format!("serve/{application}.mjs"),
     }));
     let server = Server::start(&mut command)?;
     let turn = async {
@@ -170,6 +188,7 @@ fn measure(
             Case::Echo(connections) => echo(&server, connections, time).await,
             Case::Open => open_and_close(&server, time).await,
             Case::Memory => memory(&server).await,
+            Case::Room(clients) => room(&server, clients, time).await,
         }
     };
     let limit = time * 2 + PATIENCE;
@@ -227,6 +246,81 @@ async fn exchange(
         all.extend(trips);
     }
     Ok((sockets, all, start.elapsed()))
+}
+
+/// Messages that were delivered for a second, and how long it took until the last of the clients had one; the latter with one message
+/// under way.
+async fn room(server: &Server, clients: usize, time: Duration) -> Result<Vec<Option<f64>>, Error> {
+    let client = Client::default();
+    let mut sockets = Vec::with_capacity(clients);
+    let url = format!("{}ws", server.url());
+    for _ in 0..clients {
+        sockets.push(client.connect(&*url).await?);
+        // All that have come are told; so all that is said from now on is for all.
+        let newest = sockets.len() - 1;
+        sockets[newest].send(message()).await?;
+        for socket in &mut sockets {
+            hear(socket).await?;
+        }
+    }
+    let mut trips = Vec::new();
+    let start = Instant::now();
+    while start.elapsed() < time / 2 && trips.len() < MOST_MESSAGES / clients {
+        let sent = Instant::now();
+        sockets[0].send(message()).await?;
+        for socket in &mut sockets {
+            hear(socket).await?;
+        }
+        trips.push(sent.elapsed());
+    }
+    trips.sort_unstable();
+    let percentile = |percent| {
+        let trip: Option<&Duration> = trips.get((trips.len().saturating_sub(1)) * percent / 100);
+        trip.map(|trip| trip.as_secs_f64() * 1e6)
+    };
+
+    let mut tasks = JoinSet::new();
+    let start = Instant::now();
+    let mut sockets = sockets.into_iter();
+    let mut speaker = sockets.next().ok_or("there is nobody in the room")?;
+    for mut socket in sockets {
+        tasks.spawn(async move {
+            let mut heard = 0_u64;
+            while hear(&mut socket).await? {
+                heard += 1;
+            }
+            Ok::<_, Error>(heard)
+        });
+    }
+    for _ in 0..UNDER_WAY {
+        speaker.send(message()).await?;
+    }
+    let mut heard = 0_u64;
+    while start.elapsed() < time / 2 && heard < (MOST_MESSAGES / clients) as u64 {
+        hear(&mut speaker).await?;
+        heard += 1;
+        speaker.send(message()).await?;
+    }
+    speaker.send(END).await?;
+    while hear(&mut speaker).await? {
+        heard += 1;
+    }
+    while let Some(task) = tasks.join_next().await {
+        heard += task??;
+    }
+    let rate = heard as f64 / start.elapsed().as_secs_f64();
+    Ok(vec![Some(rate), percentile(50), percentile(99)])
+}
+
+/// What the last message in a room says.
+const END: &str = "end";
+
+/// Waits for a message. Returns whether it is not the last.
+async fn hear(socket: &mut WebSocket) -> Result<bool, Error> {
+    match socket.next().await? {
+        Some(message) => Ok(message.as_text() != Some(END)),
+        None => Err(format!("the server has closed: {:?}", socket.closure()).into()),
+    }
 }
 
 /// Connections for a second that were opened, used once and closed.
@@ -333,9 +427,9 @@ fn message() -> Message {
 fn print_head(runtimes: &[Runtime]) {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     println!(
-        "Echo of messages of {LENGTH} B; medians of {ROUNDS} interleaved rounds. There are {processors} processors, for the load \
+        "Messages of {LENGTH} B; medians of {ROUNDS} interleaved rounds. There are {processors} processors, for the load \
          and what is measured.\n\
-         `we serve` gives each connection a JavaScript context and a process of its own. Bun and Deno run all connections\n\
+         `we serve` gives each connection, or room, a JavaScript context and a process of its own. Bun and Deno run all connections\n\
          in ONE context and process, where what one handler does is done to all.\n\
          ratio: to the best peer; 1.00 and more is ahead.\n"
     );

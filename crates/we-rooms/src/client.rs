@@ -1,9 +1,10 @@
 //! [`Client`]: who is in a room, and its connection as a task.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use we_net::WebSocket;
-use we_net::protocol::Event;
+use we_net::protocol::{CloseFrame, Event};
 use we_net::socket::{Negotiated, WebSocketReceiver, WebSocketSender};
 
 use crate::queue::{Next, Queue};
@@ -58,23 +59,30 @@ async fn inward(receiver: &mut WebSocketReceiver, seat: &Seat) {
 }
 
 /// From the service to the client, until there is nothing more to come. A slow client holds up its own queue.
-async fn outward(
-    queue: &Queue,
-    sender: &mut WebSocketSender,
-) -> Option<we_net::protocol::CloseFrame> {
+async fn outward(queue: &Queue, sender: &mut WebSocketSender) -> Option<CloseFrame> {
+    let overflowed = queue.overflowed();
+    let mut overflowed = pin!(overflowed);
     loop {
         let next = match queue.try_next() {
             Some(next) => next,
             None => {
                 // All that has come together goes out together.
-                sender.flush().await;
+                tokio::select! {
+                    () = sender.flush() => {}
+                    () = &mut overflowed => continue,
+                }
                 queue.next().await
             }
         };
         match next {
             Next::Send(message) => {
-                // If the connection is closing the other direction finds out.
-                let _ = sender.feed(message).await;
+                // If the connection is closing the other direction finds out. A client that takes nothing is not waited for when
+                // it has been given up.
+                tokio::select! {
+                    biased;
+                    _ = sender.feed(message) => {}
+                    () = &mut overflowed => {}
+                }
             }
             Next::Close(frame) => return frame,
         }

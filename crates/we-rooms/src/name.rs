@@ -13,8 +13,8 @@ pub struct RoomName(Arc<str>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRoomName {
-    /// The path is neither `/ws` nor `/ws/ROOM`.
-    #[error("rooms are at /ws/ROOM")]
+    /// It is not where rooms are.
+    #[error("there is no room at this path")]
     OtherPath,
     /// It is too long.
     #[error("the name of a room has at most {} bytes", RoomName::MAX_LEN)]
@@ -51,8 +51,16 @@ impl RoomName {
     /// # Errors
     /// If it is for none.
     pub fn of_target(target: &str) -> Result<Self, InvalidRoomName> {
+        Self::below("/ws", target)
+    }
+
+    /// The same where rooms are below another path than `/ws`; without a slash at its end.
+    ///
+    /// # Errors
+    /// If it is for none.
+    pub fn below(folder: &str, target: &str) -> Result<Self, InvalidRoomName> {
         let path = target.split(['?', '#']).next().unwrap_or_default();
-        let name = match path.strip_prefix("/ws") {
+        let name = match path.strip_prefix(folder) {
             Some("" | "/") => return Self::new(Self::DEFAULT),
             Some(rest) => rest
                 .strip_prefix('/')

@@ -26,6 +26,7 @@ pub enum SlowClients {
 pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Notify,
+    overflowed: Notify,
     limit: usize,
     policy: SlowClients,
 }
@@ -72,6 +73,7 @@ impl Queue {
         Self {
             state: Mutex::default(),
             changed: Notify::new(),
+            overflowed: Notify::new(),
             limit,
             policy,
         }
@@ -97,6 +99,7 @@ impl Queue {
             })));
             drop(state);
             self.changed.notify_one();
+            self.overflowed.notify_one();
             return Pushed::Overflowed;
         }
         state.bytes += bytes;
@@ -141,6 +144,11 @@ impl Queue {
             }
             self.changed.notified().await;
         }
+    }
+
+    /// Waits until the client has been too slow. For one caller at a time. Cancel-safe.
+    pub(crate) async fn overflowed(&self) {
+        self.overflowed.notified().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

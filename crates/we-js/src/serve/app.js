@@ -1,7 +1,7 @@
 // The module `we:serve` but for websocket(), and what the platform asks of an application: which routes it has, and to answer.
-import { isWebSocket, websocket } from 'we:serve/native';
+import { isRoom, isWebSocket, room, websocket } from 'we:serve/native';
 
-export { websocket };
+export { room, websocket };
 
 const encoder = new TextEncoder();
 
@@ -147,6 +147,7 @@ export function sse(handler) {
 /** What routes() returns. */
 class Routes {
     #table = new Map();
+    #hasRooms = false;
 
     constructor(entries) {
         for (const [pattern, handler] of entries) {
@@ -154,7 +155,12 @@ class Routes {
                 throw new TypeError(`routes(): "${pattern}" is no path; write "/path", or "/path/*" for all below it`);
             }
             if (kind(handler) === undefined) {
-                throw new TypeError(`routes(): what "${pattern}" leads to is neither websocket(), sse() nor a function of a request`);
+                throw new TypeError(`routes(): what "${pattern}" leads to is neither websocket(), room(), sse() nor a function of a request`);
+            }
+            if (isRoom(handler)) {
+                if (!pattern.endsWith('/*')) throw new TypeError(`routes(): "${pattern}" leads to rooms; write "${pattern}/*", which has a room for each name below it`);
+                if (this.#hasRooms) throw new TypeError('routes(): only one of the routes may lead to rooms');
+                this.#hasRooms = true;
             }
             this.#table.set(pattern, handler);
         }
@@ -165,8 +171,8 @@ class Routes {
         return [...this.#table].map(([pattern, handler]) => `${kind(handler)} ${pattern}`).join('\n');
     }
 
-    /** For the platform: the handlers of a route that is a WebSocket's. */
-    websocket(pattern) {
+    /** For the platform: the handlers of a route that is a WebSocket's, or for rooms. */
+    handlers(pattern) {
         return this.#table.get(pattern);
     }
 
@@ -181,6 +187,7 @@ class Routes {
 
 function kind(handler) {
     if (isWebSocket(handler)) return 'websocket';
+    if (isRoom(handler)) return 'room';
     if (handler instanceof Feed || typeof handler === 'function') return 'http';
     return undefined;
 }
@@ -195,7 +202,7 @@ export function routes(table) {
 export function resolve(app) {
     if (app instanceof Routes) return app;
     if (kind(app) === undefined) {
-        throw new TypeError('the default export is not what websocket(), sse() or routes() of "we:serve" returns, nor a function of a request; write: export default websocket({ message(socket, data) { ... } })');
+        throw new TypeError('the default export is not what websocket(), room(), sse() or routes() of "we:serve" returns, nor a function of a request; write: export default websocket({ message(socket, data) { ... } })');
     }
-    return new Routes([['/*', app]]);
+    return new Routes([[isRoom(app) ? '/ws/*' : '/*', app]]);
 }

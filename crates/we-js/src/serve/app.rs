@@ -1,10 +1,10 @@
 //! [`App`]: the routes of an application, as its instance has them.
 
 use boa_engine::{
-    Context, JsNativeError, JsResult, JsString, JsValue, js_string, object::JsObject,
+    Context, JsError, JsNativeError, JsResult, JsString, JsValue, js_string, object::JsObject,
 };
 
-use super::builtin::Handlers;
+use super::{builtin::Handlers, room::RoomHandlers};
 use crate::binding::from_utf8;
 use crate::event_loop::LoopState;
 
@@ -12,7 +12,7 @@ use crate::event_loop::LoopState;
 #[derive(Clone)]
 pub(super) struct App {
     pub(super) object: JsObject,
-    /// A line for each route: `websocket` or `http`, and the pattern.
+    /// A line for each route: `websocket`, `room` or `http`, and the pattern.
     pub(super) manifest: String,
 }
 
@@ -47,13 +47,22 @@ impl App {
 
     /// The handlers of a route.
     pub(super) fn websocket(&self, route: &str, context: &mut Context) -> JsResult<Handlers> {
-        let handlers = self.call("websocket", &[from_utf8(route).into()], context)?;
-        Handlers::of(&handlers).ok_or_else(|| {
-            JsNativeError::typ()
-                .with_message(format!("the route {route} has no handlers"))
-                .into()
-        })
+        let handlers = self.call("handlers", &[from_utf8(route).into()], context)?;
+        Handlers::of(&handlers).ok_or_else(|| no_handlers(route))
     }
+
+    /// The handlers of a route that is for rooms.
+    pub(super) fn room(&self, route: &str, context: &mut Context) -> JsResult<RoomHandlers> {
+        let handlers = self.call("handlers", &[from_utf8(route).into()], context)?;
+        RoomHandlers::of(&handlers).ok_or_else(|| no_handlers(route))
+    }
+}
+
+/// What a value is to a route.
+fn no_handlers(route: &str) -> JsError {
+    JsNativeError::typ()
+        .with_message(format!("the route {route} has no handlers"))
+        .into()
 }
 
 /// The instance has done what there was to do: has its loop end.

@@ -14,7 +14,12 @@ use tokio::io::AsyncWriteExt as _;
 use we_net::protocol::{Config, Connection, Limits, Role};
 use we_net::transport::Driver;
 
-use super::{Session, app::App, socket::ServerWebSocket};
+use super::{
+    Session,
+    app::App,
+    room::{RoomClient, RoomContext},
+    socket::ServerWebSocket,
+};
 use crate::agent::Agent;
 use crate::binding::register;
 use crate::event_loop::{EventLoop, LoopState, Options, TaskSource, file_url};
@@ -77,7 +82,7 @@ impl Failure {
 impl Application {
     /// The byte that an application writes on its link, before anything else, when it can take a connection. Behind it the
     /// two ends of the link speak WebSocket, without an opening handshake: the application as server, the other end as
-    /// client. The first message from the application is text with a line for each of its routes: `websocket` or `http`, a space, and
+    /// client. The first message from the application is text with a line for each of its routes: `websocket`, `room` or `http`, a space, and
     /// the path, which may end in `/*`. The first message to the application is a [`ConnectionInfo`](super::ConnectionInfo). The rest is
     /// the connection's; for a request, it is a [`ResponseHead`](super::ResponseHead) and the body.
     pub const READY: u8 = b'!';
@@ -105,6 +110,8 @@ impl Application {
         event_loop
             .install(&mut context)
             .and_then(|()| register::<ServerWebSocket>(&mut context))
+            .and_then(|()| register::<RoomContext>(&mut context))
+            .and_then(|()| register::<RoomClient>(&mut context))
             .map_err(|error| cannot_start(&error))?;
         // Whether there is such a file shows before anything says who imports it.
         std::fs::File::open(path)

@@ -14,12 +14,13 @@ use std::path::Path;
 
 use boa_engine::{
     Context, JsArgs, JsData, JsNativeError, JsResult, JsString, JsValue, NativeFunction, Source,
-    js_string,
     module::{Module, SyntheticModuleInitializer},
     object::{FunctionObjectBuilder, JsObject},
 };
 use boa_gc::{Finalize, Trace};
 use url::Url;
+
+use super::room::RoomHandlers;
 
 /// What an application does with a connection: the callbacks given to `websocket()`.
 #[derive(Clone, Trace, Finalize, JsData)]
@@ -41,27 +42,9 @@ impl Handlers {
             .cloned()
     }
 
-    fn from_object(this: JsObject, context: &mut Context) -> JsResult<Self> {
-        let mut callback = |name: &str| -> JsResult<Option<JsObject>> {
-            let value = this.get(JsString::from(name), context)?;
-            if value.is_undefined() {
-                return Ok(None);
-            }
-            match value.as_callable() {
-                Some(callback) => Ok(Some(callback)),
-                None => Err(JsNativeError::typ()
-                    .with_message(format!("websocket(): \"{name}\" is not a function"))
-                    .into()),
-            }
-        };
-        let (open, message, close) = (callback("open")?, callback("message")?, callback("close")?);
-        if open.is_none() && message.is_none() && close.is_none() {
-            return Err(JsNativeError::typ()
-                .with_message(
-                    "websocket(): give it an object with the functions open, message or close",
-                )
-                .into());
-        }
+    fn from_value(value: &JsValue, context: &mut Context) -> JsResult<Self> {
+        let names = ["open", "message", "close"];
+        let (this, [open, message, close]) = functions("websocket", value, names, context)?;
         Ok(Self {
             this,
             open,
@@ -71,8 +54,42 @@ impl Handlers {
     }
 }
 
+/// The functions of an object that `helper()` was given, at least one of these.
+pub(super) fn functions<const N: usize>(
+    helper: &str,
+    value: &JsValue,
+    names: [&str; N],
+    context: &mut Context,
+) -> JsResult<(JsObject, [Option<JsObject>; N])> {
+    let wanted = || {
+        let (last, others) = names.split_last().unwrap_or((&"", &[]));
+        let others = others.join(", ");
+        JsNativeError::typ().with_message(format!(
+            "{helper}(): give it an object with the functions {others} or {last}"
+        ))
+    };
+    let this = value.as_object().ok_or_else(wanted)?;
+    let mut functions = [const { None }; N];
+    for (function, name) in functions.iter_mut().zip(names) {
+        let value = this.get(JsString::from(name), context)?;
+        if value.is_undefined() {
+            continue;
+        }
+        let Some(callback) = value.as_callable() else {
+            return Err(JsNativeError::typ()
+                .with_message(format!("{helper}(): \"{name}\" is not a function"))
+                .into());
+        };
+        *function = Some(callback);
+    }
+    if functions.iter().all(Option::is_none) {
+        return Err(wanted().into());
+    }
+    Ok((this, functions))
+}
+
 /// What an application imports.
-const PUBLIC: &str = "export { routes, sse, websocket } from 'we:serve/app';";
+const PUBLIC: &str = "export { room, routes, sse, websocket } from 'we:serve/app';";
 
 /// The module of a `we:` URL, if there is one.
 pub(crate) fn built_in_module(url: &Url, context: &mut Context) -> Option<JsResult<Module>> {
@@ -91,9 +108,14 @@ type Steps = fn(&JsValue, &[JsValue], &mut Context) -> JsResult<JsValue>;
 
 /// The module of what is not written in JavaScript.
 fn native_module(context: &mut Context) -> Module {
+    const FUNCTIONS: [(&str, Steps); 4] = [
+        ("websocket", websocket),
+        ("isWebSocket", is_websocket),
+        ("room", room),
+        ("isRoom", is_room),
+    ];
     let initializer = SyntheticModuleInitializer::from_copy_closure(|module, context| {
-        let functions: [(_, Steps); 2] = [("websocket", websocket), ("isWebSocket", is_websocket)];
-        for (name, function) in functions {
+        for (name, function) in FUNCTIONS {
             let name = JsString::from(name);
             let function = NativeFunction::from_fn_ptr(function);
             let function = FunctionObjectBuilder::new(context.realm(), function)
@@ -104,7 +126,7 @@ fn native_module(context: &mut Context) -> Module {
         }
         Ok(())
     });
-    let exports = [js_string!("websocket"), js_string!("isWebSocket")];
+    let exports = FUNCTIONS.map(|(name, _)| JsString::from(name));
     Module::synthetic(&exports, initializer, None, None, context)
 }
 
@@ -113,16 +135,21 @@ fn is_websocket(_: &JsValue, args: &[JsValue], _: &mut Context) -> JsResult<JsVa
     Ok(Handlers::of(args.get_or_undefined(0)).is_some().into())
 }
 
+/// `isRoom(value)`: whether it is what `room()` has returned
+fn is_room(_: &JsValue, args: &[JsValue], _: &mut Context) -> JsResult<JsValue> {
+    Ok(RoomHandlers::of(args.get_or_undefined(0)).is_some().into())
+}
+
 /// `websocket(handlers)`
 fn websocket(_: &JsValue, args: &[JsValue], context: &mut Context) -> JsResult<JsValue> {
-    let Some(object) = args.get_or_undefined(0).as_object() else {
-        return Err(JsNativeError::typ()
-            .with_message(
-                "websocket(): give it an object with the functions open, message or close",
-            )
-            .into());
-    };
-    let handlers = Handlers::from_object(object, context)?;
+    let handlers = Handlers::from_value(args.get_or_undefined(0), context)?;
+    let prototype = context.intrinsics().constructors().object().prototype();
+    Ok(JsObject::from_proto_and_data(prototype, handlers).into())
+}
+
+/// `room(handlers)`
+fn room(_: &JsValue, args: &[JsValue], context: &mut Context) -> JsResult<JsValue> {
+    let handlers = RoomHandlers::from_value(args.get_or_undefined(0), context)?;
     let prototype = context.intrinsics().constructors().object().prototype();
     Ok(JsObject::from_proto_and_data(prototype, handlers).into())
 }

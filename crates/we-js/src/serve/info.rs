@@ -5,6 +5,9 @@
 pub struct ConnectionInfo {
     /// Which of the application's routes it is for, as the application has written it.
     pub route: String,
+    /// The room that it is to be, and its name: then there are no connections of its own, but [`RoomEvent`](super::RoomEvent)s. Otherwise
+    /// empty.
+    pub room: String,
     /// The method of a request; empty for a WebSocket.
     pub method: String,
     /// The URL that the client asked for, with `ws:` or `wss:`, `http:` or `https:`.
@@ -74,6 +77,7 @@ impl ConnectionInfo {
         let mut bytes = Vec::new();
         for text in [
             &self.route,
+            &self.room,
             &self.method,
             &self.url,
             &self.protocol,
@@ -91,6 +95,7 @@ impl ConnectionInfo {
     pub fn decode(mut bytes: &[u8]) -> Option<Self> {
         Some(Self {
             route: text(&mut bytes)?,
+            room: text(&mut bytes)?,
             method: text(&mut bytes)?,
             url: text(&mut bytes)?,
             protocol: text(&mut bytes)?,
@@ -128,6 +133,7 @@ mod tests {
     fn what_is_encoded_is_decoded() {
         let info = ConnectionInfo {
             route: "/p/*".into(),
+            room: "r".into(),
             method: "POST".into(),
             body: vec![0, 1, 2],
             url: "ws://h/p?q".into(),

@@ -12,6 +12,7 @@
 //! | [`builtin`], app.js | the module `we:serve` |
 //! | [`exchange`] | a request and its answer |
 //! | [`info`] | what an application learns of its connection |
+//! | [`room`] | a room and its clients, told to the application |
 //! | [`session`] | a connection, told to the application |
 //! | [`socket`] | the interface `ServerWebSocket` |
 
@@ -23,10 +24,12 @@ mod application;
 mod builtin;
 mod exchange;
 mod info;
+mod room;
 mod session;
 mod socket;
 
 #[cfg(unix)]
 pub use self::application::{Application, Stage};
 pub use self::info::{ConnectionInfo, ResponseHead};
+pub use self::room::{RoomCommand, RoomEvent, RoomRecipient};
 pub(crate) use self::{builtin::built_in_module, session::Session};

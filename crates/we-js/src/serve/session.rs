@@ -15,6 +15,7 @@ use super::{
     application::{OnStage, Stage},
     builtin::Handlers,
     exchange::Exchange,
+    room::Room,
     socket::ServerWebSocket,
 };
 use crate::{
@@ -41,6 +42,7 @@ enum Purpose {
     /// The server has not told yet.
     Unknown(SocketHandle),
     Socket(Handlers, This<ServerWebSocket>),
+    Room(Room),
     Exchange(Exchange),
     /// Nothing any more.
     None,
@@ -69,6 +71,7 @@ impl Session {
         match &*self.0.purpose.borrow() {
             Purpose::Unknown(link) => link.close(frame),
             Purpose::Socket(_, socket) => socket.state().close(frame),
+            Purpose::Room(room) => room.close(frame),
             Purpose::Exchange(exchange) => exchange.close(frame),
             Purpose::None => {}
         }
@@ -107,9 +110,19 @@ impl Session {
         }
     }
 
+    fn room(&self) -> Option<Room> {
+        match &*self.0.purpose.borrow() {
+            Purpose::Room(room) => Some(room.clone()),
+            _ => None,
+        }
+    }
+
     fn received(&self, message: Message, context: &mut Context) -> JsResult<()> {
         if self.0.has_failed.get() {
             return Ok(());
+        }
+        if let Some(room) = self.room() {
+            return room.received(message, context);
         }
         let Some((handlers, socket)) = self.socket() else {
             return self.opened(&message, context);
@@ -123,7 +136,12 @@ impl Session {
             Message::Binary(payload) => binary(payload, BinaryType::ArrayBuffer, context)?,
         };
         let arguments = [socket.object().clone().into(), data];
-        call(&handlers, handlers.message.as_ref(), &arguments, context)?;
+        call(
+            &handlers.this,
+            handlers.message.as_ref(),
+            &arguments,
+            context,
+        )?;
         Ok(())
     }
 
@@ -149,12 +167,19 @@ impl Session {
             self.0.purpose.replace(purpose);
             return exchange.begin(&info, &self.0.app, context);
         }
+        if !info.room.is_empty() {
+            let handlers = self.0.app.room(&info.route, context)?;
+            // Before its first function is called, which may fail.
+            let room = Room::new(&info.room, handlers, link, sent, context)?;
+            self.0.purpose.replace(Purpose::Room(room.clone()));
+            return room.begin(context);
+        }
         let socket = ServerWebSocket::object(&info, link, sent, context)?;
         let handlers = self.0.app.websocket(&info.route, context)?;
         let purpose = Purpose::Socket(handlers.clone(), socket.clone());
         self.0.purpose.replace(purpose);
         let arguments = [socket.object().clone().into()];
-        call(&handlers, handlers.open.as_ref(), &arguments, context)?;
+        call(&handlers.this, handlers.open.as_ref(), &arguments, context)?;
         Ok(())
     }
 
@@ -164,6 +189,7 @@ impl Session {
         let (handlers, socket) = match self.0.purpose.replace(Purpose::None) {
             Purpose::Socket(handlers, socket) => (handlers, socket),
             Purpose::Exchange(exchange) => return exchange.closed(context),
+            Purpose::Room(room) => return room.closed(context),
             Purpose::Unknown(_) | Purpose::None => return finish(context),
         };
         socket.state().closed();
@@ -172,7 +198,7 @@ impl Session {
             closed.code.into(),
             from_utf8(&closed.reason).into(),
         ];
-        let result = call(&handlers, handlers.close.as_ref(), &arguments, context)?;
+        let result = call(&handlers.this, handlers.close.as_ref(), &arguments, context)?;
         // What an asynchronous function still has to write is waited for.
         let promise = result
             .and_then(|value| value.as_object())
@@ -198,9 +224,9 @@ impl Session {
     }
 }
 
-/// Calls a handler, if there is one. An error that it throws is reported; then there is no result.
-fn call(
-    handlers: &Handlers,
+/// Calls a handler on what it came with, if there is one. An error that it throws is reported; then there is no result.
+pub(super) fn call(
+    this: &JsObject,
     handler: Option<&JsObject>,
     arguments: &[JsValue],
     context: &mut Context,
@@ -209,7 +235,7 @@ fn call(
         return Ok(None);
     };
     let state = LoopState::of(context)?;
-    let this = handlers.this.clone().into();
+    let this = this.clone().into();
     Ok(state.run_callback(context, |context| {
         match state.call(handler, &this, arguments, context) {
             Ok(value) => Some(value),

@@ -203,30 +203,37 @@ fn close(
     args: &[JsValue],
     context: &mut Context,
 ) -> JsResult<JsValue> {
-    let frame = match args.get_or_undefined(0) {
-        value if value.is_undefined() => None,
-        value => {
-            let code = unsigned_integer(value, 16, IntegerConversion::Clamp, context)? as u16;
-            let Some(code) = CloseCode::new(code) else {
-                return Err(JsNativeError::range()
-                    .with_message(format!(
-                        "ServerWebSocket.close: {code} cannot be sent; use one of 1000 to 1003, 1007 to 1014 or 3000 to 4999"
-                    ))
-                    .into());
-            };
-            let reason = match args.get_or_undefined(1) {
-                value if value.is_undefined() => String::new(),
-                value => usv_string(value, context)?,
-            };
-            let len = reason.len();
-            let reason = CloseReason::new(reason).map_err(|_| {
-                JsNativeError::range().with_message(format!(
-                    "ServerWebSocket.close: the reason takes {len} bytes in UTF-8, at most 123 are allowed"
-                ))
-            })?;
-            Some(CloseFrame { code, reason })
-        }
-    };
+    let frame = close_frame("ServerWebSocket.close", args, context)?;
     this.state().close(frame);
     Ok(JsValue::undefined())
+}
+
+/// The Close frame that a `close(code, reason)` means.
+pub(super) fn close_frame(
+    member: &str,
+    args: &[JsValue],
+    context: &mut Context,
+) -> JsResult<Option<CloseFrame>> {
+    let code = match args.get_or_undefined(0) {
+        value if value.is_undefined() => return Ok(None),
+        value => unsigned_integer(value, 16, IntegerConversion::Clamp, context)? as u16,
+    };
+    let Some(code) = CloseCode::new(code) else {
+        return Err(JsNativeError::range()
+            .with_message(format!(
+                "{member}: {code} cannot be sent; use one of 1000 to 1003, 1007 to 1014 or 3000 to 4999"
+            ))
+            .into());
+    };
+    let reason = match args.get_or_undefined(1) {
+        value if value.is_undefined() => String::new(),
+        value => usv_string(value, context)?,
+    };
+    let len = reason.len();
+    let reason = CloseReason::new(reason).map_err(|_| {
+        JsNativeError::range().with_message(format!(
+            "{member}: the reason takes {len} bytes in UTF-8, at most 123 are allowed"
+        ))
+    })?;
+    Ok(Some(CloseFrame { code, reason }))
 }
