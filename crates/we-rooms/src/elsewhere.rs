@@ -60,8 +60,9 @@ mod far {
 
     use super::{Elsewhere, Permit};
     use crate::client::Client;
-    use crate::room::{Counters, Mail, Members, Room, Shared};
+    use crate::room::Room;
     use crate::service::ClientId;
+    use crate::shared::{Counters, Mail, Members, Shared};
 
     /// Whether a client of another machine has been cut off before its service was told of it.
     #[derive(Clone, Debug, Default)]

@@ -35,7 +35,8 @@
 //! |---|---|
 //! | `service` | the trait, and what its functions are given |
 //! | `runner` | who runs services: those in Rust, here; others by a trait of their own |
-//! | `room` | a room, from both sides: its clients' and its service's |
+//! | `shared` | a room, as its clients see it |
+//! | `room` | a room, as its service sees it |
 //! | `queue` | what waits for a client |
 //! | `client` | the connection of a client, as a task |
 //! | `rooms` | all rooms, by name |
@@ -54,6 +55,7 @@ mod room;
 mod rooms;
 mod runner;
 mod service;
+mod shared;
 mod supervisor;
 
 pub use client::Client;

@@ -14,8 +14,8 @@ use we_net::protocol::{CloseCode, CloseFrame, CloseReason};
 use crate::client::{self, Client};
 use crate::name::RoomName;
 use crate::queue::SlowClients;
-use crate::room::{Counters, Seat, Shared};
 use crate::runner::{Failure, Runner};
+use crate::shared::{Counters, Seat, Shared};
 use crate::supervisor;
 
 /// What becomes of a room whose service fails: panics, crashes, exceeds a limit.

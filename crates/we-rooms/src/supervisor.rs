@@ -8,9 +8,10 @@ use tokio::time::{Instant, sleep, timeout};
 use we_net::protocol::{CloseCode, CloseFrame, CloseReason};
 
 use crate::elsewhere::Reach;
-use crate::room::{Counters, Room, Shared};
+use crate::room::Room;
 use crate::rooms::{Inner, OnFailure};
 use crate::runner::Failure;
+use crate::shared::{Counters, Shared};
 
 /// How long to wait before a service that has failed is started again while its clients stay; longer each time, unless it has lived for a
 /// while. After the last one its clients are closed.

@@ -13,8 +13,8 @@ use super::takings::{Receipt, Takings};
 use crate::client::Client;
 use crate::elsewhere::{Door, Lost, Permit};
 use crate::name::RoomName;
-use crate::room::Shared;
 use crate::service::{ClientId, Recipient};
+use crate::shared::Shared;
 
 /// What an owner knows of its followers. Locked behind the room, never before it.
 pub(crate) struct Owned {

@@ -18,8 +18,9 @@ use super::record::{NodeId, What};
 use crate::client::Client;
 use crate::elsewhere::Elsewhere;
 use crate::name::RoomName;
-use crate::room::{RoomSender, Shared};
+use crate::room::RoomSender;
 use crate::service::{ClientId, Recipient};
+use crate::shared::Shared;
 
 /// What this node is to a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,8 +17,9 @@ use super::record::{NodeId, Stamp, What};
 use crate::client::Client;
 use crate::name::RoomName;
 use crate::queue::{Next, SlowClients};
-use crate::room::{Event, Room, Seat, Shared};
+use crate::room::{Event, Room};
 use crate::service::{ClientId, Recipient};
+use crate::shared::{Seat, Shared};
 
 const OWNER: NodeId = NodeId(7);
 const TERM: Term = Term {
