@@ -114,6 +114,20 @@ fn a_follower_takes_each_record_once() {
 }
 
 #[test]
+fn nobody_is_admitted_when_another_service_has_begun() {
+    let follower = Follower::joined();
+    follower.hears(OWNER, 100, What::Again { seq: 6 });
+    follower.hears(OWNER, 100, everyone(7));
+    let at = Stamp {
+        generation: follower.generation,
+        seq: 1,
+    };
+    follower.hears(OWNER, 100, What::Admit { at, client: 1 });
+    follower.hears(OWNER, 100, everyone(8));
+    assert_eq!(follower.sent(), ["all 8"]);
+}
+
+#[test]
 fn a_follower_that_has_missed_something_is_to_join_again() {
     let generation = Follower::joined().generation;
     for missed in [
