@@ -8,8 +8,8 @@ use we_net::protocol::{CloseFrame, Event};
 use we_net::socket::{Negotiated, WebSocketReceiver, WebSocketSender};
 
 use crate::queue::{Next, Queue};
-use crate::room::Seat;
 use crate::service::ClientId;
+use crate::shared::Seat;
 
 /// Somebody in a room. Cloned by pointer.
 #[derive(Clone, Debug)]

@@ -35,21 +35,28 @@
 //! |---|---|
 //! | `service` | the trait, and what its functions are given |
 //! | `runner` | who runs services: those in Rust, here; others by a trait of their own |
-//! | `room` | a room, from both sides: its clients' and its service's |
+//! | `shared` | a room, as its clients see it |
+//! | `room` | a room, as its service sees it |
 //! | `queue` | what waits for a client |
 //! | `client` | the connection of a client, as a task |
 //! | `rooms` | all rooms, by name |
 //! | `supervisor` | the life of a room: begin, failure, restart, end |
+//! | `elsewhere` | clients of a room that are connected to other machines |
+//! | `cluster` | rooms that are shared by several machines (feature `cluster`) |
 //! | `name` | names, and the paths that they stand in |
 //! | `wasm` | services that are WebAssembly modules; there with the feature `wasm` |
 
 mod client;
+#[cfg(feature = "cluster")]
+pub mod cluster;
+mod elsewhere;
 mod name;
 mod queue;
 mod room;
 mod rooms;
 mod runner;
 mod service;
+mod shared;
 mod supervisor;
 #[cfg(feature = "wasm")]
 pub mod wasm;

@@ -1,27 +1,18 @@
-//! A room, from both sides: [`Shared`] is where clients enter and leave, [`Room`] what its service is given.
-//!
-//! What happens in a room reaches its service in one mailbox. Room in it is given by bytes: a client whose message does not fit is
-//! not read from until others have been taken out. Coming and going needs no room, so that nobody's end is ever lost.
+//! [`Room`]: a room, from the side of its service.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::mpsc;
 use we_net::Message;
 use we_net::protocol::CloseFrame;
 
 use crate::client::Client;
+use crate::elsewhere::Permit;
 use crate::name::RoomName;
-use crate::queue::{Pushed, Queue, SlowClients};
 use crate::service::{ClientId, Recipient};
-
-/// So much may wait for a service, in bytes.
-const MAILBOX: usize = 1 << 20;
-
-/// What a message takes of it beside its payload.
-const OVERHEAD: usize = 64;
+use crate::shared::{Mail, Shared};
 
 /// What happens in a room, for its service.
 #[derive(Debug)]
@@ -35,245 +26,85 @@ pub enum Event {
     Disconnect(ClientId),
 }
 
-enum Mail {
-    Connect(Client),
-    Message(ClientId, Message, OwnedSemaphorePermit),
-    Disconnect(ClientId),
-    End,
-}
-
-/// Numbers of a room, or of all. They only grow.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) received: AtomicU64,
-    pub(crate) sent: AtomicU64,
-    pub(crate) skipped: AtomicU64,
-    pub(crate) too_slow: AtomicU64,
-    pub(crate) failures: AtomicU64,
-}
-
-impl Counters {
-    pub(crate) fn add(counter: &AtomicU64, amount: u64) {
-        counter.fetch_add(amount, Relaxed);
-    }
-}
-
-/// The side of a room that clients see.
-pub(crate) struct Shared {
-    name: RoomName,
-    max_queue: usize,
-    policy: SlowClients,
-    members: Mutex<Members>,
-    count: watch::Sender<usize>,
-    mail: mpsc::UnboundedSender<Mail>,
-    budget: Arc<Semaphore>,
-    counters: Counters,
-    all: Arc<Counters>,
-}
-
-#[derive(Default)]
-struct Members {
-    by_id: HashMap<ClientId, Member>,
-    last_id: u64,
-    /// Nobody can enter any more. Whoever could have, is told this.
-    closed: Option<Option<CloseFrame>>,
-}
-
-struct Member {
-    client: Client,
-    queue: Arc<Queue>,
-    /// Its service knows it, so it is one of everyone.
-    is_admitted: bool,
-}
-
-impl Shared {
-    pub(crate) fn new(
-        name: RoomName,
-        max_queue: usize,
-        policy: SlowClients,
-        all: Arc<Counters>,
-    ) -> (Arc<Self>, Room) {
-        let (mail, receiver) = mpsc::unbounded_channel();
-        let shared = Arc::new(Self {
-            name,
-            max_queue,
-            policy,
-            members: Mutex::default(),
-            count: watch::Sender::new(0),
-            mail,
-            budget: Arc::new(Semaphore::new(MAILBOX)),
-            counters: Counters::default(),
-            all,
-        });
-        let room = Room {
-            sender: RoomSender(shared.clone()),
-            mail: receiver,
-            known: HashSet::new(),
-            again: VecDeque::new(),
-        };
-        (shared, room)
-    }
-
-    pub(crate) fn name(&self) -> &RoomName {
-        &self.name
-    }
-
-    pub(crate) fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
-    pub(crate) fn clients(&self) -> usize {
-        *self.count.borrow()
-    }
-
-    /// Changes with the number of clients.
-    pub(crate) fn watch(&self) -> watch::Receiver<usize> {
-        self.count.subscribe()
-    }
-
-    /// Gives a client a seat, and tells the service. `make` is told the client's name.
-    pub(crate) fn enter(self: &Arc<Self>, make: impl FnOnce(ClientId) -> Client) -> Seat {
-        let queue = Arc::new(Queue::new(self.max_queue, self.policy));
-        let mut members = self.lock();
-        members.last_id += 1;
-        let id = ClientId(members.last_id);
-        let client = make(id);
-        if let Some(frame) = &members.closed {
-            queue.close(frame.clone());
-        } else {
-            let member = Member {
-                client: client.clone(),
-                queue: queue.clone(),
-                is_admitted: false,
-            };
-            members.by_id.insert(id, member);
-            self.count.send_replace(members.by_id.len());
-            // While nobody else can enter, so that clients are told of in the order of their names.
-            let _ = self.mail.send(Mail::Connect(client));
-        }
-        drop(members);
-        Seat {
-            room: self.clone(),
-            id,
-            queue,
-        }
-    }
-
-    /// Ends the room: its service is told of nothing more, its clients are closed, and nobody can enter.
-    pub(crate) fn close(&self, frame: Option<CloseFrame>) {
-        let mut members = self.lock();
-        for member in members.by_id.values() {
-            member.queue.close(frame.clone());
-        }
-        members.closed.get_or_insert(frame);
-        drop(members);
-        let _ = self.mail.send(Mail::End);
-    }
-
-    fn leave(&self, id: ClientId) {
-        let mut members = self.lock();
-        if members.by_id.remove(&id).is_some() {
-            self.count.send_replace(members.by_id.len());
-        }
-        drop(members);
-        let _ = self.mail.send(Mail::Disconnect(id));
-    }
-
-    fn note(&self, pushed: Pushed) {
-        let count = |counter: fn(&Counters) -> &AtomicU64| {
-            Counters::add(counter(&self.counters), 1);
-            Counters::add(counter(&self.all), 1);
-        };
-        match pushed {
-            Pushed::Queued => count(|counters| &counters.sent),
-            Pushed::Skipped => count(|counters| &counters.skipped),
-            Pushed::Overflowed => count(|counters| &counters.too_slow),
-            Pushed::Ended => {}
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Members> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A client's place in a room. It is left when this is dropped.
-pub(crate) struct Seat {
-    room: Arc<Shared>,
-    id: ClientId,
-    queue: Arc<Queue>,
-}
-
-impl Seat {
-    /// What waits for the client.
-    pub(crate) fn queue(&self) -> &Queue {
-        &self.queue
-    }
-
-    /// Gives a message to the service, as soon as there is room for it. Cancel-safe: it is given as a whole or not at all.
-    pub(crate) async fn say(&self, message: Message) {
-        let room = &self.room;
-        let bytes = (message.len() + OVERHEAD).min(MAILBOX);
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let Ok(permit) = room.budget.clone().acquire_many_owned(bytes).await else {
-            return;
-        };
-        Counters::add(&room.counters.received, 1);
-        Counters::add(&room.all.received, 1);
-        let _ = room.mail.send(Mail::Message(self.id, message, permit));
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.queue.abandon();
-        self.room.leave(self.id);
-    }
-}
-
 /// A room, as whoever runs its service sees it.
-#[derive(Debug)]
 pub struct Room {
     sender: RoomSender,
-    mail: mpsc::UnboundedReceiver<Mail>,
+    pub(crate) mail: mpsc::UnboundedReceiver<Mail>,
     /// Of whom this service has been told.
     known: HashSet<ClientId>,
     /// Who was there before this service was, and has yet to be told of.
     again: VecDeque<Client>,
+    /// The number of the service that is run.
+    #[cfg(feature = "cluster")]
+    pub(crate) turn: u64,
+    #[cfg(feature = "cluster")]
+    pub(crate) cluster: Option<crate::cluster::Held>,
 }
 
 /// What can be done to the clients of a room, from anywhere. Cloned by pointer.
 #[derive(Clone)]
-pub struct RoomSender(Arc<Shared>);
+pub struct RoomSender(pub(crate) Arc<Shared>);
 
 impl Room {
+    pub(crate) fn new(shared: Arc<Shared>, mail: mpsc::UnboundedReceiver<Mail>) -> Self {
+        Self {
+            sender: RoomSender(shared),
+            mail,
+            known: HashSet::new(),
+            again: VecDeque::new(),
+            #[cfg(feature = "cluster")]
+            turn: 0,
+            #[cfg(feature = "cluster")]
+            cluster: None,
+        }
+    }
+
     /// What happens next; `None` when the room has ended. Cancel-safe.
     ///
     /// Of each client there is first its coming, then its messages, then its going.
     pub async fn next(&mut self) -> Option<Event> {
+        // What it took of the mailbox is given back.
+        self.take().await.map(|(event, _permit)| event)
+    }
+
+    /// The same, with what a message takes of the mailbox as long as this is kept.
+    pub(crate) async fn take(&mut self) -> Option<(Event, Option<Permit>)> {
         loop {
             if let Some(client) = self.again.pop_front() {
                 self.known.insert(client.id());
-                return Some(Event::Connect(client));
+                return Some((Event::Connect(client), None));
             }
             match self.mail.recv().await? {
                 Mail::Connect(client) => {
                     self.known.insert(client.id());
-                    return Some(Event::Connect(client));
+                    return Some((Event::Connect(client), None));
                 }
-                Mail::Message(client, message, _permit) => {
+                Mail::Message(client, message, permit) => {
                     if self.known.contains(&client) {
-                        return Some(Event::Message(client, message));
+                        return Some((Event::Message(client, message), Some(permit)));
                     }
                 }
                 Mail::Disconnect(client) => {
                     if self.known.remove(&client) {
-                        return Some(Event::Disconnect(client));
+                        return Some((Event::Disconnect(client), None));
                     }
                 }
                 Mail::End => {
                     self.mail.close();
                     return None;
+                }
+                #[cfg(feature = "cluster")]
+                Mail::ConnectFar(client, lost) => {
+                    if !lost.is_lost() {
+                        self.known.insert(client.id());
+                        return Some((Event::Connect(client), None));
+                    }
+                }
+                #[cfg(feature = "cluster")]
+                Mail::Pause(turn) => {
+                    if turn == self.turn {
+                        return None;
+                    }
                 }
             }
         }
@@ -293,6 +124,10 @@ impl Room {
             if self.known.contains(id) {
                 clients.push(member.client.clone());
             }
+        }
+        if let Some(elsewhere) = &members.elsewhere {
+            let known = |client: &Client| self.known.contains(&client.id());
+            clients.extend(elsewhere.begin_again().into_iter().filter(known));
         }
         drop(members);
         // Who stood here still has not been told of at all.
@@ -314,13 +149,16 @@ impl Deref for Room {
 impl RoomSender {
     /// The room's name.
     pub fn name(&self) -> &RoomName {
-        &self.0.name
+        self.0.name()
     }
 
     /// Makes a client one of [`Recipient::Everyone`]: its service knows it from now on. What was sent to everyone before is not for it.
     pub fn admit(&self, client: ClientId) {
-        if let Some(member) = self.0.lock().by_id.get_mut(&client) {
+        let mut members = self.0.lock();
+        if let Some(member) = members.by_id.get_mut(&client) {
             member.is_admitted = true;
+        } else if let Some(elsewhere) = &members.elsewhere {
+            elsewhere.admit(client);
         }
     }
 
@@ -329,9 +167,13 @@ impl RoomSender {
         let room = &self.0;
         let except = match recipient {
             Recipient::Client(client) => {
-                let queue = room.lock().by_id.get(&client).map(|m| m.queue.clone());
-                if let Some(queue) = queue {
+                let members = room.lock();
+                if let Some(member) = members.by_id.get(&client) {
+                    let queue = member.queue.clone();
+                    drop(members);
                     room.note(queue.push(message));
+                } else if let Some(elsewhere) = &members.elsewhere {
+                    elsewhere.send(recipient, &message);
                 }
                 return;
             }
@@ -345,18 +187,31 @@ impl RoomSender {
                 room.note(member.queue.push(message.clone()));
             }
         }
+        // While the lock is held, so that all see the same order.
+        if let Some(elsewhere) = &members.elsewhere {
+            elsewhere.send(recipient, &message);
+        }
     }
 
     /// Ends the connection of a client, behind what was sent to it. `None` sends no code.
     pub fn close(&self, client: ClientId, frame: Option<CloseFrame>) {
-        if let Some(member) = self.0.lock().by_id.get(&client) {
+        let members = self.0.lock();
+        if let Some(member) = members.by_id.get(&client) {
             member.queue.close(frame);
+        } else if let Some(elsewhere) = &members.elsewhere {
+            elsewhere.close(client, frame.as_ref());
         }
     }
 }
 
 impl std::fmt::Debug for RoomSender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("RoomSender").field(&self.0.name).finish()
+        f.debug_tuple("RoomSender").field(self.0.name()).finish()
+    }
+}
+
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Room").field(self.sender.0.name()).finish()
     }
 }

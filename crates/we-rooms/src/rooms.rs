@@ -14,8 +14,8 @@ use we_net::protocol::{CloseCode, CloseFrame, CloseReason};
 use crate::client::{self, Client};
 use crate::name::RoomName;
 use crate::queue::SlowClients;
-use crate::room::{Counters, Seat, Shared};
 use crate::runner::{Failure, Runner};
+use crate::shared::{Counters, Seat, Shared};
 use crate::supervisor;
 
 /// What becomes of a room whose service fails: panics, crashes, exceeds a limit.
@@ -144,7 +144,7 @@ pub enum JoinError {
 pub struct RoomStatus {
     /// Its name.
     pub name: RoomName,
-    /// How many clients are in it.
+    /// How many clients of this server are in it.
     pub clients: usize,
     /// What has happened in it.
     pub totals: Totals,
@@ -300,7 +300,7 @@ impl Inner {
     /// The same, if nobody is in it. Returns whether nobody was.
     pub(crate) fn forget_empty(&self, room: &Arc<Shared>) -> bool {
         let mut table = self.table();
-        let is_empty = room.clients() == 0;
+        let is_empty = room.is_empty();
         if is_empty {
             table.remove(room.name());
         }

@@ -7,9 +7,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use we_net::protocol::{CloseCode, CloseFrame, CloseReason};
 
-use crate::room::{Counters, Room, Shared};
+use crate::elsewhere::Reach;
+use crate::room::Room;
 use crate::rooms::{Inner, OnFailure};
 use crate::runner::Failure;
+use crate::shared::{Counters, Shared};
 
 /// How long to wait before a service that has failed is started again while its clients stay; longer each time, unless it has lived for a
 /// while. After the last one its clients are closed.
@@ -50,10 +52,11 @@ pub(crate) async fn live(inner: Arc<Inner>, shared: Arc<Shared>, mut room: Room)
         };
         let Some(pause) = pause else {
             inner.forget(shared);
-            shared.close(Some(CloseFrame {
+            let frame = CloseFrame {
                 code: CloseCode::INTERNAL_ERROR,
                 reason: CloseReason::truncated("the room's service failed"),
-            }));
+            };
+            shared.close(Some(frame), Reach::Everywhere);
             return;
         };
         sleep(*pause).await;
@@ -98,7 +101,7 @@ async fn empty(inner: &Inner, shared: &Arc<Shared>) {
         let _ = count.wait_for(|count| *count == 0).await;
         let somebody = count.wait_for(|count| *count > 0);
         if timeout(inner.settings.grace, somebody).await.is_err() && inner.forget_empty(shared) {
-            shared.close(None);
+            shared.close(None, Reach::Here);
             return;
         }
     }
@@ -112,6 +115,7 @@ struct Ended {
 impl Drop for Ended {
     fn drop(&mut self) {
         self.inner.forget(&self.shared);
-        self.shared.close(Some(CloseCode::GOING_AWAY.into()));
+        self.shared
+            .close(Some(CloseCode::GOING_AWAY.into()), Reach::Here);
     }
 }

@@ -26,8 +26,8 @@ use crate::protocol::{
 };
 use crate::transport::{Driver, Stream};
 
-/// What both ends agreed on in the opening handshake.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What both ends agreed on in the opening handshake. The default is empty, for whoever is told of another machine's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Negotiated {
     /// Path and query that the client asked for.
