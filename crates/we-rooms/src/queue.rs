@@ -123,6 +123,11 @@ impl Queue {
         state.end = Some(End::Gone);
     }
 
+    /// Whether the client has been told to go, or is about to be.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().end.is_some()
+    }
+
     /// What is there without waiting.
     pub(crate) fn try_next(&self) -> Option<Next> {
         let mut state = self.lock();

@@ -210,7 +210,7 @@ impl Seat {
         &self.queue
     }
 
-    /// Gives a message to the service, as soon as there is room for it. Cancel-safe: it is given as a whole or not at all.
+    /// Gives a message to the service, as soon as there is room for it and unless the client has been closed. Cancel-safe: it is given as a whole or not at all.
     pub(crate) async fn say(&self, message: Message) {
         let room = &self.room;
         let bytes = (message.len() + OVERHEAD).min(MAILBOX);
@@ -218,6 +218,10 @@ impl Seat {
         let Ok(permit) = room.budget.clone().acquire_many_owned(bytes).await else {
             return;
         };
+        // One that does not read what is before its Close is not heard meanwhile.
+        if self.queue.has_ended() {
+            return;
+        }
         Counters::add(&room.counters.received, 1);
         Counters::add(&room.all.received, 1);
         let _ = room.mail.send(Mail::Message(self.id, message, permit));
@@ -347,7 +351,8 @@ impl RoomSender {
         }
     }
 
-    /// Ends the connection of a client, behind what was sent to it. `None` sends no code.
+    /// Ends the connection of a client, behind what was sent to it. `None` sends no code. What it says from now on is for nobody;
+    /// that it has gone its service is told when it has taken what waits for it, or has not for 30 s.
     pub fn close(&self, client: ClientId, frame: Option<CloseFrame>) {
         if let Some(member) = self.0.lock().by_id.get(&client) {
             member.queue.close(frame);

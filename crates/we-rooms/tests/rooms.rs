@@ -368,6 +368,40 @@ async fn or_a_slow_client_is_not_sent_what_it_does_not_take() {
 }
 
 #[tokio::test]
+async fn who_was_closed_is_not_heard_while_it_does_not_read() {
+    let setting = Setting::new(|rooms| {
+        rooms
+            .slow_clients(SlowClients::SkipMessages)
+            .max_queue(256 << 10)
+    })
+    .await;
+    let mut ada = setting.enter("/ws").await;
+    let mut slow = setting.enter("/ws").await;
+    text(&mut ada).await;
+    let mut told = 0;
+    while setting.rooms.totals().skipped == 0 {
+        assert_eq!(ask(&mut ada, "push").await, "pushed");
+        told += 1;
+    }
+    slow.send("close").await.unwrap();
+    told += 1;
+    loop {
+        let count = ask(&mut ada, "count").await;
+        told += 1;
+        if count == told.to_string() {
+            break;
+        }
+    }
+    slow.send("still here").await.unwrap();
+    for _ in 0..20 {
+        told += 1;
+        assert_eq!(ask(&mut ada, "count").await, told.to_string());
+    }
+    assert_eq!(end(&mut slow).await.code, 4000);
+    assert_eq!(text(&mut ada).await, "-2");
+}
+
+#[tokio::test]
 async fn a_service_that_fails_is_gone_with_its_clients() {
     let setting = Setting::new(|rooms| rooms).await;
     let mut ada = setting.enter("/ws/garden").await;
