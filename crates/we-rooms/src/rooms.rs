@@ -211,6 +211,8 @@ impl Rooms {
 
     fn enter(&self, socket: &WebSocket, name: &RoomName) -> Result<Seat, JoinError> {
         let negotiated = Arc::new(socket.negotiated().clone());
+        // Started when the table has been let go: a runtime that is about to end drops it at once, which looks there.
+        let mut begun = None;
         let mut table = self.0.table();
         let max = self.0.settings.max_rooms;
         let room = match table.get(name) {
@@ -225,12 +227,17 @@ impl Rooms {
                     self.0.counters.clone(),
                 );
                 table.insert(name.clone(), shared.clone());
-                tokio::spawn(supervisor::live(self.0.clone(), shared.clone(), room));
+                begun = Some(supervisor::live(self.0.clone(), shared.clone(), room));
                 shared
             }
         };
         // Before the table is let go: until then the room is not taken for empty.
-        Ok(room.enter(|id| Client::new(id, negotiated)))
+        let seat = room.enter(|id| Client::new(id, negotiated));
+        drop(table);
+        if let Some(begun) = begun {
+            tokio::spawn(begun);
+        }
+        Ok(seat)
     }
 
     /// The rooms that there are, in the order of their names.

@@ -28,10 +28,17 @@ const A_WHILE: Duration = Duration::from_secs(60);
 const TO_END: Duration = Duration::from_secs(5);
 
 /// Lives a room.
-pub(crate) async fn live(inner: Arc<Inner>, shared: Arc<Shared>, mut room: Room) {
-    // Also when the runtime ends before the room does.
+pub(crate) fn live(
+    inner: Arc<Inner>,
+    shared: Arc<Shared>,
+    room: Room,
+) -> impl Future<Output = ()> + Send {
+    // Also when the runtime ends before the room does, or before it has begun.
     let ended = Ended { inner, shared };
-    let (inner, shared) = (&ended.inner, &ended.shared);
+    async move { go_on(&ended.inner, &ended.shared, room).await }
+}
+
+async fn go_on(inner: &Arc<Inner>, shared: &Arc<Shared>, mut room: Room) {
     let mut pauses = PAUSES.iter();
     loop {
         let began = Instant::now();

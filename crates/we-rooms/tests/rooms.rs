@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use we_net::protocol::{CloseCode, CloseFrame, Closure};
 use we_net::{Message, Server, WebSocket};
 use we_rooms::{
-    Client, ClientId, Context, Event, Failure, OnFailure, Recipient, Room, Rooms, RoomsBuilder,
-    Runner, Running, Service, SlowClients, services,
+    Client, ClientId, Context, Event, Failure, OnFailure, Recipient, Room, RoomName, Rooms,
+    RoomsBuilder, Runner, Running, Service, SlowClients, services,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -592,4 +592,33 @@ fn the_end_of_the_runtime_of_a_room_closes_its_clients() {
         end(&mut ada).await;
         until("the end of the room", || setting.rooms.list().is_empty()).await;
     });
+}
+
+#[tokio::test]
+async fn a_runtime_that_has_ended_begins_no_room() {
+    let setting = Setting::new(|rooms| rooms).await;
+    let ended = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let handle = ended.handle().clone();
+    ended.shutdown_background();
+    let server = Server::builder().bind("127.0.0.1:0").await.unwrap();
+    let url = server.url();
+    let rooms = setting.rooms.clone();
+    tokio::spawn(server.serve(move |socket| {
+        let (rooms, handle) = (rooms.clone(), handle.clone());
+        async move {
+            let name = RoomName::new("1").unwrap();
+            let mut serving = Box::pin(rooms.serve(socket, &name));
+            std::future::poll_fn(|cx| {
+                let _guard = handle.enter();
+                serving.as_mut().poll(cx)
+            })
+            .await;
+        }
+    }));
+    let mut ada = we_net::connect(&url).await.unwrap();
+    assert_eq!(end(&mut ada).await.code, 1001);
+    assert!(setting.rooms.list().is_empty());
+    setting.enter("/ws").await;
 }
