@@ -111,7 +111,7 @@ mod far {
 
     impl Drop for Door<'_> {
         fn drop(&mut self) {
-            self.room.count.send_replace(self.members.count());
+            self.room.recount(self.members);
         }
     }
 

@@ -65,6 +65,6 @@ pub use client::Client;
 pub use name::{InvalidRoomName, RoomName};
 pub use queue::SlowClients;
 pub use room::{Event, Room, RoomSender};
-pub use rooms::{JoinError, OnFailure, RoomStatus, Rooms, RoomsBuilder, Serving, Totals};
+pub use rooms::{OnFailure, RoomStatus, Rooms, RoomsBuilder, Serving, Totals};
 pub use runner::{Failure, Runner, Running, services};
 pub use service::{ClientId, Context, Recipient, Service};

@@ -51,7 +51,10 @@ impl Follower {
     /// One that has joined, with client 1, after 5 records for all.
     fn joined() -> Self {
         let (node, name, shared, room) = room();
-        let seat = shared.enter(|id| Client::new(id, Arc::default()));
+        let seat = {
+            let arrival = shared.arrive(1).unwrap();
+            shared.enter(arrival, |id| Client::new(id, Arc::default()))
+        };
         room.admit(ClientId(1));
         let following = Following::new(name);
         following.join(&node.link, TERM);
