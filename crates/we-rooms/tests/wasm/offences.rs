@@ -7,8 +7,8 @@ use we_rooms::OnFailure;
 
 use crate::common::{Guest, Site, load, narrow};
 
-/// How long an echo may take while another room of the same thread does its worst. One that is not interrupted does so for twice as long.
-const SOON: Duration = Duration::from_millis(1500);
+/// How long an echo may take while another room of the same thread does its worst. It takes some turns of 10 ms.
+const SOON: Duration = Duration::from_millis(500);
 
 const OFFENCES: &[(&str, &[&str])] = &[
     ("loop", &["in we_message", "computed for more than 3000 ms"]),
@@ -41,7 +41,7 @@ const OFFENCES: &[(&str, &[&str])] = &[
 #[tokio::test]
 async fn an_offence_ends_its_own_room_only() {
     let limits = we_rooms::wasm::WasmLimits {
-        max_busy: SOON * 2,
+        max_busy: Duration::from_secs(3),
         max_memory: 32 << 20,
         ..narrow()
     };

@@ -12,6 +12,12 @@ async fn a_timer_runs_out_once() {
     let mut site = Site::new(load("offences.wasm", narrow())).await;
     let mut ada = site.enter("1").await;
     ada.say("no timer").await;
+    assert_eq!(ada.ask("timers").await, "0");
+    // Another room's, which was set later for as long.
+    let mut grace = site.enter("2").await;
+    grace.say("timer").await;
+    grace.hears("time is over").await;
+    assert_eq!(ada.ask("timers").await, "0");
     ada.say("far timer").await;
     assert_eq!(ada.ask("timers").await, "0");
     ada.say("timer").await;
