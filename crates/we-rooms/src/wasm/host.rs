@@ -113,7 +113,11 @@ impl Host {
                 Trap::UnreachableCodeReached => {
                     "it came to an instruction `unreachable`, as after a panic".to_owned()
                 }
-                other => format!("it trapped: {other}"),
+                other => {
+                    let trap = other.to_string();
+                    let trap = trap.strip_prefix("wasm trap: ").unwrap_or(&trap);
+                    format!("it trapped: {trap}")
+                }
             }
         } else {
             format!("{error:#}")

@@ -151,8 +151,9 @@ async fn a_beginning_may_fail() {
             "failed in _initialize: it computed",
         ),
         (
-            r#"(func (export "we_connect") (param i64 i32 i32) unreachable)"#,
-            "in we_connect",
+            r#"(func (export "we_connect") (param i64 i32 i32)
+                (drop (i32.load (i32.const -1))))"#,
+            "failed in we_connect: it trapped: out of bounds memory access",
         ),
     ] {
         let mut site = Site::new(load(&service(more), narrow()).unwrap()).await;
