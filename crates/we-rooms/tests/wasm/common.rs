@@ -15,7 +15,7 @@ use we_rooms::wasm::{WasmLimits, WasmServices};
 use we_rooms::{Rooms, RoomsBuilder};
 
 /// How long anything may take. Far longer than it does, but on a machine with much else to do.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub fn fixture(name: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
