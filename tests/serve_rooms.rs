@@ -363,7 +363,7 @@ fn paths_that_are_no_rooms_and_files_that_have_none() {
     assert!(
         output
             .stderr
-            .contains("has no rooms (--rooms): write export default room({"),
+            .contains("has no rooms (--rooms, --cluster): write export default room({"),
         "{output:?}"
     );
 }

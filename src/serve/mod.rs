@@ -34,6 +34,7 @@ mod template;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::timeout;
 use we_net::protocol::{Config, KeepAlive};
@@ -52,6 +53,9 @@ use crate::{FAILURE, SUCCESS, cli::Serve, complain, listen};
 /// The longest message in a room, unless the operator says otherwise: an instance that takes part of its memory for a message must have that for
 /// those of several clients.
 const ROOM_MESSAGE: usize = 1 << 20;
+
+/// How long rooms may take for their end, when that of all connections has come.
+const TO_END_ROOMS: Duration = Duration::from_secs(4);
 
 /// What is served.
 struct Served {
@@ -205,7 +209,7 @@ async fn serve(served: Arc<Served>) -> Result<(), String> {
         cluster.leave().await;
     }
     if let Some(rooms) = &served.rooms {
-        rooms.end(bridge::TO_END).await;
+        rooms.end(TO_END_ROOMS).await;
     }
     Ok(())
 }

@@ -56,7 +56,6 @@ mod far {
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
     use we_net::Message;
-    use we_net::protocol::CloseFrame;
 
     use super::{Elsewhere, Permit};
     use crate::client::Client;
@@ -150,13 +149,6 @@ mod far {
         pub(crate) fn dismiss(&self) {
             for member in self.lock().by_id.values_mut() {
                 member.is_admitted = false;
-            }
-        }
-
-        /// Closes all clients that are here. The room goes on.
-        pub(crate) fn close_clients(&self, frame: Option<&CloseFrame>) {
-            for member in self.lock().by_id.values() {
-                member.queue.close(frame.cloned());
             }
         }
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use we_net::WebSocket;
 use we_net::protocol::{CloseCode, CloseFrame, CloseReason};
 
@@ -301,19 +301,33 @@ impl Rooms {
         self.0.table().rooms.get(name).cloned().map(RoomSender)
     }
 
-    /// Ends all rooms: their clients are closed with 1001, nobody can enter any more, and services are waited for, which have `within` and no
-    /// longer than 10 s. To be called when the server has ended, so that services are told of the going of all clients.
+    /// Ends all rooms: their clients are closed with 1001, nobody can enter any more, services are told of the going of their clients and then
+    /// waited for. All of it takes no longer than `within`, half of which is for the clients.
     pub async fn end(&self, within: Duration) {
-        let rooms = {
+        let until = Instant::now() + within;
+        let going_away = Some(CloseFrame::from(CloseCode::GOING_AWAY));
+        let rooms: Vec<_> = {
             let mut table = self.0.table();
             table.is_over = true;
-            std::mem::take(&mut table.rooms)
+            table.rooms.values().cloned().collect()
         };
-        for room in rooms.into_values() {
-            room.close(Some(CloseCode::GOING_AWAY.into()), Reach::Here);
+        for room in &rooms {
+            room.close_clients(going_away.as_ref());
+        }
+        let gone = async {
+            for room in &rooms {
+                let mut count = room.watch();
+                // The sender is in the room.
+                let _ = count.wait_for(|count| *count == 0).await;
+            }
+        };
+        let _ = timeout(within / 2, gone).await;
+        for room in rooms {
+            self.0.forget(&room);
+            room.close(going_away.clone(), Reach::Here);
         }
         let mut living = self.0.living.subscribe();
-        let _ = timeout(within, living.wait_for(|living| *living == 0)).await;
+        let _ = timeout_at(until, living.wait_for(|living| *living == 0)).await;
     }
 
     /// The rooms that there are, in the order of their names.

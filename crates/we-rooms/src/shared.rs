@@ -225,6 +225,13 @@ impl Shared {
         self.over.send_replace(true);
     }
 
+    /// Closes all clients that are here. The room goes on.
+    pub(crate) fn close_clients(&self, frame: Option<&CloseFrame>) {
+        for member in self.lock().by_id.values() {
+            member.queue.close(frame.cloned());
+        }
+    }
+
     /// To be called when somebody has come or gone.
     pub(crate) fn recount(&self, members: &mut Members) {
         let count = members.count();

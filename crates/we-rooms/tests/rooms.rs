@@ -557,7 +557,7 @@ async fn comings_are_bounded() {
     for _ in 0..200 {
         let mut request = client.request(&*format!("{}ws", setting.url)).unwrap();
         for n in 0..60 {
-            request = request.header(format!("X-{n}"), "x".repeat(440)).unwrap();
+            request = request.header(&format!("X-{n}"), "x".repeat(440)).unwrap();
         }
         others.push(request.connect().await.unwrap());
     }
@@ -757,6 +757,7 @@ fn the_end_of_the_runtime_of_a_room_closes_its_clients() {
 async fn a_runtime_that_has_ended_begins_no_room() {
     let setting = Setting::new(|rooms| rooms).await;
     let ended = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
         .unwrap();
     let handle = ended.handle().clone();
@@ -769,8 +770,11 @@ async fn a_runtime_that_has_ended_begins_no_room() {
         async move {
             let name = RoomName::new("1").unwrap();
             let mut serving = Box::pin(rooms.serve(socket, &name));
+            // When the room is made; the connection is this runtime's.
+            let mut guard = Some(handle);
             std::future::poll_fn(|cx| {
-                let _guard = handle.enter();
+                let handle = guard.take();
+                let _guard = handle.as_ref().map(|handle| handle.enter());
                 serving.as_mut().poll(cx)
             })
             .await;
