@@ -293,3 +293,15 @@ fn an_owner_whose_lease_has_run_out_by_its_clock_says_nothing() {
         assert_eq!(owned.has_lost(), !says);
     }
 }
+
+#[test]
+fn a_service_is_not_ended_by_what_was_to_end_the_one_before() {
+    let (_, _, shared, mut room) = room();
+    let before = room.next_turn();
+    shared.pause(before);
+    room.next_turn();
+    shared.enter(|id| Client::new(id, Arc::default()));
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let event = runtime.unwrap().block_on(room.next());
+    assert!(matches!(event, Some(Event::Connect(_))), "{event:?}");
+}
