@@ -162,7 +162,7 @@ impl RoomSender {
         }
     }
 
-    /// Sends a message. It never waits: what a client does not take fast enough is subject to [`SlowClients`].
+    /// Sends a message. It never waits: what a client does not take fast enough is subject to [`SlowClients`](crate::SlowClients).
     pub fn send(&self, recipient: Recipient, message: Message) {
         let room = &self.0;
         let except = match recipient {
