@@ -3,13 +3,16 @@
 FUZZ ?= frame connection response request extensions url differential
 FUZZ_TIME ?= 600
 BENCH_TIME ?= 60
-.PHONY: help build test test-runners wpt wpt-report autobahn autobahn-full fuzz bench bench-javascript bench-serve bench-peers bench-all bench-instructions check fmt run echo doc
+.PHONY: help build guests test test-runners wpt wpt-report autobahn autobahn-full fuzz bench bench-javascript bench-serve bench-peers bench-all bench-instructions check fmt run echo doc
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 build: ## Build the shell `we`, optimised, to target/release/we
 	cargo build --release
+
+guests: ## Build the WebAssembly modules in fixtures/wasm anew: make guests [RUSTC=/usr/bin/rustc] (fixtures/wasm/build tells what it needs)
+	@RUSTC="$(or $(RUSTC),rustc)" fixtures/wasm/build
 
 test: ## Run every test, the documentation's examples too
 	cargo test --workspace

@@ -197,7 +197,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_connections: u32,
 
-    /// FILE serves rooms, at /ws/ROOM: its default export is room({ init, connect, message, disconnect, timer })
+    /// FILE serves rooms, at /ws/ROOM: its default export is room({ init, connect, message, disconnect, timer }), or it is a
+    /// WebAssembly module
     #[arg(long)]
     pub(crate) rooms: bool,
 
@@ -216,7 +217,7 @@ pub(crate) struct Serve {
     #[arg(long)]
     pub(crate) trace_net: bool,
 
-    /// Start again when a JavaScript or JSON file in the folder of FILE changes; clients are closed with 1001
+    /// Start again when a JavaScript, JSON or WebAssembly file in the folder of FILE changes; clients are closed with 1001
     #[arg(long)]
     pub(crate) watch: bool,
 
@@ -228,7 +229,8 @@ pub(crate) struct Serve {
     #[arg(long, hide = true)]
     pub(crate) template: bool,
 
-    /// The application: a module whose default export is websocket({ open, message, close }) of "we:serve", or sse(), room(), routes()
+    /// The application: a module whose default export is websocket({ open, message, close }) of "we:serve", or sse(), room(), routes(). Or a
+    /// WebAssembly module (.wasm) that serves rooms
     pub(crate) file: PathBuf,
 }
 

@@ -216,15 +216,23 @@ fn rooms_in_rust_chat_and_count() {
 #[test]
 #[cfg(target_os = "linux")]
 fn rooms_in_javascript_chat_and_count() {
-    for (name, conversation) in [("chat.mjs", true), ("counter.mjs", false)] {
-        let app = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("examples/rooms")
-            .join(name);
-        let app = app.to_string_lossy();
-        let serve = common::serve::Serve::start_app(&app, &["--rooms", "--spare", "0"]);
-        match conversation {
-            true => hold(chat, &serve.url),
-            false => hold(count, &serve.url),
-        }
-    }
+    hold(chat, &served_rooms("examples/rooms/chat.mjs").url);
+    hold(count, &served_rooms("examples/rooms/counter.mjs").url);
+}
+
+/// Their sources are in examples/rooms/guests.
+#[test]
+#[cfg(target_os = "linux")]
+fn rooms_in_webassembly_chat_count_and_echo() {
+    hold(chat, &served_rooms("fixtures/wasm/chat.wasm").url);
+    hold(count, &served_rooms("fixtures/wasm/counter.wasm").url);
+    let serve = served_rooms("fixtures/wasm/echo.wasm");
+    hold(echo, &format!("{}ws", serve.url));
+}
+
+#[cfg(target_os = "linux")]
+fn served_rooms(file: &str) -> common::serve::Serve {
+    let app = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let app = app.to_string_lossy();
+    common::serve::Serve::start_app(&app, &["--rooms", "--spare", "0"])
 }

@@ -77,12 +77,34 @@ pub(crate) fn run(options: Serve) -> u8 {
         Ok(files) => files,
         Err(problem) => return complain(problem),
     };
-    let instances = match Instances::start() {
-        Ok(instances) => instances,
-        // The template has said it.
-        Err(problem) if problem.is_empty() => return FAILURE,
-        Err(problem) => return complain(problem),
+    let result = match options.file.extension() {
+        Some(extension) if extension == "wasm" => run_module(options, files),
+        _ => run_script(options, files),
     };
+    match result {
+        // What is wrong has been told.
+        Ok(()) => SUCCESS,
+        Err(problem) if problem.is_empty() => FAILURE,
+        Err(problem) => complain(problem),
+    }
+}
+
+/// Serves a module of WebAssembly, in this process.
+fn run_module(options: Arc<Serve>, files: Option<Files>) -> Result<(), String> {
+    let rooms = rooms::of_module(&options)?;
+    let served = Served {
+        routes: Arc::new(Routes::parse("room /ws/*")),
+        options,
+        instances: None,
+        rooms: Some(rooms),
+        files,
+    };
+    listen::runtime()?.block_on(serve(Arc::new(served)))
+}
+
+/// Serves an application in JavaScript, in processes of its own.
+fn run_script(options: Arc<Serve>, files: Option<Files>) -> Result<(), String> {
+    let instances = Instances::start()?;
     let result = listen::runtime().and_then(|runtime| {
         runtime.block_on(async {
             let served = prepare(options, &instances, files).await?;
@@ -90,11 +112,7 @@ pub(crate) fn run(options: Serve) -> u8 {
         })
     });
     instances.end();
-    match result {
-        Ok(()) => SUCCESS,
-        Err(problem) if problem.is_empty() => FAILURE,
-        Err(problem) => complain(problem),
-    }
+    result
 }
 
 /// Whether the application can be evaluated, and what its paths are, is known before anybody connects.

@@ -1,9 +1,10 @@
-//! Rooms whose services are in JavaScript: an instance of the application for each room.
+//! Rooms: those whose services are in JavaScript, an instance of the application for each; and those in WebAssembly, in this process.
 //!
 //! Connections, queues and policies are [`we_rooms`]'s, in this process. The instance is told what happens and says what is to be
 //! done ([`RoomEvent`], [`RoomCommand`]), on one link for all clients: what it sends to everyone leaves it once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -11,6 +12,7 @@ use we_js::serve::{ConnectionInfo, RoomCommand, RoomEvent, RoomRecipient};
 use we_net::Message;
 use we_net::protocol::{self, CloseCode, CloseFrame};
 use we_net::socket::{WebSocketReceiver, WebSocketSender};
+use we_rooms::wasm::{WasmError, WasmLimits, WasmServices};
 use we_rooms::{
     Client, ClientId, Event, Failure, OnFailure, Recipient, Room, RoomSender, Rooms, Runner,
     Running, SlowClients,
@@ -39,6 +41,23 @@ pub(super) fn rooms(runner: impl Runner, options: &Serve) -> Rooms {
         })
         .on_problem(move |room, failure| log::say(format!("we: {file}: room {room}: {failure}")))
         .build()
+}
+
+/// Rooms whose services are instances of a module of WebAssembly.
+pub(super) fn of_module(options: &Serve) -> Result<Rooms, String> {
+    let limits = WasmLimits {
+        max_memory: usize::try_from(options.max_memory_mb << 20).unwrap_or(usize::MAX),
+        max_busy: Duration::from_millis(options.max_busy_ms),
+        ..WasmLimits::default()
+    };
+    let file = options.file.display().to_string();
+    let services = WasmServices::load_file(&options.file, limits).map_err(|error| match error {
+        error @ WasmError::Unreadable { .. } => error.to_string(),
+        error => format!("{file}: {error}"),
+    })?;
+    let services =
+        services.on_log(move |room, line| log::say(format!("we: {file}: room {room}: {line}")));
+    Ok(rooms(services, options))
 }
 
 /// Runs the services of rooms as instances.

@@ -1,6 +1,6 @@
 //! `we serve --watch`: a server that is started again when a file of the application changes.
 //!
-//! The files are those of JavaScript and JSON in the folder of the application and below, without `node_modules` and what begins with
+//! The files are those of JavaScript, JSON and WebAssembly in the folder of the application and below, without `node_modules` and what begins with
 //! a dot. They are looked at, not waited for: that works on every file system.
 
 use std::collections::BTreeMap;
@@ -156,7 +156,7 @@ fn look(folder: &Path) -> Files {
 }
 
 fn is_of_interest(extension: &OsStr) -> bool {
-    ["js", "mjs", "json"]
+    ["js", "mjs", "json", "wasm"]
         .iter()
         .any(|known| extension == *known)
 }

@@ -11,6 +11,9 @@ use crate::queue::{Next, Queue};
 use crate::service::ClientId;
 use crate::shared::Seat;
 
+/// What each piece of what is known of a client takes beside its bytes.
+const OVERHEAD: usize = 64;
+
 /// Somebody in a room. Cloned by pointer.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -21,6 +24,13 @@ pub struct Client {
 impl Client {
     pub(crate) fn new(id: ClientId, negotiated: Arc<Negotiated>) -> Self {
         Self { id, negotiated }
+    }
+
+    /// About how many bytes it takes to know of a client.
+    pub(crate) fn cost(negotiated: &Negotiated) -> usize {
+        let headers = negotiated.headers.iter();
+        let headers = headers.map(|field| field.name().len() + field.value().len() + OVERHEAD);
+        OVERHEAD + negotiated.resource.len() + negotiated.host.len() + headers.sum::<usize>()
     }
 
     /// Its name in the room.
@@ -37,52 +47,49 @@ impl Client {
 /// Carries messages both ways until the connection is over. The seat is left when one of them has no more to say to the other.
 pub(crate) async fn serve(socket: WebSocket, seat: Seat) {
     let (mut sender, mut receiver) = socket.split();
-    let frame = tokio::select! {
-        () = inward(&mut receiver, &seat) => None,
-        frame = outward(seat.queue(), &mut sender) => Some(frame),
+    let frame = {
+        // A client that does not take what waits for it is not waited for.
+        let given_up = pin!(seat.queue().given_up());
+        tokio::select! {
+            () = inward(&mut receiver, &seat) => None,
+            frame = outward(seat.queue(), &mut sender) => Some(frame),
+            frame = given_up => Some(frame),
+        }
     };
     drop(seat);
     if let Some(frame) = frame {
         sender.close(frame).await;
-        // The protocol's time limits see to its end.
-        while receiver.next_event().await.is_some() {}
     }
+    // The protocol's time limits see to its end.
+    while receiver.next_event().await.is_some() {}
 }
 
-/// From the client to the service, until the client's connection is over. A service that is slow holds up its clients.
+/// From the client to the service, until the client has closed or is gone. A service that is slow holds up its clients.
 async fn inward(receiver: &mut WebSocketReceiver, seat: &Seat) {
     while let Some(event) = receiver.next_event().await {
-        if let Event::Message(message) = event {
-            seat.say(message).await;
+        match event {
+            Event::Message(message) => seat.say(message).await,
+            Event::CloseReceived(_) => return,
+            _ => {}
         }
     }
 }
 
 /// From the service to the client, until there is nothing more to come. A slow client holds up its own queue.
 async fn outward(queue: &Queue, sender: &mut WebSocketSender) -> Option<CloseFrame> {
-    let overflowed = queue.overflowed();
-    let mut overflowed = pin!(overflowed);
     loop {
         let next = match queue.try_next() {
             Some(next) => next,
             None => {
                 // All that has come together goes out together.
-                tokio::select! {
-                    () = sender.flush() => {}
-                    () = &mut overflowed => continue,
-                }
+                sender.flush().await;
                 queue.next().await
             }
         };
         match next {
             Next::Send(message) => {
-                // If the connection is closing the other direction finds out. A client that takes nothing is not waited for when
-                // it has been given up.
-                tokio::select! {
-                    biased;
-                    _ = sender.feed(message) => {}
-                    () = &mut overflowed => {}
-                }
+                // If the connection is closing the other direction finds out.
+                let _ = sender.feed(message).await;
             }
             Next::Close(frame) => return frame,
         }

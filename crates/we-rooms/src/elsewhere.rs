@@ -116,7 +116,7 @@ mod far {
     impl Drop for Door<'_> {
         fn drop(&mut self) {
             if self.is_used {
-                self.room.count.send_replace(self.members.count());
+                self.room.recount(self.members);
             }
         }
     }

@@ -44,6 +44,7 @@
 //! | `elsewhere` | clients of a room that are connected to other machines |
 //! | `cluster` | rooms that are shared by several machines (feature `cluster`) |
 //! | `name` | names, and the paths that they stand in |
+//! | `wasm` | services that are WebAssembly modules; there with the feature `wasm` |
 
 mod client;
 #[cfg(feature = "cluster")]
@@ -57,11 +58,13 @@ mod runner;
 mod service;
 mod shared;
 mod supervisor;
+#[cfg(feature = "wasm")]
+pub mod wasm;
 
 pub use client::Client;
 pub use name::{InvalidRoomName, RoomName};
 pub use queue::SlowClients;
 pub use room::{Event, Room, RoomSender};
-pub use rooms::{JoinError, OnFailure, RoomStatus, Rooms, RoomsBuilder, Serving, Totals};
+pub use rooms::{OnFailure, RoomStatus, Rooms, RoomsBuilder, Serving, Totals};
 pub use runner::{Failure, Runner, Running, services};
 pub use service::{ClientId, Context, Recipient, Service};

@@ -2,10 +2,15 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::sleep;
 use we_net::Message;
 use we_net::protocol::{CloseCode, CloseFrame, CloseReason};
+
+/// How long a client that has been closed has to take what waits for it.
+const TO_GO: Duration = Duration::from_secs(5);
 
 /// What a message costs beside its payload, so that many empty ones are not free.
 const OVERHEAD: usize = 64;
@@ -26,7 +31,7 @@ pub enum SlowClients {
 pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Notify,
-    overflowed: Notify,
+    ended: Notify,
     limit: usize,
     policy: SlowClients,
 }
@@ -37,6 +42,8 @@ struct State {
     /// Of all that waits, with what each message costs.
     bytes: usize,
     end: Option<End>,
+    /// The client has been too slow.
+    has_overflowed: bool,
 }
 
 /// How a client's place in the room has ended.
@@ -73,7 +80,7 @@ impl Queue {
         Self {
             state: Mutex::default(),
             changed: Notify::new(),
-            overflowed: Notify::new(),
+            ended: Notify::new(),
             limit,
             policy,
         }
@@ -93,13 +100,14 @@ impl Queue {
             let reason = format!("too slow: more than {} bytes waited", self.limit);
             state.messages.clear();
             state.bytes = 0;
+            state.has_overflowed = true;
             state.end = Some(End::Close(Some(CloseFrame {
                 code: CloseCode::POLICY,
                 reason: CloseReason::truncated(&reason),
             })));
             drop(state);
             self.changed.notify_one();
-            self.overflowed.notify_one();
+            self.ended.notify_one();
             return Pushed::Overflowed;
         }
         state.bytes += bytes;
@@ -113,6 +121,7 @@ impl Queue {
     pub(crate) fn close(&self, frame: Option<CloseFrame>) {
         self.lock().end.get_or_insert(End::Close(frame));
         self.changed.notify_one();
+        self.ended.notify_one();
     }
 
     /// The connection has ended: what waits is for nobody.
@@ -121,6 +130,11 @@ impl Queue {
         state.messages = VecDeque::new();
         state.bytes = 0;
         state.end = Some(End::Gone);
+    }
+
+    /// Whether the client has been told to go, or is about to be.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().end.is_some()
     }
 
     /// What is there without waiting.
@@ -146,9 +160,21 @@ impl Queue {
         }
     }
 
-    /// Waits until the client has been too slow. For one caller at a time. Cancel-safe.
-    pub(crate) async fn overflowed(&self) {
-        self.overflowed.notified().await;
+    /// Waits until a client that has been told to go is not to be waited for any more: at once if it was too slow, or else when it has had its
+    /// time for what waits for it. Returns what is to be sent as the last. For one caller at a time.
+    pub(crate) async fn given_up(&self) -> Option<CloseFrame> {
+        self.ended.notified().await;
+        // Also if nothing waits: a message may be on its way.
+        if !self.lock().has_overflowed {
+            sleep(TO_GO).await;
+        }
+        let mut state = self.lock();
+        state.messages.clear();
+        state.bytes = 0;
+        match &state.end {
+            Some(End::Close(frame)) => frame.clone(),
+            Some(End::Gone) | None => None,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -75,7 +75,8 @@ impl Room {
                 return Some((Event::Connect(client), None));
             }
             match self.mail.recv().await? {
-                Mail::Connect(client) => {
+                // What it took of the mailbox is given back.
+                Mail::Connect(client, _permit) => {
                     self.known.insert(client.id());
                     return Some((Event::Connect(client), None));
                 }
@@ -162,8 +163,9 @@ impl RoomSender {
         }
     }
 
-    /// Sends a message. It never waits: what a client does not take fast enough is subject to [`SlowClients`](crate::SlowClients).
-    pub fn send(&self, recipient: Recipient, message: Message) {
+    /// Sends a message. It never waits: what a client does not take fast enough is subject to [`SlowClients`](crate::SlowClients). Returns to how
+    /// many clients of this server it went, which is about how long it took.
+    pub fn send(&self, recipient: Recipient, message: Message) -> usize {
         let room = &self.0;
         let except = match recipient {
             Recipient::Client(client) => {
@@ -175,25 +177,29 @@ impl RoomSender {
                 } else if let Some(elsewhere) = &members.elsewhere {
                     elsewhere.send(recipient, &message);
                 }
-                return;
+                return 1;
             }
             Recipient::Everyone => None,
             Recipient::EveryoneExcept(client) => Some(client),
         };
         let message = message.into_shared();
         let members = room.lock();
+        let mut reached = 0;
         for (id, member) in &members.by_id {
             if member.is_admitted && Some(*id) != except {
                 room.note(member.queue.push(message.clone()));
+                reached += 1;
             }
         }
         // While the lock is held, so that all see the same order.
         if let Some(elsewhere) = &members.elsewhere {
             elsewhere.send(recipient, &message);
         }
+        reached
     }
 
-    /// Ends the connection of a client, behind what was sent to it. `None` sends no code.
+    /// Ends the connection of a client, behind what was sent to it. `None` sends no code. What it says from now on is for nobody. A client
+    /// that does not take what waits for it has 5 s for it.
     pub fn close(&self, client: ClientId, frame: Option<CloseFrame>) {
         let members = self.0.lock();
         if let Some(member) = members.by_id.get(&client) {

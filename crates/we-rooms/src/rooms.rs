@@ -8,14 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
+use tokio::time::timeout;
 use we_net::WebSocket;
 use we_net::protocol::{CloseCode, CloseFrame, CloseReason};
 
 use crate::client::{self, Client};
+use crate::elsewhere::Reach;
 use crate::name::RoomName;
 use crate::queue::SlowClients;
-use crate::runner::{Failure, Runner};
-use crate::shared::{Counters, Seat, Shared};
+use crate::room::RoomSender;
+use crate::runner::{Failure, Runner, contain};
+use crate::shared::{Arrival, Counters, Seat, Shared};
 use crate::supervisor;
 
 /// What becomes of a room whose service fails: panics, crashes, exceeds a limit.
@@ -25,8 +29,10 @@ pub enum OnFailure {
     /// Its clients are closed with 1011, and the room is gone: who comes next has a fresh one.
     #[default]
     CloseClients,
-    /// Its clients stay, and are told of to a fresh service as if they had just come. The message that it failed at is lost. If it
-    /// fails again and again there are pauses between the attempts (0, 0.1, 0.5, 2, 5 s), and then its clients are closed as above.
+    /// Its clients stay, and are told of to a fresh service as if they had just come. Lost are the message that it failed at, what had
+    /// been given to it behind that (a service in another process may have been given much), and what those had said who went while there was
+    /// none. If it fails again and again there are pauses between the attempts (0, 0.1, 0.5, 2, 5 s), and then its clients are closed as
+    /// above. A service that has lived for a minute has the pauses anew.
     KeepClients,
 }
 
@@ -41,8 +47,17 @@ pub(crate) struct Inner {
     pub(crate) runner: Box<dyn Runner>,
     pub(crate) settings: Settings,
     pub(crate) counters: Arc<Counters>,
+    /// How many supervisors there are.
+    pub(crate) living: watch::Sender<usize>,
     on_problem: OnProblem,
-    table: Mutex<HashMap<RoomName, Arc<Shared>>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    rooms: HashMap<RoomName, Arc<Shared>>,
+    /// No room is made any more.
+    is_over: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,14 +77,15 @@ pub struct RoomsBuilder {
 }
 
 impl RoomsBuilder {
-    /// How long an empty room is kept; 30 s unless set. Its service goes on meanwhile.
+    /// How long an empty room is kept, if its place is not needed for another one before; 30 s unless set. Its service goes on meanwhile.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.settings.grace = grace;
         self
     }
 
-    /// How many rooms there may be at a time; 1,000 unless set. Who would need another one is closed with 1013.
+    /// How many rooms there may be at a time; 1,000 unless set. If there are so many the one that has been empty for longest makes room for
+    /// another one; if none is empty, who would need another one is closed with 1013.
     #[must_use]
     pub fn max_rooms(mut self, max_rooms: usize) -> Self {
         self.settings.max_rooms = max_rooms;
@@ -77,7 +93,8 @@ impl RoomsBuilder {
     }
 
     /// How many bytes may wait for a client, each message with 64 more than its payload; 1 MiB unless set. One message
-    /// that is longer may wait alone. Beside that, the connection has [`BackPressure`](we_net::protocol::BackPressure)'s 64 KiB.
+    /// that is longer may wait alone. Beside that, the connection has [`BackPressure`](we_net::protocol::BackPressure)'s 64 KiB. A message
+    /// for everyone is one piece of memory, in however many queues it waits.
     #[must_use]
     pub fn max_queue(mut self, bytes: usize) -> Self {
         self.settings.max_queue = bytes;
@@ -114,6 +131,7 @@ impl RoomsBuilder {
             runner: self.runner,
             settings: self.settings,
             counters: Arc::default(),
+            living: watch::Sender::new(0),
             on_problem: self.on_problem,
             table: Mutex::default(),
         }))
@@ -128,14 +146,12 @@ impl fmt::Debug for RoomsBuilder {
 
 /// Why a client cannot enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum JoinError {
+enum JoinError {
     /// There are as many rooms as there may be.
     #[error("there are {max} rooms, and no more may be made")]
-    TooManyRooms {
-        /// [`RoomsBuilder::max_rooms`].
-        max: usize,
-    },
+    TooManyRooms { max: usize },
+    #[error("the server ends")]
+    Over,
 }
 
 /// A room, for those who look on.
@@ -201,36 +217,103 @@ impl Rooms {
     }
 
     /// Serves one connection in a room, until it is over. The room is made if there is none of this name. Must be called in a
-    /// runtime of tokio, which runs the room's service then, too.
+    /// runtime of tokio, which then runs the room's service, too: a room lives as long as the runtime of its first client at most.
+    ///
+    /// A service that is slow may have 4 MiB of headers of clients that have come wait for it; further ones wait outside.
     pub async fn serve(&self, socket: WebSocket, name: &RoomName) {
-        match self.enter(&socket, name) {
+        match self.enter(&socket, name).await {
             Ok(seat) => client::serve(socket, seat).await,
             Err(error) => refuse(socket, CloseCode::TRY_AGAIN_LATER, &error).await,
         }
     }
 
-    fn enter(&self, socket: &WebSocket, name: &RoomName) -> Result<Seat, JoinError> {
+    async fn enter(&self, socket: &WebSocket, name: &RoomName) -> Result<Seat, JoinError> {
         let negotiated = Arc::new(socket.negotiated().clone());
-        let mut table = self.0.table();
-        let max = self.0.settings.max_rooms;
-        let room = match table.get(name) {
-            Some(room) => room.clone(),
-            None if table.len() >= max => return Err(JoinError::TooManyRooms { max }),
-            None => {
-                let settings = &self.0.settings;
-                let (shared, room) = Shared::new(
-                    name.clone(),
-                    settings.max_queue,
-                    settings.slow_clients,
-                    self.0.counters.clone(),
-                );
-                table.insert(name.clone(), shared.clone());
-                tokio::spawn(supervisor::live(self.0.clone(), shared.clone(), room));
-                shared
+        let cost = Arrival::cost(Client::cost(&negotiated));
+        let mut waited: Option<(Arc<Shared>, Arrival)> = None;
+        loop {
+            let room = {
+                // Started when the table has been let go: a runtime that is about to end drops it at once, which looks there.
+                let mut begun = None;
+                let mut table = self.0.table();
+                let room = match table.rooms.get(name) {
+                    Some(room) => room.clone(),
+                    None => {
+                        self.make_room(&mut table)?;
+                        let settings = &self.0.settings;
+                        let (shared, room) = Shared::new(
+                            name.clone(),
+                            settings.max_queue,
+                            settings.slow_clients,
+                            self.0.counters.clone(),
+                        );
+                        table.rooms.insert(name.clone(), shared.clone());
+                        begun = Some(supervisor::live(self.0.clone(), shared.clone(), room));
+                        shared
+                    }
+                };
+                let arrival = match waited.take() {
+                    Some((other, arrival)) if Arc::ptr_eq(&other, &room) => Some(arrival),
+                    _ => room.arrive(cost),
+                };
+                // Before the table is let go: until then the room is not taken for empty.
+                let seat = arrival.map(|arrival| {
+                    let negotiated = negotiated.clone();
+                    room.enter(arrival, |id| Client::new(id, negotiated))
+                });
+                drop(table);
+                if let Some(begun) = begun {
+                    tokio::spawn(begun);
+                }
+                match seat {
+                    Some(seat) => return Ok(seat),
+                    None => room,
+                }
+            };
+            // If that ends before, another one of its name is asked for.
+            if let Some(arrival) = room.wait_to_arrive(cost).await {
+                waited = Some((room, arrival));
             }
+        }
+    }
+
+    /// Sees to it that there may be another room.
+    fn make_room(&self, table: &mut Table) -> Result<(), JoinError> {
+        if table.is_over {
+            return Err(JoinError::Over);
+        }
+        let max = self.0.settings.max_rooms;
+        if table.rooms.len() < max {
+            return Ok(());
+        }
+        let empty = table.rooms.values();
+        let empty = empty.filter_map(|room| Some((room.empty_since()?, room.clone())));
+        let Some((_, oldest)) = empty.min_by_key(|(since, _)| *since) else {
+            return Err(JoinError::TooManyRooms { max });
         };
-        // Before the table is let go: until then the room is not taken for empty.
-        Ok(room.enter(|id| Client::new(id, negotiated)))
+        table.rooms.remove(oldest.name());
+        oldest.close(None, Reach::Here);
+        Ok(())
+    }
+
+    /// A room, if there is one of this name: for who has to say something to its clients from outside.
+    pub fn get(&self, name: &RoomName) -> Option<RoomSender> {
+        self.0.table().rooms.get(name).cloned().map(RoomSender)
+    }
+
+    /// Ends all rooms: their clients are closed with 1001, nobody can enter any more, and services are waited for, which have `within` and no
+    /// longer than 10 s. To be called when the server has ended, so that services are told of the going of all clients.
+    pub async fn end(&self, within: Duration) {
+        let rooms = {
+            let mut table = self.0.table();
+            table.is_over = true;
+            std::mem::take(&mut table.rooms)
+        };
+        for room in rooms.into_values() {
+            room.close(Some(CloseCode::GOING_AWAY.into()), Reach::Here);
+        }
+        let mut living = self.0.living.subscribe();
+        let _ = timeout(within, living.wait_for(|living| *living == 0)).await;
     }
 
     /// The rooms that there are, in the order of their names.
@@ -238,6 +321,7 @@ impl Rooms {
         let mut list: Vec<_> = self
             .0
             .table()
+            .rooms
             .values()
             .map(|room| RoomStatus {
                 name: room.name().clone(),
@@ -259,7 +343,7 @@ impl fmt::Debug for Rooms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rooms")
             .field("settings", &self.0.settings)
-            .field("rooms", &self.0.table().len())
+            .field("rooms", &self.0.table().rooms.len())
             .finish_non_exhaustive()
     }
 }
@@ -288,32 +372,36 @@ impl Counters {
 impl Inner {
     /// Whoever asks for a room of this name gets another one.
     pub(crate) fn forget(&self, room: &Arc<Shared>) {
-        let mut table = self.table();
-        if table
+        let rooms = &mut self.table().rooms;
+        let is_there = rooms
             .get(room.name())
-            .is_some_and(|other| Arc::ptr_eq(other, room))
-        {
-            table.remove(room.name());
+            .is_some_and(|other| Arc::ptr_eq(other, room));
+        if is_there {
+            rooms.remove(room.name());
         }
     }
 
     /// The same, if nobody is in it. Returns whether nobody was.
     pub(crate) fn forget_empty(&self, room: &Arc<Shared>) -> bool {
-        let mut table = self.table();
+        let rooms = &mut self.table().rooms;
+        let is_there = rooms
+            .get(room.name())
+            .is_some_and(|other| Arc::ptr_eq(other, room));
         let is_empty = room.is_empty();
-        if is_empty {
-            table.remove(room.name());
+        if is_there && is_empty {
+            rooms.remove(room.name());
         }
         is_empty
     }
 
     pub(crate) fn tell(&self, room: &RoomName, failure: &Failure) {
         if !failure.cause.is_empty() {
-            (self.on_problem)(room, failure);
+            // Its panic is not the room's.
+            let _ = contain(|| (self.on_problem)(room, failure));
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<RoomName, Arc<Shared>>> {
+    fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

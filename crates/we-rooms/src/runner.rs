@@ -16,8 +16,9 @@ use crate::service::{Context, Service};
 /// Runs services: one for each room. Implement this for services that are something else than a [`Service`], in other
 /// processes say.
 pub trait Runner: Send + Sync + 'static {
-    /// Runs the service of a room from its beginning until [`Room::next`] returns `None`. It may then take 5 s to end; whatever
+    /// Runs the service of a room from its beginning until [`Room::next`] returns `None`. It may then take 10 s to end; whatever
     /// it does later is cut off. Before a client is told of it is to be [admitted](crate::RoomSender::admit).
+    /// While it ends there may already be another service of a new room of the same name.
     ///
     /// # Errors
     /// The service has failed.
@@ -33,6 +34,8 @@ pub type Running<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send +
 pub struct Failure {
     /// Why, for whoever operates the server. Empty if that has been told already.
     pub cause: String,
+    /// It has not begun at all, and may another time: its clients are closed with 1013 and not with 1011.
+    pub is_temporary: bool,
 }
 
 impl Failure {
@@ -40,6 +43,15 @@ impl Failure {
     pub fn new(cause: impl Into<String>) -> Self {
         Self {
             cause: cause.into(),
+            is_temporary: false,
+        }
+    }
+
+    /// A failure of a service that cannot begin now, and may another time.
+    pub fn temporary(cause: impl Into<String>) -> Self {
+        Self {
+            is_temporary: true,
+            ..Self::new(cause)
         }
     }
 
@@ -93,7 +105,7 @@ impl<S: Service, F: Fn(&RoomName) -> S + Send + Sync + 'static> Runner for Servi
     }
 }
 
-fn contain<T>(function: impl FnOnce() -> T) -> Result<T, Failure> {
+pub(crate) fn contain<T>(function: impl FnOnce() -> T) -> Result<T, Failure> {
     // Nobody sees the service after a panic.
     catch_unwind(AssertUnwindSafe(function)).map_err(|panic| Failure::of_panic(&*panic))
 }

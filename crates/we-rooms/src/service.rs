@@ -8,7 +8,7 @@ use we_net::protocol::CloseFrame;
 
 use crate::client::Client;
 use crate::name::RoomName;
-use crate::room::Room;
+use crate::room::{Room, RoomSender};
 use crate::runner::Timer;
 
 /// Names a client within its room. No other client of a room ever has the same, as long as the room lives.
@@ -42,6 +42,8 @@ impl From<ClientId> for Recipient {
 ///
 /// The functions are called one after the other, in the order in which things happen: of each client first `connect`, then each
 /// `message`, then `disconnect`. They must not block, nor compute for long: what else is served by the same thread waits meanwhile.
+///
+/// Messages of 1 MiB in all, each with 64 bytes more than its payload, may wait for it; then its clients are not read from.
 ///
 /// A service that panics has [failed](crate::OnFailure).
 pub trait Service: Send + 'static {
@@ -84,6 +86,11 @@ impl<'a> Context<'a> {
     /// The room's name.
     pub fn name(&self) -> &RoomName {
         self.room.name()
+    }
+
+    /// What can be done to the room's clients at any time, from anywhere: for what a service begins and does not wait for.
+    pub fn sender(&self) -> RoomSender {
+        self.room.sender()
     }
 
     /// Sends a message. It never waits: what a client does not take fast enough is subject to

@@ -1,13 +1,14 @@
 //! [`Shared`]: a room, from the side where clients enter and leave, and the mailbox through which its service hears of it.
 //!
-//! Room in the mailbox is given by bytes: a client whose message does not fit is not read from until others have been taken out. Coming
-//! and going needs no room, so that nobody's end is ever lost.
+//! Room in the mailbox is given by bytes: a client whose message does not fit is not read from until others have been taken out, and one
+//! that does not fit with what is known of it does not come in. Going needs no room, so that nobody's end is ever lost.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::Instant;
 use we_net::Message;
 use we_net::protocol::CloseFrame;
 
@@ -21,11 +22,14 @@ use crate::service::ClientId;
 /// So much may wait for a service, in bytes.
 const MAILBOX: usize = 1 << 20;
 
+/// So much may wait for it of what is known of clients that have come.
+const ARRIVALS: usize = 4 << 20;
+
 /// What a message takes of it beside its payload.
 const OVERHEAD: usize = 64;
 
 pub(crate) enum Mail {
-    Connect(Client),
+    Connect(Client, OwnedSemaphorePermit),
     Message(ClientId, Message, Permit),
     Disconnect(ClientId),
     End,
@@ -63,6 +67,9 @@ pub(crate) struct Shared {
     pub(crate) count: watch::Sender<usize>,
     pub(crate) mail: mpsc::UnboundedSender<Mail>,
     budget: Arc<Semaphore>,
+    arrivals: Arc<Semaphore>,
+    /// Whether it has ended.
+    over: watch::Sender<bool>,
     pub(crate) counters: Counters,
     pub(crate) all: Arc<Counters>,
 }
@@ -77,6 +84,8 @@ pub(crate) struct Members {
     pub(crate) elsewhere: Option<Arc<dyn Elsewhere>>,
     /// How many they are.
     pub(crate) far: usize,
+    /// Since when there has been nobody, once there was somebody.
+    empty_since: Option<Instant>,
 }
 
 pub(crate) struct Member {
@@ -108,6 +117,8 @@ impl Shared {
             count: watch::Sender::new(0),
             mail,
             budget: Arc::new(Semaphore::new(MAILBOX)),
+            arrivals: Arc::new(Semaphore::new(ARRIVALS)),
+            over: watch::Sender::new(false),
             counters: Counters::default(),
             all,
         });
@@ -138,8 +149,40 @@ impl Shared {
         self.count.subscribe()
     }
 
+    /// When nobody has been in it the last time; `None` if somebody is.
+    pub(crate) fn empty_since(&self) -> Option<Instant> {
+        self.lock().empty_since
+    }
+
+    /// Waits until the room has ended.
+    pub(crate) async fn ended(&self) {
+        let mut over = self.over.subscribe();
+        // The sender is in what we have.
+        let _ = over.wait_for(|over| *over).await;
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        *self.over.borrow()
+    }
+
+    /// What a client that comes takes of the mailbox; if it does not fit it has to [wait](Self::wait_to_arrive).
+    pub(crate) fn arrive(&self, cost: u32) -> Option<Arrival> {
+        let permit = self.arrivals.clone().try_acquire_many_owned(cost).ok()?;
+        Some(Arrival(permit))
+    }
+
+    /// The same, when there is room; `None` if the room ends before.
+    pub(crate) async fn wait_to_arrive(&self, cost: u32) -> Option<Arrival> {
+        let permit = self.arrivals.clone().acquire_many_owned(cost).await.ok()?;
+        Some(Arrival(permit))
+    }
+
     /// Gives a client a seat, and tells the service. `make` is told the client's name.
-    pub(crate) fn enter(self: &Arc<Self>, make: impl FnOnce(ClientId) -> Client) -> Seat {
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        Arrival(permit): Arrival,
+        make: impl FnOnce(ClientId) -> Client,
+    ) -> Seat {
         let queue = Arc::new(Queue::new(self.max_queue, self.policy));
         let mut members = self.lock();
         members.last_id += 1;
@@ -154,9 +197,9 @@ impl Shared {
                 is_admitted: false,
             };
             members.by_id.insert(id, member);
-            self.count.send_replace(members.count());
+            self.recount(&mut members);
             // While nobody else can enter, so that clients are told of in the order of their names.
-            let _ = self.mail.send(Mail::Connect(client));
+            let _ = self.mail.send(Mail::Connect(client, permit));
         }
         drop(members);
         Seat {
@@ -177,13 +220,22 @@ impl Shared {
         }
         members.closed.get_or_insert(frame);
         drop(members);
+        self.arrivals.close();
         let _ = self.mail.send(Mail::End);
+        self.over.send_replace(true);
+    }
+
+    /// To be called when somebody has come or gone.
+    pub(crate) fn recount(&self, members: &mut Members) {
+        let count = members.count();
+        members.empty_since = (count == 0).then(Instant::now);
+        self.count.send_replace(count);
     }
 
     fn leave(&self, id: ClientId) {
         let mut members = self.lock();
         if members.by_id.remove(&id).is_some() {
-            self.count.send_replace(members.count());
+            self.recount(&mut members);
         }
         drop(members);
         let _ = self.mail.send(Mail::Disconnect(id));
@@ -207,6 +259,16 @@ impl Shared {
     }
 }
 
+/// Room in a mailbox for a client that comes.
+pub(crate) struct Arrival(OwnedSemaphorePermit);
+
+impl Arrival {
+    /// What a client takes, of which so many bytes are known.
+    pub(crate) fn cost(bytes: usize) -> u32 {
+        u32::try_from(bytes.min(ARRIVALS)).unwrap_or(u32::MAX)
+    }
+}
+
 /// What a message takes of a mailbox.
 pub(crate) fn cost(message: &Message) -> u32 {
     let bytes = (message.len() + OVERHEAD).min(MAILBOX);
@@ -226,13 +288,17 @@ impl Seat {
         &self.queue
     }
 
-    /// Gives a message to the service, as soon as there is room for it. Cancel-safe: it is given as a whole or not at all.
+    /// Gives a message to the service, as soon as there is room for it and unless the client has been closed. Cancel-safe: it is given as a whole or not at all.
     pub(crate) async fn say(&self, message: Message) {
         let room = &self.room;
         let bytes = cost(&message);
         let Ok(permit) = room.budget.clone().acquire_many_owned(bytes).await else {
             return;
         };
+        // One that does not read what is before its Close is not heard meanwhile.
+        if self.queue.has_ended() {
+            return;
+        }
         Counters::add(&room.counters.received, 1);
         Counters::add(&room.all.received, 1);
         let permit = Permit::Here(permit);

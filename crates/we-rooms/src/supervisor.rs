@@ -1,7 +1,9 @@
 //! The life of a room: its service begins, may fail and be started again, and ends when the room has been empty for a while.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -10,7 +12,7 @@ use we_net::protocol::{CloseCode, CloseFrame, CloseReason};
 use crate::elsewhere::Reach;
 use crate::room::Room;
 use crate::rooms::{Inner, OnFailure};
-use crate::runner::Failure;
+use crate::runner::{Failure, Runner, contain};
 use crate::shared::{Counters, Shared};
 
 /// How long to wait before a service that has failed is started again while its clients stay; longer each time, unless it has lived for a
@@ -27,13 +29,21 @@ const PAUSES: [Duration; 5] = [
 const A_WHILE: Duration = Duration::from_secs(60);
 
 /// How long a service may take to end when its room has.
-const TO_END: Duration = Duration::from_secs(5);
+pub(crate) const TO_END: Duration = Duration::from_secs(10);
 
 /// Lives a room.
-pub(crate) async fn live(inner: Arc<Inner>, shared: Arc<Shared>, mut room: Room) {
-    // Also when the runtime ends before the room does.
+pub(crate) fn live(
+    inner: Arc<Inner>,
+    shared: Arc<Shared>,
+    room: Room,
+) -> impl Future<Output = ()> + Send {
+    // Also when the runtime ends before the room does, or before it has begun.
+    inner.living.send_modify(|living| *living += 1);
     let ended = Ended { inner, shared };
-    let (inner, shared) = (&ended.inner, &ended.shared);
+    async move { go_on(&ended.inner, &ended.shared, room).await }
+}
+
+async fn go_on(inner: &Arc<Inner>, shared: &Arc<Shared>, mut room: Room) {
     let mut pauses = PAUSES.iter();
     loop {
         let began = Instant::now();
@@ -52,27 +62,37 @@ pub(crate) async fn live(inner: Arc<Inner>, shared: Arc<Shared>, mut room: Room)
         };
         let Some(pause) = pause else {
             inner.forget(shared);
-            let frame = CloseFrame {
-                code: CloseCode::INTERNAL_ERROR,
-                reason: CloseReason::truncated("the room's service failed"),
+            let (code, reason) = match failure.is_temporary {
+                true => (
+                    CloseCode::TRY_AGAIN_LATER,
+                    "the room's service cannot begin",
+                ),
+                false => (CloseCode::INTERNAL_ERROR, "the room's service failed"),
             };
+            let reason = CloseReason::truncated(reason);
+            let frame = CloseFrame { code, reason };
             shared.close(Some(frame), Reach::Everywhere);
             return;
         };
-        sleep(*pause).await;
+        tokio::select! {
+            () = sleep(*pause) => {}
+            () = shared.ended() => return,
+        }
         room.begin_again();
     }
 }
 
 /// Runs a service, until it fails or its room ends.
 async fn run(inner: &Inner, shared: &Arc<Shared>, room: &mut Room) -> Result<(), Failure> {
-    let mut running = pin!(inner.runner.run(room));
+    let mut running = pin!(contained(&*inner.runner, room));
     let result = tokio::select! {
         result = &mut running => Some(result),
         () = empty(inner, shared) => None,
+        () = shared.ended() => None,
     };
     match result {
         Some(Err(failure)) => Err(failure),
+        Some(Ok(())) if shared.has_ended() => Ok(()),
         Some(Ok(())) => Err(Failure::new("the service has ended before its room")),
         // Nobody is there, and nobody can come any more.
         None => match timeout(TO_END, running).await {
@@ -91,6 +111,16 @@ async fn run(inner: &Inner, shared: &Arc<Shared>, room: &mut Room) -> Result<(),
             }
         },
     }
+}
+
+/// Runs a service; its panic, or its runner's, is a failure.
+async fn contained(runner: &dyn Runner, room: &mut Room) -> Result<(), Failure> {
+    let mut running = contain(|| runner.run(room))?;
+    poll_fn(|cx| match contain(|| running.as_mut().poll(cx)) {
+        Ok(polled) => polled,
+        Err(failure) => Poll::Ready(Err(failure)),
+    })
+    .await
 }
 
 /// Waits until the room has been empty for its grace time, and ends it.
@@ -117,5 +147,6 @@ impl Drop for Ended {
         self.inner.forget(&self.shared);
         self.shared
             .close(Some(CloseCode::GOING_AWAY.into()), Reach::Here);
+        self.inner.living.send_modify(|living| *living -= 1);
     }
 }

@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use we_net::protocol::{CloseCode, CloseFrame, Closure};
 use we_net::{Message, Server, WebSocket};
 use we_rooms::{
-    Client, ClientId, Context, Event, Failure, OnFailure, Recipient, Room, Rooms, RoomsBuilder,
-    Runner, Running, Service, SlowClients, services,
+    Client, ClientId, Context, Event, Failure, OnFailure, Recipient, Room, RoomName, Rooms,
+    RoomsBuilder, Runner, Running, Service, SlowClients, services,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -368,6 +368,40 @@ async fn or_a_slow_client_is_not_sent_what_it_does_not_take() {
 }
 
 #[tokio::test]
+async fn who_was_closed_is_not_heard_while_it_does_not_read() {
+    let setting = Setting::new(|rooms| {
+        rooms
+            .slow_clients(SlowClients::SkipMessages)
+            .max_queue(256 << 10)
+    })
+    .await;
+    let mut ada = setting.enter("/ws").await;
+    let mut slow = setting.enter("/ws").await;
+    text(&mut ada).await;
+    let mut told = 0;
+    while setting.rooms.totals().skipped == 0 {
+        assert_eq!(ask(&mut ada, "push").await, "pushed");
+        told += 1;
+    }
+    slow.send("close").await.unwrap();
+    told += 1;
+    loop {
+        let count = ask(&mut ada, "count").await;
+        told += 1;
+        if count == told.to_string() {
+            break;
+        }
+    }
+    slow.send("still here").await.unwrap();
+    for _ in 0..20 {
+        told += 1;
+        assert_eq!(ask(&mut ada, "count").await, told.to_string());
+    }
+    assert_eq!(end(&mut slow).await.code, 4000);
+    assert_eq!(text(&mut ada).await, "-2");
+}
+
+#[tokio::test]
 async fn a_service_that_fails_is_gone_with_its_clients() {
     let setting = Setting::new(|rooms| rooms).await;
     let mut ada = setting.enter("/ws/garden").await;
@@ -558,4 +592,33 @@ fn the_end_of_the_runtime_of_a_room_closes_its_clients() {
         end(&mut ada).await;
         until("the end of the room", || setting.rooms.list().is_empty()).await;
     });
+}
+
+#[tokio::test]
+async fn a_runtime_that_has_ended_begins_no_room() {
+    let setting = Setting::new(|rooms| rooms).await;
+    let ended = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let handle = ended.handle().clone();
+    ended.shutdown_background();
+    let server = Server::builder().bind("127.0.0.1:0").await.unwrap();
+    let url = server.url();
+    let rooms = setting.rooms.clone();
+    tokio::spawn(server.serve(move |socket| {
+        let (rooms, handle) = (rooms.clone(), handle.clone());
+        async move {
+            let name = RoomName::new("1").unwrap();
+            let mut serving = Box::pin(rooms.serve(socket, &name));
+            std::future::poll_fn(|cx| {
+                let _guard = handle.enter();
+                serving.as_mut().poll(cx)
+            })
+            .await;
+        }
+    }));
+    let mut ada = we_net::connect(&url).await.unwrap();
+    assert_eq!(end(&mut ada).await.code, 1001);
+    assert!(setting.rooms.list().is_empty());
+    setting.enter("/ws").await;
 }

@@ -225,7 +225,9 @@ impl Joined {
             What::Admit { client, .. } => room.admit(ClientId(client)),
             What::Send {
                 client, message, ..
-            } => room.send(Recipient::Client(ClientId(client)), message),
+            } => {
+                room.send(Recipient::Client(ClientId(client)), message);
+            }
             What::Close { client, frame, .. } => room.close(ClientId(client), frame),
             What::Everyone {
                 except, message, ..

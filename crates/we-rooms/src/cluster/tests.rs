@@ -51,7 +51,10 @@ impl Follower {
     /// One that has joined, with client 1, after 5 records for all.
     fn joined() -> Self {
         let (node, name, shared, room) = room();
-        let seat = shared.enter(|id| Client::new(id, Arc::default()));
+        let seat = {
+            let arrival = shared.arrive(1).unwrap();
+            shared.enter(arrival, |id| Client::new(id, Arc::default()))
+        };
         room.admit(ClientId(1));
         let following = Following::new(name);
         following.join(&node.link, TERM);
@@ -305,7 +308,9 @@ fn a_service_is_not_ended_by_what_was_to_end_the_one_before() {
     let before = room.next_turn();
     shared.pause(before);
     room.next_turn();
-    shared.enter(|id| Client::new(id, Arc::default()));
+    shared.enter(shared.arrive(1).unwrap(), |id| {
+        Client::new(id, Arc::default())
+    });
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let event = runtime.unwrap().block_on(room.next());
     assert!(matches!(event, Some(Event::Connect(_))), "{event:?}");

@@ -239,7 +239,9 @@ impl Runner for Polite {
                         room.admit(client.id());
                         room.send(client.id().into(), "welcome".into());
                     }
-                    Event::Message(_, message) => room.send(Recipient::Everyone, message),
+                    Event::Message(_, message) => {
+                        room.send(Recipient::Everyone, message);
+                    }
                     _ => {}
                 }
             }
