@@ -209,7 +209,21 @@ pub(crate) struct Serve {
     #[arg(long = "static", value_name = "FOLDER")]
     pub(crate) static_files: Option<PathBuf>,
 
-    /// Who may see the status page at / (where the application answers no requests itself). `/status` says `ok` to everyone
+    /// The longest message that a client may send, in KiB; a client that sends a longer one is closed with 1009. [default: 16384,
+    /// where there are rooms 1024]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub(crate) max_message_kb: Option<u32>,
+
+    /// Ping a client that has said nothing for so long, and give it up if it says nothing for as long again
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub(crate) ping: Duration,
+
+    /// Ping no clients: those that have gone without a word are kept
+    #[arg(long, conflicts_with = "ping")]
+    pub(crate) no_ping: bool,
+
+    /// Who may see the status page at / (where the application answers no requests itself). Behind a proxy on this machine choose `off`: not
+    /// every proxy says for whom it asks. `/status` says `ok` to everyone
     #[arg(long, value_name = "WHO", value_enum, default_value_t)]
     pub(crate) status_page: StatusPage,
 
@@ -238,11 +252,24 @@ pub(crate) struct Serve {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rooms")]
 pub(crate) struct RoomOptions {
-    /// How many rooms there may be at a time; who would need another one is closed with 1013
+    /// Share rooms with other servers through this broker, a server that speaks the protocol of Redis
+    #[arg(long, value_name = "redis://HOST:PORT")]
+    pub(crate) cluster: Option<String>,
+
+    /// What the names of the broker's channels and keys begin with: servers with the same share their rooms
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        default_value = "we",
+        requires = "cluster"
+    )]
+    pub(crate) cluster_prefix: String,
+
+    /// How many rooms there may be at a time; who would need another one when none is empty is closed with 1013
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_rooms: u32,
 
-    /// How long a room is kept when it is empty
+    /// How long a room is kept when it is empty and its place is not needed
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) grace: Duration,
 
@@ -278,7 +305,7 @@ pub(crate) enum OnFailure {
 /// Who may see the status page of `we serve`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StatusPage {
-    /// Who is on this machine, if the server listens on a loopback address or a Unix socket
+    /// Who is on this machine, if the server listens on a loopback address
     #[default]
     Local,
     /// Everyone who can connect: it shows names of rooms, and numbers

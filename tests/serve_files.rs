@@ -140,8 +140,41 @@ fn files_are_served_and_nothing_beside_them() {
         &format!("If-Modified-Since: {date}\r\n"),
     );
     assert_eq!((status, body.len()), (304, 0));
-    let long_ago = "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
-    assert_eq!(ask(&serve, "GET", "/", long_ago).0, 200);
+    // Another file may be older, or of the same second.
+    for since in [
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 2094 08:49:37 GMT",
+    ] {
+        let since = format!("If-Modified-Since: {since}\r\n");
+        assert_eq!(ask(&serve, "GET", "/", &since).0, 200);
+    }
+    let tag = head.lines().find_map(|line| line.strip_prefix("etag: "));
+    let tag = tag.unwrap().to_owned();
+    for (known, expected) in [
+        (tag.clone(), 304),
+        (format!("\"x\", W/{tag}"), 304),
+        ("*".to_owned(), 304),
+        ("\"x\"".to_owned(), 200),
+    ] {
+        let known = format!("If-None-Match: {known}\r\nIf-Modified-Since: {date}\r\n");
+        assert_eq!(ask(&serve, "GET", "/", &known).0, expected, "{known}");
+    }
+    fs::write(folder.0.join("public/index.html"), "<p>here</p>").unwrap();
+    let known = format!("If-None-Match: {tag}\r\n");
+    let (status, _, body) = ask(&serve, "GET", "/", &known);
+    assert_eq!((status, &*body), (200, &b"<p>here</p>"[..]));
+    // From before there were such dates.
+    let old = fs::File::options()
+        .append(true)
+        .open(folder.0.join("public/empty.txt"));
+    let long_ago = std::time::UNIX_EPOCH - std::time::Duration::from_secs(1_000_000_000);
+    old.unwrap().set_modified(long_ago).unwrap();
+    let (status, head, _) = get("/empty.txt");
+    assert_eq!(status, 200);
+    assert!(
+        !head.contains("last-modified") && !head.contains("etag"),
+        "{head}"
+    );
 
     // The application goes first, and rooms are where they were.
     assert!(get("/hello").2.ends_with(b"hello\r\n0\r\n\r\n"));

@@ -147,6 +147,33 @@ fn a_room_is_dropped_when_it_has_been_empty_for_a_while() {
         assert_eq!(ask(&mut late, "count").await, "1");
     });
     assert!(!serve.printed().contains("room"), "{}", serve.printed());
+    runtime().block_on(async { drop(enter(url, "/ws/diary").await) });
+    serve.expect("written: 1\n");
+}
+
+#[test]
+fn a_message_for_rooms_is_no_longer_than_it_may_be() {
+    let serve = start(&["--max-message-kb", "64"]);
+    runtime().block_on(async {
+        let mut ada = enter(&serve.url, "/ws").await;
+        let long = "x".repeat(64 << 10);
+        assert_eq!(ask(&mut ada, &long).await, long);
+        ada.send(format!("{long}x")).await.unwrap();
+        assert_eq!(end(&mut ada).await.code, 1009);
+    });
+}
+
+#[test]
+fn a_client_that_has_gone_without_a_word_is_given_up() {
+    let serve = start(&["--ping", "0.3"]);
+    runtime().block_on(async {
+        let mut ada = enter(&serve.url, "/ws").await;
+        // It is open, and nobody answers Pings.
+        let silent = enter(&serve.url, "/ws").await;
+        assert_eq!(text(&mut ada).await, "+2 /ws");
+        assert_eq!(text(&mut ada).await, "-2");
+        drop(silent);
+    });
 }
 
 /// What a service does, and what the log says of it.
@@ -349,6 +376,8 @@ fn rooms_end_with_the_server() {
         let first = enter(&serve.url, "/ws/a").await;
         [first, enter(&serve.url, "/ws/b").await]
     });
+    // What an asynchronous function still has to do at the end is waited for.
+    let _diary = runtime.block_on(enter(&serve.url, "/ws/diary"));
     let processes = serve.processes();
     let pid = serve.child.id().to_string();
     Command::new("kill").arg(&pid).status().unwrap();
@@ -358,6 +387,7 @@ fn rooms_end_with_the_server() {
         }
     });
     assert!(serve.child.wait().unwrap().success());
+    serve.expect("written: 1\n");
     let exists = |pid: &u32| Path::new(&format!("/proc/{pid}")).exists();
     until(
         || !processes.iter().any(exists),

@@ -12,12 +12,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use percent_encoding::percent_decode_str;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use tokio::time::timeout;
 use we_net::handshake::Headers;
 use we_net::http::Bytes;
 use we_net::server::{HttpResponse, ResponseBody};
 
 /// So much of a file is read ahead of a client.
 const CHUNK: usize = 64 << 10;
+
+/// How long a client may take for a chunk.
+const TO_TAKE: Duration = Duration::from_secs(30);
+
+/// Links may lead to what is below the folder, and not out of it.
+const RESOLVE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
 
 /// A folder whose files are served.
 #[derive(Clone)]
@@ -41,7 +48,13 @@ impl Files {
     /// The files of a folder.
     pub(super) fn of(folder: &Path) -> Result<Self, String> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        rustix::fs::open(folder, flags, Mode::empty())
+        let opened = rustix::fs::open(folder, flags, Mode::empty());
+        // A kernel that cannot look below a folder only is noticed now, and not by each request.
+        let opened = opened.and_then(|opened| {
+            openat2(&opened, ".", flags, Mode::empty(), RESOLVE)?;
+            Ok(opened)
+        });
+        opened
             .map(|folder| Self(Arc::new(folder)))
             .map_err(|error| {
                 let error = io::Error::from(error);
@@ -87,7 +100,8 @@ impl Files {
             let _ = response.headers.append("Allow", "GET, HEAD");
             return Some(response);
         }
-        let is_known = modified.is_some_and(|modified| has_since(headers, modified));
+        let tag = modified.map(|modified| tag(modified, len));
+        let is_known = is_known(headers, tag.as_deref(), modified);
         let mut response = HttpResponse::new(if is_known { 304 } else { 200 });
         let mut field = |name, value: &str| {
             // Tokens, and values without control characters.
@@ -99,6 +113,9 @@ impl Files {
         field("X-Content-Type-Options", "nosniff");
         if let Some(modified) = modified {
             field("Last-Modified", &httpdate::fmt_http_date(modified));
+        }
+        if let Some(tag) = tag {
+            field("ETag", &tag);
         }
         if !is_known {
             field("Content-Length", &len.to_string());
@@ -129,7 +146,11 @@ impl Files {
         }
         Found::File {
             len: metadata.len(),
-            modified: metadata.modified().ok(),
+            // What HTTP has a date for.
+            modified: metadata.modified().ok().filter(|at| {
+                let since = at.duration_since(UNIX_EPOCH);
+                since.is_ok_and(|since| since.as_secs() < YEAR_10000)
+            }),
             file,
             name: path.to_owned(),
         }
@@ -138,11 +159,13 @@ impl Files {
     fn open(&self, path: &str) -> Option<File> {
         // A pipe that nobody writes to would be waited for.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let file = openat2(&*self.0, path, flags, Mode::empty(), resolve).ok()?;
+        let file = openat2(&*self.0, path, flags, Mode::empty(), RESOLVE).ok()?;
         Some(File::from(file))
     }
 }
+
+/// When the years of HTTP's dates end.
+const YEAR_10000: u64 = 253_402_300_800;
 
 /// The file that a request's path means, below the folder; `None` if it can mean none.
 fn name(path: &str) -> Option<String> {
@@ -164,15 +187,29 @@ fn name(path: &str) -> Option<String> {
     })
 }
 
-/// Whether the client has what was written then: <https://www.rfc-editor.org/rfc/rfc9110#section-13.1.3>
-fn has_since(headers: &Headers, modified: SystemTime) -> bool {
+/// What tells one state of a file from another: <https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3>
+fn tag(modified: SystemTime, len: u64) -> String {
+    let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("\"{:x}-{len:x}\"", since.as_nanos())
+}
+
+/// Whether the client has the file as it is: <https://www.rfc-editor.org/rfc/rfc9110#section-13.2.2> steps 3 and 4
+fn is_known(headers: &Headers, tag: Option<&str>, modified: Option<SystemTime>) -> bool {
+    if headers.values("if-none-match").next().is_some() {
+        let known = headers.values("if-none-match");
+        let mut known = known.flat_map(|value| value.split(|byte| *byte == b','));
+        return known.any(|known| {
+            let known = known.trim_ascii();
+            let known = known.strip_prefix(b"W/").unwrap_or(known);
+            known == b"*" || Some(known) == tag.map(str::as_bytes)
+        });
+    }
     let since = headers.single("if-modified-since");
     let since = since.and_then(|value| std::str::from_utf8(value).ok());
     let since = since.and_then(|value| httpdate::parse_http_date(value).ok());
-    // Dates of HTTP are of whole seconds.
-    let seconds = modified.duration_since(UNIX_EPOCH).ok();
-    let modified = seconds.map(|since| UNIX_EPOCH + Duration::from_secs(since.as_secs()));
-    matches!((since, modified), (Some(since), Some(modified)) if modified <= since)
+    // Dates of HTTP are of whole seconds. An older file in its place is another file.
+    let seconds = |at: SystemTime| Some(at.duration_since(UNIX_EPOCH).ok()?.as_secs());
+    since.is_some() && since.and_then(seconds) == modified.and_then(seconds)
 }
 
 fn content_type(name: &str) -> String {
@@ -202,11 +239,15 @@ fn body(mut file: File, len: u64) -> ResponseBody {
             };
             file = back;
             left -= bytes.len() as u64;
-            if bytes.is_empty() || !to_client.send(Bytes::from(bytes)).await {
+            if bytes.is_empty() {
+                return;
+            }
+            let taken = timeout(TO_TAKE, to_client.send(Bytes::from(bytes))).await;
+            if !matches!(taken, Ok(true)) {
                 return;
             }
         }
-        to_client.finish().await;
+        let _ = timeout(TO_TAKE, to_client.finish()).await;
     });
     body
 }

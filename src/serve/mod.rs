@@ -36,8 +36,9 @@ mod watch;
 use std::sync::Arc;
 
 use tokio::time::timeout;
+use we_net::protocol::{Config, KeepAlive};
 use we_net::{WebSocket, handshake::Rejection};
-use we_rooms::{RoomName, Rooms};
+use we_rooms::{RoomName, Rooms, cluster::Cluster};
 
 use self::{
     files::Files,
@@ -48,6 +49,10 @@ use self::{
 };
 use crate::{FAILURE, SUCCESS, cli::Serve, complain, listen};
 
+/// The longest message in a room, unless the operator says otherwise: an instance that takes part of its memory for a message must have that for
+/// those of several clients.
+const ROOM_MESSAGE: usize = 1 << 20;
+
 /// What is served.
 struct Served {
     options: Arc<Serve>,
@@ -56,6 +61,8 @@ struct Served {
     instances: Option<Arc<Instances>>,
     /// If one of the routes leads to them.
     rooms: Option<Rooms>,
+    /// With whom they are shared.
+    cluster: Option<Cluster>,
     files: Option<Files>,
 }
 
@@ -91,15 +98,19 @@ pub(crate) fn run(options: Serve) -> u8 {
 
 /// Serves a module of WebAssembly, in this process.
 fn run_module(options: Arc<Serve>, files: Option<Files>) -> Result<(), String> {
-    let rooms = rooms::of_module(&options)?;
-    let served = Served {
-        routes: Arc::new(Routes::parse("room /ws/*")),
-        options,
-        instances: None,
-        rooms: Some(rooms),
-        files,
-    };
-    listen::runtime()?.block_on(serve(Arc::new(served)))
+    listen::runtime()?.block_on(async {
+        let cluster = rooms::cluster(&options)?;
+        let rooms = rooms::of_module(&options, cluster.as_ref())?;
+        let served = Served {
+            routes: Arc::new(Routes::parse("room /ws/*")),
+            options,
+            instances: None,
+            rooms: Some(rooms),
+            cluster,
+            files,
+        };
+        serve(Arc::new(served)).await
+    })
 }
 
 /// Serves an application in JavaScript, in processes of its own.
@@ -138,17 +149,18 @@ async fn prepare(
     };
     instances.keep_spares(options.spare.into());
     let routes = Arc::new(Routes::parse(&manifest));
+    let cluster = rooms::cluster(&options)?;
     let rooms = routes.rooms().map(|route| {
         let runner = RoomInstances {
             instances: instances.clone(),
             options: options.clone(),
             route: route.to_owned(),
         };
-        rooms::rooms(runner, &options)
+        rooms::rooms(runner, &options, cluster.as_ref())
     });
-    if options.rooms && rooms.is_none() {
+    if (options.rooms || cluster.is_some()) && rooms.is_none() {
         return Err(format!(
-            "{} has no rooms (--rooms): write export default room({{ message(client, data, ctx) {{ ... }} }})",
+            "{} has no rooms (--rooms, --cluster): write export default room({{ message(client, data, ctx) {{ ... }} }})",
             options.file.display()
         ));
     }
@@ -157,13 +169,14 @@ async fn prepare(
         routes,
         instances: Some(instances.clone()),
         rooms,
+        cluster,
         files,
     })
 }
 
 async fn serve(served: Arc<Served>) -> Result<(), String> {
     let listening = &served.options.listening;
-    let acceptor = listen::acceptor(listening).check({
+    let acceptor = listen::acceptor(listening).config(served.config()).check({
         let served = served.clone();
         move |request| served.check(&request.resource)
     });
@@ -187,6 +200,13 @@ async fn serve(served: Arc<Served>) -> Result<(), String> {
         move |socket| handle(socket, served.clone())
     };
     server.serve(handler).await;
+    // Others may take the rooms over while services here hear that all have gone.
+    if let Some(cluster) = &served.cluster {
+        cluster.leave().await;
+    }
+    if let Some(rooms) = &served.rooms {
+        rooms.end(bridge::TO_END).await;
+    }
     Ok(())
 }
 
@@ -201,6 +221,22 @@ impl Served {
             },
             _ => Err(Rejection::new(404, "there is no WebSocket at this path")),
         }
+    }
+
+    /// What connections may cost, and when they are given up.
+    fn config(&self) -> Config {
+        let mut config = Config::server();
+        let max_message = match (self.options.max_message_kb, &self.rooms) {
+            (Some(kb), _) => (kb as usize) << 10,
+            (None, Some(_)) => ROOM_MESSAGE,
+            (None, None) => config.limits.max_message_size,
+        };
+        config.limits.max_message_size = max_message;
+        config.keep_alive = (!self.options.no_ping).then_some(KeepAlive {
+            interval: self.options.ping,
+            timeout: self.options.ping,
+        });
+        config
     }
 
     /// What the status page shows.

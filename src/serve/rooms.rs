@@ -12,10 +12,11 @@ use we_js::serve::{ConnectionInfo, RoomCommand, RoomEvent, RoomRecipient};
 use we_net::Message;
 use we_net::protocol::{self, CloseCode, CloseFrame};
 use we_net::socket::{WebSocketReceiver, WebSocketSender};
+use we_rooms::cluster::{Cluster, ClusterOptions};
 use we_rooms::wasm::{WasmError, WasmLimits, WasmServices};
 use we_rooms::{
-    Client, ClientId, Event, Failure, OnFailure, Recipient, Room, RoomSender, Rooms, Runner,
-    Running, SlowClients,
+    Client, ClientId, Event, Failure, OnFailure, Recipient, Room, RoomName, RoomSender, Rooms,
+    Runner, Running, SlowClients,
 };
 
 use super::bridge::{self, LinkEnd};
@@ -23,11 +24,18 @@ use super::instances::Instances;
 use super::log;
 use crate::cli::{self, Serve};
 
+/// After so many deliveries to clients it is the turn of others.
+const AT_A_TIME: usize = 1000;
+
 /// Rooms as the operator wants them.
-pub(super) fn rooms(runner: impl Runner, options: &Serve) -> Rooms {
+pub(super) fn rooms(runner: impl Runner, options: &Serve, cluster: Option<&Cluster>) -> Rooms {
     let file = options.file.display().to_string();
     let rooms = &options.room_options;
-    Rooms::builder(runner)
+    let builder = match cluster {
+        Some(cluster) => Rooms::builder(cluster.wrap(runner)),
+        None => Rooms::builder(runner),
+    };
+    builder
         .max_rooms(rooms.max_rooms as usize)
         .grace(rooms.grace)
         .max_queue((rooms.max_queue_kb as usize) << 10)
@@ -39,12 +47,32 @@ pub(super) fn rooms(runner: impl Runner, options: &Serve) -> Rooms {
             cli::OnFailure::Close => OnFailure::CloseClients,
             cli::OnFailure::Keep => OnFailure::KeepClients,
         })
-        .on_problem(move |room, failure| log::say(format!("we: {file}: room {room}: {failure}")))
+        .on_problem(move |room, failure| {
+            log::say(format!("we: {file}: room {}: {failure}", shown(room)));
+        })
         .build()
 }
 
+/// The name of a room in the log: clients choose it, and it must not change how what is beside it looks.
+fn shown(room: &RoomName) -> String {
+    room.as_str().escape_debug().to_string()
+}
+
+/// The part that this server has in a cluster, if it is to have one. To be called in a runtime.
+pub(super) fn cluster(options: &Serve) -> Result<Option<Cluster>, String> {
+    let rooms = &options.room_options;
+    let Some(url) = &rooms.cluster else {
+        return Ok(None);
+    };
+    let cluster = ClusterOptions::default().prefix(&*rooms.cluster_prefix);
+    match Cluster::connect(url, cluster) {
+        Ok(cluster) => Ok(Some(cluster)),
+        Err(error) => Err(format!("--cluster: {error}")),
+    }
+}
+
 /// Rooms whose services are instances of a module of WebAssembly.
-pub(super) fn of_module(options: &Serve) -> Result<Rooms, String> {
+pub(super) fn of_module(options: &Serve, cluster: Option<&Cluster>) -> Result<Rooms, String> {
     let limits = WasmLimits {
         max_memory: usize::try_from(options.max_memory_mb << 20).unwrap_or(usize::MAX),
         max_busy: Duration::from_millis(options.max_busy_ms),
@@ -55,9 +83,10 @@ pub(super) fn of_module(options: &Serve) -> Result<Rooms, String> {
         error @ WasmError::Unreadable { .. } => error.to_string(),
         error => format!("{file}: {error}"),
     })?;
-    let services =
-        services.on_log(move |room, line| log::say(format!("we: {file}: room {room}: {line}")));
-    Ok(rooms(services, options))
+    let services = services.on_log(move |room, line| {
+        log::say(format!("we: {file}: room {}: {line}", shown(room)));
+    });
+    Ok(rooms(services, options, cluster))
 }
 
 /// Runs the services of rooms as instances.
@@ -77,10 +106,11 @@ impl Runner for RoomInstances {
 impl RoomInstances {
     async fn run_instance(&self, room: &mut Room) -> Result<(), Failure> {
         let options = &self.options;
-        let name = format!("we: {}: room {}", options.file.display(), room.name());
+        let name = shown(room.name());
+        let name = format!("we: {}: room {name}", options.file.display());
         let Some((mut instance, link)) = bridge::begin(&self.instances, options, &name).await
         else {
-            return Err(Failure::new("no instance can be made"));
+            return Err(Failure::temporary("no instance can be made"));
         };
         let info = ConnectionInfo {
             route: self.route.clone(),
@@ -146,12 +176,17 @@ async fn inward(room: &mut Room, instance: &mut WebSocketSender<UnixStream>, opt
 async fn outward(instance: &mut WebSocketReceiver<UnixStream>, room: &RoomSender) -> LinkEnd {
     let refused =
         || LinkEnd::Refused("the instance was ended: it sent what means nothing".to_owned());
+    let mut delivered = 0;
     loop {
         match instance.next_event().await {
             Some(protocol::Event::Message(message @ Message::Binary(_))) => {
                 match RoomCommand::decode(message) {
-                    Some(command) => apply(command, room),
+                    Some(command) => delivered += apply(command, room),
                     None => return refused(),
+                }
+                if delivered >= AT_A_TIME {
+                    delivered = 0;
+                    tokio::task::yield_now().await;
                 }
             }
             Some(protocol::Event::Message(Message::Text(_))) => return refused(),
@@ -163,7 +198,8 @@ async fn outward(instance: &mut WebSocketReceiver<UnixStream>, room: &RoomSender
     }
 }
 
-fn apply(command: RoomCommand, room: &RoomSender) {
+/// Returns how many clients it went to.
+fn apply(command: RoomCommand, room: &RoomSender) -> usize {
     match command {
         RoomCommand::Admit(client) => room.admit(ClientId(client)),
         RoomCommand::Close(client, frame) => room.close(ClientId(client), frame),
@@ -175,9 +211,10 @@ fn apply(command: RoomCommand, room: &RoomSender) {
                     Recipient::EveryoneExcept(ClientId(client))
                 }
             };
-            room.send(recipient, message);
+            return room.send(recipient, message);
         }
     }
+    1
 }
 
 /// What the application learns of a client.

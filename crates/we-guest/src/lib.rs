@@ -1,8 +1,15 @@
 //! Services of rooms as WebAssembly modules, in Rust.
 //!
 //! A server made with `we-rooms` has rooms, each with a service and the clients that have joined it. With this crate the service is a
-//! module that the server loads when it starts: write a [`Service`], give it to [`serve`] in a function that is called `we_service`, and
-//! build the crate as a `cdylib` for `wasm32-unknown-unknown` (or `wasm32-wasip1`).
+//! module that the server loads when it starts: write a [`Service`], give it to [`serve`] in a function that is called `we_service`, make
+//! the crate a `cdylib` (`crate-type` of `[lib]` in its Cargo.toml), and build it:
+//!
+//! ```text
+//! rustup target add wasm32-unknown-unknown
+//! cargo build --release --target wasm32-unknown-unknown
+//! ```
+//!
+//! (Or `wasm32-wasip1`, which has a clock and random bytes.)
 //!
 //! ```
 //! use we_guest::{ClientId, Context, Message, Recipient, Service};

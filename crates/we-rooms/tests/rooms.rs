@@ -27,6 +27,7 @@ struct Teller {
 impl Drop for Teller {
     fn drop(&mut self) {
         self.living.fetch_sub(1, Ordering::SeqCst);
+        assert_ne!(self.room, "explosive", "when it was dropped");
     }
 }
 
@@ -91,6 +92,7 @@ impl Setting {
         let runner = services({
             let living = living.clone();
             move |name| {
+                assert_ne!(name.as_str(), "impossible", "when it was made");
                 living.fetch_add(1, Ordering::SeqCst);
                 Teller {
                     room: name.to_string(),
@@ -102,6 +104,12 @@ impl Setting {
         let mut setting = Self::of(runner, with).await;
         setting.living = living;
         setting
+    }
+
+    /// A service that takes nothing until it may.
+    async fn gated(with: impl FnOnce(RoomsBuilder) -> RoomsBuilder) -> (watch::Sender<bool>, Self) {
+        let (open, is_open) = watch::channel(false);
+        (open, Self::of(Gate { open: is_open }, with).await)
     }
 
     async fn of(runner: impl Runner, with: impl FnOnce(RoomsBuilder) -> RoomsBuilder) -> Self {
@@ -424,9 +432,53 @@ async fn a_service_that_fails_is_gone_with_its_clients() {
     assert_eq!(ask(&mut again, "count").await, "1");
     until("the end of the service", || setting.living() == 2).await;
 
-    let mut broken = setting.connect("/ws/broken").await;
-    assert_eq!(end(&mut broken).await.code, 1011);
-    assert_eq!(setting.problems().len(), 2);
+    for room in ["broken", "impossible"] {
+        let mut socket = setting.connect(&format!("/ws/{room}")).await;
+        assert_eq!(end(&mut socket).await.code, 1011, "{room}");
+    }
+    assert_eq!(setting.problems().len(), 3);
+    // Also while another one is on its way already.
+    let mut explosive = setting.enter("/ws/explosive").await;
+    explosive.send("panic a first time").await.unwrap();
+    assert_eq!(end(&mut explosive).await.code, 1011);
+    assert_eq!(ask(&mut again, "count").await, "2");
+}
+
+#[tokio::test]
+async fn a_service_that_fails_at_its_end_is_told_of() {
+    let setting = Setting::new(|rooms| rooms.grace(Duration::from_millis(10))).await;
+    drop(setting.enter("/ws/explosive").await);
+    until("the problem", || !setting.problems().is_empty()).await;
+    assert_eq!(
+        setting.problems(),
+        [
+            "explosive: the service panicked: assertion `left != right` failed: when it was dropped\n  left: \"explosive\"\n right: \"explosive\""
+        ]
+    );
+    assert!(setting.rooms.list().is_empty());
+}
+
+/// What those had said who went while there was no service is told to none.
+#[tokio::test]
+async fn a_service_is_told_of_nobody_whose_coming_it_has_not_been_told_of() {
+    let setting = Setting::new(|rooms| rooms.on_failure(OnFailure::KeepClients)).await;
+    let mut ada = setting.enter("/ws/garden").await;
+    let mut grace = setting.enter("/ws/garden").await;
+    text(&mut ada).await;
+    // The second time there is a pause.
+    ada.send("panic once").await.unwrap();
+    assert_eq!(text(&mut ada).await, "+1 /ws/garden");
+    assert_eq!(text(&mut ada).await, "+2 /ws/garden");
+    assert_eq!(text(&mut grace).await, "+2 /ws/garden");
+    ada.send("panic twice").await.unwrap();
+    until("the failure", || setting.rooms.totals().failures == 2).await;
+    let received = setting.rooms.totals().received;
+    grace.send("last words").await.unwrap();
+    until("the words", || setting.rooms.totals().received > received).await;
+    drop(grace);
+    until("the going", || setting.rooms.list()[0].clients == 1).await;
+    assert_eq!(text(&mut ada).await, "+1 /ws/garden");
+    assert_eq!(ask(&mut ada, "count").await, "1");
 }
 
 #[tokio::test]
@@ -479,6 +531,105 @@ async fn a_service_that_always_fails_is_given_up() {
     assert!(setting.rooms.list().is_empty());
 }
 
+/// After a minute in which nothing has gone wrong it may fail as often as before.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_has_lived_for_a_while_is_not_given_up() {
+    let setting = Setting::new(|rooms| rooms.on_failure(OnFailure::KeepClients)).await;
+    let mut ada = setting.enter("/ws").await;
+    for round in 0..8 {
+        assert_eq!(ask(&mut ada, "me here").await, "here", "{round}");
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        ada.send("panic again").await.unwrap();
+        assert_eq!(text(&mut ada).await, "+1 /ws");
+    }
+}
+
+/// What a slow service has yet to be told of those who have come and gone is bounded: further ones wait outside.
+#[tokio::test]
+async fn comings_are_bounded() {
+    let (open, setting) = Setting::gated(|rooms| rooms).await;
+    let mut ada = setting.connect("/ws").await;
+    ada.send("held").await.unwrap();
+    until("the message", || setting.rooms.totals().received == 1).await;
+    let client = we_net::Client::default();
+    let mut others = Vec::new();
+    // 30 KiB each: some 140 are 4 MiB.
+    for _ in 0..200 {
+        let mut request = client.request(&*format!("{}ws", setting.url)).unwrap();
+        for n in 0..60 {
+            request = request.header(format!("X-{n}"), "x".repeat(440)).unwrap();
+        }
+        others.push(request.connect().await.unwrap());
+    }
+    let inside = || setting.rooms.list()[0].clients;
+    assert!((100..180).contains(&inside()), "{}", inside());
+    // They have a place when there is room.
+    open.send(true).unwrap();
+    until("the others", || inside() == 201).await;
+    for socket in &mut others {
+        socket.send("hello").await.unwrap();
+        assert_eq!(text(socket).await, "hello");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_room_gives_its_place() {
+    let setting = Setting::new(|rooms| rooms.max_rooms(2)).await;
+    let mut ada = setting.enter("/ws/a").await;
+    drop(setting.enter("/ws/b").await);
+    until("the going", || setting.rooms.list()[1].clients == 0).await;
+    let mut grace = setting.enter("/ws/c").await;
+    let names = || -> Vec<_> {
+        let rooms = setting.rooms.list().into_iter();
+        rooms.map(|room| room.name.to_string()).collect()
+    };
+    assert_eq!(names(), ["a", "c"]);
+    let mut third = setting.connect("/ws/d").await;
+    assert_eq!(end(&mut third).await.code, 1013);
+    assert_eq!(ask(&mut ada, "count").await, "1");
+    assert_eq!(ask(&mut grace, "count").await, "1");
+    until("the end of the service", || setting.living() == 2).await;
+    assert_eq!(setting.problems(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_closed_has_its_time_to_go() {
+    let setting = Setting::new(|rooms| {
+        rooms
+            .slow_clients(SlowClients::SkipMessages)
+            .max_queue(256 << 10)
+    })
+    .await;
+    let mut ada = setting.enter("/ws").await;
+    let mut slow = setting.enter("/ws").await;
+    text(&mut ada).await;
+    while setting.rooms.totals().skipped == 0 {
+        assert_eq!(ask(&mut ada, "push").await, "pushed");
+    }
+    let began = tokio::time::Instant::now();
+    slow.send("close").await.unwrap();
+    assert_eq!(text(&mut ada).await, "-2");
+    let took = began.elapsed();
+    assert!((4..8).contains(&took.as_secs()), "{took:?}");
+}
+
+#[tokio::test]
+async fn rooms_can_be_ended_and_reached_from_outside() {
+    let setting = Setting::new(|rooms| rooms).await;
+    let mut ada = setting.enter("/ws/garden").await;
+    let garden = RoomName::new("garden").unwrap();
+    let sender = setting.rooms.get(&garden).unwrap();
+    assert_eq!(sender.send(Recipient::Everyone, "from outside".into()), 1);
+    assert_eq!(text(&mut ada).await, "from outside");
+    assert!(setting.rooms.get(&RoomName::new("none").unwrap()).is_none());
+    setting.rooms.end(PATIENCE).await;
+    assert_eq!(setting.living(), 0);
+    assert_eq!(end(&mut ada).await.code, 1001);
+    let mut late = setting.connect("/ws/garden").await;
+    let closure = end(&mut late).await;
+    assert_eq!((closure.code, &*closure.reason), (1013, "the server ends"));
+}
+
 /// A runner that takes nothing until it may, and then echoes; or comes to a bad end.
 struct Gate {
     open: watch::Receiver<bool>,
@@ -488,8 +639,11 @@ impl Runner for Gate {
     fn run<'a>(&'a self, room: &'a mut Room) -> Running<'a> {
         Box::pin(async move {
             let mut open = self.open.clone();
-            if room.name().as_str() == "ends" {
-                return Ok(());
+            match room.name().as_str() {
+                "ends" => return Ok(()),
+                "later" => return Err(Failure::temporary("not now")),
+                "panics" => panic!("a runner"),
+                _ => {}
             }
             while let Some(event) = room.next().await {
                 match event {
@@ -513,8 +667,7 @@ impl Runner for Gate {
 async fn a_slow_service_holds_up_its_clients() {
     const MESSAGE: usize = 64 << 10;
     const MESSAGES: usize = 1000;
-    let (open, is_open) = watch::channel(false);
-    let setting = Setting::of(Gate { open: is_open }, |rooms| rooms.max_queue(usize::MAX)).await;
+    let (open, setting) = Setting::gated(|rooms| rooms.max_queue(usize::MAX)).await;
     let socket = setting.connect("/ws").await;
     let (mut sender, mut receiver) = socket.split();
     let sent = Arc::<AtomicUsize>::default();
@@ -556,10 +709,14 @@ async fn runners_that_end_badly_are_told_of() {
     let setting = Setting::of(Gate { open: is_open }, |rooms| rooms).await;
     let mut ada = setting.connect("/ws/ends").await;
     assert_eq!(end(&mut ada).await.code, 1011);
+    let mut ada = setting.connect("/ws/panics").await;
+    assert_eq!(end(&mut ada).await.code, 1011);
+    let mut ada = setting.connect("/ws/later").await;
+    assert_eq!(end(&mut ada).await.code, 1013);
     drop(setting.connect("/ws/fails").await);
     drop(setting.connect("/ws/stays").await);
     let began = Instant::now();
-    while setting.problems().len() < 3 {
+    while setting.problems().len() < 5 {
         assert!(began.elapsed() < PATIENCE, "{:?}", setting.problems());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -570,7 +727,9 @@ async fn runners_that_end_badly_are_told_of() {
         [
             "ends: the service has ended before its room",
             "fails: after its end",
-            "stays: the service went on for 5 s after its room",
+            "later: not now",
+            "panics: the service panicked: a runner",
+            "stays: the service went on for 10 s after its room",
         ]
     );
 }

@@ -28,12 +28,9 @@ pub(super) enum Access {
     Local(Place),
 }
 
-/// Where a server listens that only this machine can reach.
+/// A loopback address, at which the server listens.
 #[derive(Debug)]
-pub(super) enum Place {
-    Loopback(IpAddr),
-    UnixSocket,
-}
+pub(super) struct Place(IpAddr);
 
 /// What becomes of a request for the page.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,9 +47,10 @@ impl Access {
         match policy {
             StatusPage::Off => Self::Nobody,
             StatusPage::On => Self::Everyone,
-            StatusPage::Local if listening.unix_socket.is_some() => Self::Local(Place::UnixSocket),
+            // No browser asks there, and proxies do.
+            StatusPage::Local if listening.unix_socket.is_some() => Self::Nobody,
             StatusPage::Local => match listening.listen.ip().to_canonical() {
-                ip if ip.is_loopback() => Self::Local(Place::Loopback(ip)),
+                ip if ip.is_loopback() => Self::Local(Place(ip)),
                 _ => Self::Nobody,
             },
         }
@@ -64,10 +62,7 @@ impl Access {
             Self::Everyone => return Verdict::Allowed,
             Self::Local(place) => place,
         };
-        let is_near = match place {
-            Place::UnixSocket => true,
-            Place::Loopback(_) => peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()),
-        };
+        let is_near = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
         let is_forwarded = || {
             OF_PROXIES
                 .iter()
@@ -97,7 +92,7 @@ impl Place {
         let is_usual = ["127.0.0.1", "::1"]
             .iter()
             .any(|usual| usual.parse() == Ok(ip));
-        is_usual || matches!(self, Self::Loopback(own) if *own == ip)
+        is_usual || self.0 == ip
     }
 }
 
@@ -133,7 +128,7 @@ mod tests {
 
     #[test]
     fn local_is_this_machine_by_its_own_names() {
-        let place = |own: &str| Access::Local(Place::Loopback(own.parse().unwrap()));
+        let place = |own: &str| Access::Local(Place(own.parse().unwrap()));
         for (own, peer, host, expected) in [
             (
                 "127.0.0.1",
@@ -206,10 +201,7 @@ mod tests {
             let forwarded = headers(&[("Host", "localhost"), (name, "x")]);
             assert_eq!(access.judge(peer, &forwarded), Verdict::Hidden, "{name}");
         }
-        let unix = Access::Local(Place::UnixSocket);
-        assert_eq!(unix.judge(None, &unknown), Verdict::Allowed);
         let other = headers(&[("Host", "evil.example")]);
-        assert_eq!(unix.judge(None, &other), Verdict::OtherHost);
         assert_eq!(Access::Everyone.judge(None, &other), Verdict::Allowed);
         assert_eq!(Access::Nobody.judge(peer, &unknown), Verdict::Hidden);
     }

@@ -110,3 +110,41 @@ fn tick(engine: &Engine, state: &State) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn wait_until(is_so: impl Fn() -> bool) {
+        let begin = Instant::now();
+        while !is_so() {
+            assert!(
+                begin.elapsed() < Duration::from_secs(60),
+                "it takes too long"
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn a_ticker_rests_and_ends() -> Result<(), Box<dyn std::error::Error>> {
+        let engine = engine()?;
+        let weak = engine.weak();
+        let ticker = Arc::new(Ticker::new(engine)?);
+        let rests = || ticker.state.rests.load(SeqCst);
+        wait_until(rests);
+        let runs = ticker.run();
+        wait_until(|| !rests());
+        drop(runs);
+        wait_until(rests);
+        // The thread has the last reference.
+        assert!(weak.upgrade().is_some());
+        drop(ticker);
+        wait_until(|| weak.upgrade().is_none());
+        Ok(())
+    }
+}

@@ -113,7 +113,11 @@ impl Host {
                 Trap::UnreachableCodeReached => {
                     "it came to an instruction `unreachable`, as after a panic".to_owned()
                 }
-                other => format!("it trapped: {other}"),
+                other => {
+                    let trap = other.to_string();
+                    let trap = trap.strip_prefix("wasm trap: ").unwrap_or(&trap);
+                    format!("it trapped: {trap}")
+                }
             }
         } else {
             format!("{error:#}")
@@ -127,9 +131,9 @@ impl Host {
 
     /// Another tick has passed while the guest ran.
     pub(super) fn tick(&mut self) -> wasmtime::Result<()> {
-        self.ticks += 1;
+        self.ticks = self.ticks.saturating_add(1);
         let max_busy = self.limits.max_busy;
-        if TICK * self.ticks > max_busy {
+        if TICK.saturating_mul(self.ticks) > max_busy {
             return Err(Offence::Busy(max_busy).into());
         }
         Ok(())
@@ -154,7 +158,7 @@ impl ResourceLimiter for Host {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let all = self.granted + desired.saturating_sub(current);
+        let all = self.granted.saturating_add(desired.saturating_sub(current));
         let is_granted = all <= self.limits.max_memory;
         if is_granted {
             self.granted = all;
@@ -170,7 +174,7 @@ impl ResourceLimiter for Host {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let all = self.table + desired.saturating_sub(current);
+        let all = self.table.saturating_add(desired.saturating_sub(current));
         let is_granted = all <= MAX_TABLE;
         if is_granted {
             self.table = all;

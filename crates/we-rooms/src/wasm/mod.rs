@@ -18,10 +18,10 @@
 //! Each call has bounds ([`WasmLimits`]). A module that traps, exits, wants more memory than it may have, computes for too long,
 //! overflows its stack (512 KiB) or gives a function of the host what makes no sense has failed: its room ends as
 //! [`OnFailure`](crate::OnFailure) says, and the [`Failure`] names what it did. While it computes, it gives way every 10 ms, so other rooms
-//! of the same thread go on: each room that computes makes them wait for 10 ms more at most.
+//! of the same thread go on: each room that computes makes them wait for some 10 ms more.
 //!
 //! Instances run in the server's process. What keeps them apart is the `wasmtime` crate: compiled code that cannot reach outside of its
-//! memory. It reserves 4 GiB of addresses (not of memory) for each instance, and handles `SIGSEGV`, `SIGBUS`, `SIGILL` and `SIGFPE`, passing on
+//! memory. It reserves 4 GiB of addresses (not of memory) for each instance, of which some 30,000 fit, and handles `SIGSEGV`, `SIGBUS`, `SIGILL` and `SIGFPE`, passing on
 //! those that are not its own.
 
 #[doc = include_str!("abi.md")]
@@ -143,7 +143,8 @@ pub struct WasmServices {
 }
 
 impl WasmServices {
-    /// Compiles a module, which takes milliseconds for each 100 KiB, and looks whether it is a service.
+    /// Compiles a module, which takes some 100 ms for each 50 KiB, and looks whether it is a service. For that it is instantiated once, so
+    /// whatever it does when it begins may compute for [`max_busy`](WasmLimits::max_busy).
     ///
     /// # Errors
     /// It is none, for this version of the interface.

@@ -4,8 +4,8 @@
 //! else that the standard has is there too, so that any module can be instantiated, and answers that there is no such file or that
 //! it is not supported.
 //!
-//! It is not the crate `wasmtime-wasi`, which brings the component model, a runtime's worth of file systems and sockets, and some hundred
-//! crates to say no to all of it.
+//! It is not the crate `wasmtime-wasi`, whose preview 1 needs its preview 2 and the component model: much to compile, and to trust, for
+//! saying no.
 
 use std::sync::LazyLock;
 use std::time::{Instant, SystemTime};

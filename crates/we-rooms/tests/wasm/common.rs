@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
+use we_net::client::{Client, Request};
 use we_net::protocol::{Closure, Event};
+use we_net::server::Acceptor;
 use we_net::{Message, Server};
 use we_rooms::wasm::{WasmLimits, WasmServices};
 use we_rooms::{Rooms, RoomsBuilder};
 
 /// How long anything may take. Far longer than it does, but on a machine with much else to do.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub fn fixture(name: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -60,7 +62,9 @@ impl Site {
             let _ = tell.send((room.to_string(), failure.to_string()));
         });
         let rooms = set(rooms).build();
-        let server = Server::builder().bind("127.0.0.1:0").await.unwrap();
+        let acceptor = Acceptor::builder().subprotocols(["chat"]).build();
+        let server = Server::builder().acceptor(acceptor);
+        let server = server.bind("127.0.0.1:0").await.unwrap();
         let url = server.url();
         tokio::spawn(server.serve(rooms.handler()));
         Self {
@@ -73,8 +77,12 @@ impl Site {
     }
 
     pub async fn enter(&self, room: &str) -> Guest {
-        let url = format!("{}ws/{room}", self.url);
-        Guest(within(we_net::connect(&url)).await.unwrap())
+        self.enter_with(room, |request| request).await
+    }
+
+    pub async fn enter_with(&self, room: &str, set: impl FnOnce(Request) -> Request) -> Guest {
+        let request = Client::default().request(&*format!("{}ws/{room}", self.url));
+        Guest(within(set(request.unwrap()).connect()).await.unwrap())
     }
 
     /// Why the service of this room has failed.

@@ -1,7 +1,5 @@
 //! What is no service is refused when it is loaded, by name.
 
-use std::time::Duration;
-
 use we_rooms::wasm::{WasmError, WasmLimits, WasmServices};
 
 use crate::common::{Site, narrow};
@@ -19,6 +17,15 @@ fn service(more: &str) -> String {
 
 fn load(text: &str, limits: WasmLimits) -> Result<WasmServices, WasmError> {
     WasmServices::load(wat::parse_str(text).unwrap(), limits)
+}
+
+/// The module that the documentation shows.
+fn echo() -> &'static str {
+    let text = include_str!("../../src/wasm/abi.md");
+    let module = text
+        .split("```")
+        .find_map(|part| part.strip_prefix("wat\n"));
+    module.unwrap()
 }
 
 #[test]
@@ -144,8 +151,9 @@ async fn a_beginning_may_fail() {
             "failed in _initialize: it computed",
         ),
         (
-            r#"(func (export "we_connect") (param i64 i32 i32) unreachable)"#,
-            "in we_connect",
+            r#"(func (export "we_connect") (param i64 i32 i32)
+                (drop (i32.load (i32.const -1))))"#,
+            "failed in we_connect: it trapped: out of bounds memory access",
         ),
     ] {
         let mut site = Site::new(load(&service(more), narrow()).unwrap()).await;
@@ -174,21 +182,28 @@ async fn a_buffer_must_be_in_the_memory() {
     }
 }
 
-/// A table and a second instance are bounded as the memory is.
+/// To the last page, and the last entry.
 #[tokio::test]
-async fn tables_are_bounded() {
-    let module = service(
+async fn memory_and_tables_are_bounded() {
+    let module = echo().replacen(
+        r#"(func (export "we_abi_version")"#,
         r#"(table 1 funcref)
+        (func $expect (param $found i32) (param $expected i32)
+            (if (i32.ne (local.get $found) (local.get $expected)) (then unreachable)))
         (func (export "we_init")
-            (if (i32.ne (table.grow (ref.null func) (i32.const 1000)) (i32.const 1)) (then unreachable))
-            (if (i32.ne (table.grow (ref.null func) (i32.const 10000000)) (i32.const -1)) (then unreachable)))"#,
+            ;; 32 pages of 256.
+            (call $expect (memory.grow (i32.const 225)) (i32.const -1))
+            (call $expect (memory.grow (i32.const 224)) (i32.const 32))
+            (call $expect (memory.grow (i32.const 1)) (i32.const -1))
+            ;; 1 entry of 131072.
+            (call $expect (table.grow (ref.null func) (i32.const 131072)) (i32.const -1))
+            (call $expect (table.grow (ref.null func) (i32.const 131071)) (i32.const 1))
+            (call $expect (table.grow (ref.null func) (i32.const 1)) (i32.const -1)))
+        (func (export "we_abi_version")"#,
+        1,
     );
-    let limits = WasmLimits {
-        max_busy: Duration::from_secs(10),
-        ..narrow()
-    };
-    let mut site = Site::new(load(&module, limits).unwrap()).await;
-    let _ada = site.enter("1").await;
-    site.instances(1).await;
+    let mut site = Site::new(load(&module, narrow()).unwrap()).await;
+    let mut ada = site.enter("1").await;
+    assert_eq!(ada.ask("hello").await, "hello");
     site.no_problem();
 }

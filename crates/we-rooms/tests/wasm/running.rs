@@ -3,15 +3,38 @@
 use std::time::{Duration, Instant};
 
 use we_net::Message;
+use we_net::client::Request;
 use we_rooms::wasm::WasmLimits;
 
 use crate::common::{Site, load, narrow, within};
+
+#[tokio::test]
+async fn a_service_is_told_who_has_come() {
+    let mut site = Site::new(load("offences.wasm", narrow())).await;
+    let mut ada = site.enter("1").await;
+    let plain = r#"/ws/1 None Some(Some("127.0.0.1")) None"#;
+    assert_eq!(ada.ask("info").await, plain);
+    let set = |request: Request| {
+        let request = request.subprotocols(["other", "chat"]).unwrap();
+        request.header("X-Name", b"Gr\xfcn: 1").unwrap()
+    };
+    let mut grace = site.enter_with("1?x=%20", set).await;
+    let all = r#"/ws/1?x=%20 Some("chat") Some(Some("127.0.0.1")) Some("Gr�n: 1")"#;
+    assert_eq!(grace.ask("info").await, all);
+    site.no_problem();
+}
 
 #[tokio::test]
 async fn a_timer_runs_out_once() {
     let mut site = Site::new(load("offences.wasm", narrow())).await;
     let mut ada = site.enter("1").await;
     ada.say("no timer").await;
+    assert_eq!(ada.ask("timers").await, "0");
+    // Another room's, which was set later for as long.
+    let mut grace = site.enter("2").await;
+    grace.say("timer").await;
+    grace.hears("time is over").await;
+    assert_eq!(ada.ask("timers").await, "0");
     ada.say("far timer").await;
     assert_eq!(ada.ask("timers").await, "0");
     ada.say("timer").await;

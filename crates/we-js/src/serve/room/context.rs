@@ -19,7 +19,7 @@ use crate::{
     binding::{Definition, Interface, PlatformObject, This, create, from_utf8},
     event_loop::{LoopState, TimerKey},
     network::SocketHandle,
-    serve::{app::finish, session::call},
+    serve::session::call,
     websocket::{BufferedAmount, Data},
 };
 
@@ -92,13 +92,13 @@ impl RoomContext {
         }
     }
 
-    /// The room has ended: so does what serves it.
+    /// The room has ended.
     pub(super) fn closed(&self, context: &mut Context) -> JsResult<()> {
         self.link.take();
         if let Some(timer) = self.timer.take() {
             LoopState::of(context)?.cancel(timer);
         }
-        finish(context)
+        Ok(())
     }
 }
 
