@@ -91,6 +91,7 @@ mod far {
         pub(crate) fn enter(
             &mut self,
             lost: &Lost,
+            permit: Permit,
             make: impl FnOnce(ClientId) -> Client,
         ) -> Option<Client> {
             if self.members.closed.is_some() {
@@ -100,7 +101,7 @@ mod far {
             self.members.far += 1;
             self.is_used = true;
             let client = make(ClientId(self.members.last_id));
-            let mail = Mail::ConnectFar(client.clone(), lost.clone());
+            let mail = Mail::ConnectFar(client.clone(), lost.clone(), permit);
             let _ = self.room.mail.send(mail);
             Some(client)
         }
