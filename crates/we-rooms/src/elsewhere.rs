@@ -81,6 +81,8 @@ mod far {
     pub(crate) struct Door<'a> {
         room: &'a Shared,
         members: &'a mut Members,
+        /// Somebody has passed.
+        is_used: bool,
     }
 
     impl Door<'_> {
@@ -88,6 +90,7 @@ mod far {
         pub(crate) fn enter(
             &mut self,
             lost: &Lost,
+            permit: Permit,
             make: impl FnOnce(ClientId) -> Client,
         ) -> Option<Client> {
             if self.members.closed.is_some() {
@@ -95,8 +98,9 @@ mod far {
             }
             self.members.last_id += 1;
             self.members.far += 1;
+            self.is_used = true;
             let client = make(ClientId(self.members.last_id));
-            let mail = Mail::ConnectFar(client.clone(), lost.clone());
+            let mail = Mail::ConnectFar(client.clone(), lost.clone(), permit);
             let _ = self.room.mail.send(mail);
             Some(client)
         }
@@ -104,13 +108,16 @@ mod far {
         /// A client that has come in goes out.
         pub(crate) fn leave(&mut self, client: ClientId) {
             self.members.far = self.members.far.saturating_sub(1);
+            self.is_used = true;
             let _ = self.room.mail.send(Mail::Disconnect(client));
         }
     }
 
     impl Drop for Door<'_> {
         fn drop(&mut self) {
-            self.room.recount(self.members);
+            if self.is_used {
+                self.room.recount(self.members);
+            }
         }
     }
 
@@ -130,6 +137,7 @@ mod far {
             pass(&mut Door {
                 room: self,
                 members: &mut members,
+                is_used: false,
             })
         }
 

@@ -67,7 +67,7 @@ impl Room {
         self.take().await.map(|(event, _permit)| event)
     }
 
-    /// The same, with what a message takes of the mailbox as long as this is kept.
+    /// The same, with what it takes of the mailbox as long as this is kept.
     pub(crate) async fn take(&mut self) -> Option<(Event, Option<Permit>)> {
         loop {
             if let Some(client) = self.again.pop_front() {
@@ -75,10 +75,9 @@ impl Room {
                 return Some((Event::Connect(client), None));
             }
             match self.mail.recv().await? {
-                // What it took of the mailbox is given back.
-                Mail::Connect(client, _permit) => {
+                Mail::Connect(client, permit) => {
                     self.known.insert(client.id());
-                    return Some((Event::Connect(client), None));
+                    return Some((Event::Connect(client), Some(Permit::Here(permit))));
                 }
                 Mail::Message(client, message, permit) => {
                     if self.known.contains(&client) {
@@ -95,10 +94,10 @@ impl Room {
                     return None;
                 }
                 #[cfg(feature = "cluster")]
-                Mail::ConnectFar(client, lost) => {
+                Mail::ConnectFar(client, lost, permit) => {
                     if !lost.is_lost() {
                         self.known.insert(client.id());
-                        return Some((Event::Connect(client), None));
+                        return Some((Event::Connect(client), Some(permit)));
                     }
                 }
                 #[cfg(feature = "cluster")]

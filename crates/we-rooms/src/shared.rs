@@ -35,7 +35,7 @@ pub(crate) enum Mail {
     End,
     /// A client of another machine, unless it has been cut off meanwhile.
     #[cfg(feature = "cluster")]
-    ConnectFar(Client, crate::elsewhere::Lost),
+    ConnectFar(Client, crate::elsewhere::Lost, Permit),
     /// The service is to end although the room does not, if it still is the one with this number.
     #[cfg(feature = "cluster")]
     Pause(u64),

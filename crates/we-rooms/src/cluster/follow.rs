@@ -44,7 +44,7 @@ struct Joined {
     all: u64,
     down: u64,
     up: u64,
-    /// What messages take of this room's mailbox until the service has taken them.
+    /// What comings and messages take of this room's mailbox until the service has taken them.
     untaken: VecDeque<(u64, Permit)>,
 }
 

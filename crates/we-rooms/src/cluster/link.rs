@@ -332,3 +332,28 @@ impl Drop for Ended<'_> {
         drop(dropped);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_when_a_session_ends_is_dropped() {
+        let client = redis::Client::open("redis://127.0.0.1:1").ok();
+        let Some(client) = client else {
+            panic!("this is a URL")
+        };
+        let link = Link::new(NodeId(1), client, ClusterOptions::default());
+        let channel: Arc<str> = "x".into();
+        assert!(!link.publish(&channel, &Record::Beat), "there is none yet");
+        link.waiting();
+        assert!(link.publish(&channel, &Record::Beat));
+        assert!(link.waiting() > 0);
+        drop(Ended {
+            link: &link,
+            is_alive: &AtomicBool::new(true),
+        });
+        assert!(!link.publish(&channel, &Record::Beat));
+        assert_eq!(link.waiting(), 0);
+    }
+}

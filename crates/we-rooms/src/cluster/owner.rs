@@ -183,7 +183,10 @@ impl Owned {
                     return;
                 };
                 let lost = Lost::default();
-                let entered = door.enter(&lost, |id| Client::new(id, Arc::from(negotiated)));
+                let receipt = Receipt::new(follower.takings.clone(), at.seq);
+                let entered = door.enter(&lost, Permit::Elsewhere(receipt), |id| {
+                    Client::new(id, Arc::from(negotiated))
+                });
                 if let Some(entered) = entered {
                     let id = entered.id();
                     let far = Far {

@@ -65,7 +65,7 @@ impl Takings {
     }
 }
 
-/// A message of a follower's client has not been taken out of the mailbox yet. It has when this is dropped.
+/// What a follower's client has done has not been taken out of the mailbox yet. It has when this is dropped.
 pub(crate) struct Receipt {
     takings: Arc<Takings>,
     seq: u64,

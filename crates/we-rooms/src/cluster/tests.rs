@@ -166,6 +166,7 @@ fn a_follower_listens_to_the_owner_of_its_term_only() {
 }
 
 struct Owner {
+    node: Arc<Node>,
     owned: Owned,
     shared: Arc<Shared>,
     room: Room,
@@ -177,9 +178,10 @@ impl Owner {
     /// One with a follower of generation 3 with client 1.
     fn followed() -> Self {
         let (node, name, shared, room) = room();
-        let owned = Owned::new(node, name, "x".into());
+        let owned = Owned::new(node.clone(), name, "x".into());
         owned.begin(100, Instant::now() + Duration::from_secs(60));
         let owner = Self {
+            node,
             owned,
             shared,
             room,
@@ -257,7 +259,10 @@ fn an_owner_listens_to_its_term_and_the_attempt_that_it_knows() {
 #[test]
 fn clients_of_a_follower_of_which_something_is_missing_are_gone() {
     let mut owner = Owner::followed();
+    assert_eq!(owner.node.link.waiting(), 0);
     owner.hears(100, message(3, 3));
+    // It is told to join again.
+    assert!(owner.node.link.waiting() > 0);
     owner.hears(100, message(3, 2));
     assert_eq!(owner.told(), ["+1", "-1"]);
     assert!(owner.shared.is_empty());
@@ -295,4 +300,18 @@ fn an_owner_whose_lease_has_run_out_by_its_clock_says_nothing() {
         assert_eq!(node.link.waiting() > before, says);
         assert_eq!(owned.has_lost(), !says);
     }
+}
+
+#[test]
+fn a_service_is_not_ended_by_what_was_to_end_the_one_before() {
+    let (_, _, shared, mut room) = room();
+    let before = room.next_turn();
+    shared.pause(before);
+    room.next_turn();
+    shared.enter(shared.arrive(1).unwrap(), |id| {
+        Client::new(id, Arc::default())
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let event = runtime.unwrap().block_on(room.next());
+    assert!(matches!(event, Some(Event::Connect(_))), "{event:?}");
 }

@@ -27,10 +27,11 @@ impl Broker {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Relaxed);
         folder.push(format!("we-cluster-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
         let began = Instant::now();
         loop {
             assert!(began.elapsed() < TO_START, "redis-server does not start");
+            // Whoever has not started takes it away.
+            std::fs::create_dir_all(&folder).unwrap();
             let port = free_port();
             let Some(process) = spawn(&folder, port) else {
                 assert!(

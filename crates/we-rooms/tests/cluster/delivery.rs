@@ -211,7 +211,9 @@ impl Runner for Doorman {
                     Event::Message(client, message) if message.as_text() == Some("aside") => {
                         room.send(Recipient::EveryoneExcept(client), message);
                     }
-                    Event::Message(_, message) => room.send(Recipient::Everyone, message),
+                    Event::Message(_, message) => {
+                        room.send(Recipient::Everyone, message);
+                    }
                     _ => {}
                 }
             }

@@ -43,6 +43,26 @@ async fn a_room_with_clients_elsewhere_is_not_empty() {
 }
 
 #[tokio::test]
+async fn a_lease_is_renewed_as_long_as_its_owner_lives() {
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let a = Machine::start("a", &broker.url()).await;
+    let b = Machine::start("b", &broker.url()).await;
+    let _ada = Person::come(&a, "x", "ada").await;
+    let mut bob = Person::come(&b, "x", "bob").await;
+    let began = Instant::now();
+    let mut count = 0;
+    // Longer than the lease of 3 s.
+    while began.elapsed() < Duration::from_millis(4500) {
+        count += 1;
+        bob.say("count").await;
+        bob.hears(&format!("count {count}")).await;
+    }
+    assert_eq!((a.logged("connect bob"), b.logged("init")), (1, 0));
+}
+
+#[tokio::test]
 async fn who_leaves_has_others_take_over_at_once() {
     let Some(broker) = Broker::start() else {
         return;

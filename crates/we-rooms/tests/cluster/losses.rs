@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use we_rooms::{Event, Recipient, Room, Runner, Running};
 
 use crate::broker::{Broker, Proxy};
-use crate::machine::{Machine, Person, assert_no_twins, options, until};
+use crate::machine::{Log, Machine, Person, assert_no_twins, options, until};
 
 /// People who talk all the time.
 struct Chatter {
@@ -223,4 +224,57 @@ async fn a_follower_that_cannot_be_reached_is_served_by_itself_and_comes_back() 
     }
     chatter.end().await;
     assert_eq!(a.logged("init"), 1, "the owner stayed the owner");
+}
+
+/// Tells when it ends by itself, and not when it is cut off.
+struct Polite(Log);
+
+impl Runner for Polite {
+    fn run<'a>(&'a self, room: &'a mut Room) -> Running<'a> {
+        Box::pin(async move {
+            self.0.send_modify(|log| log.push("begun".to_owned()));
+            while let Some(event) = room.next().await {
+                match event {
+                    Event::Connect(client) => {
+                        room.admit(client.id());
+                        room.send(client.id().into(), "welcome".into());
+                    }
+                    Event::Message(_, message) => {
+                        room.send(Recipient::Everyone, message);
+                    }
+                    _ => {}
+                }
+            }
+            self.0.send_modify(|log| log.push("ended".to_owned()));
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_service_is_told_to_end_when_another_one_has_the_room() {
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let proxy = Proxy::start(broker.port).await;
+    let machine = async |url: String| {
+        let log = Log::default();
+        Machine::running(Polite(log.clone()), &url, options(), |rooms| rooms, log).await
+    };
+    let a = machine(broker.url()).await;
+    let b = machine(proxy.url()).await;
+    let mut ada = Person::come(&a, "x", "ada").await;
+    let bob = Person::come(&b, "x", "bob").await;
+    assert_eq!(b.logged("begun"), 0);
+    proxy.stop_up();
+    b.logs(&["begun"]).await;
+    proxy.open();
+    b.logs(&["ended"]).await;
+    bob.waits("another greeting of a's service", |heard| {
+        heard.texts.len() == 3
+    })
+    .await;
+    ada.say("hello").await;
+    bob.hears("hello").await;
+    assert_eq!((a.logged("begun"), a.logged("ended")), (1, 0));
 }
