@@ -51,8 +51,9 @@ pub(crate) async fn serve(socket: WebSocket, seat: Seat) {
         // A client that does not take what waits for it is not waited for.
         let given_up = pin!(seat.queue().given_up());
         tokio::select! {
-            () = inward(&mut receiver, &seat) => None,
+            biased;
             frame = outward(seat.queue(), &mut sender) => Some(frame),
+            () = inward(&mut receiver, &seat) => None,
             frame = given_up => Some(frame),
         }
     };
