@@ -31,6 +31,9 @@ pub type ResponseBody = RequestBody;
 /// How much of a body that is too long is read and dropped.
 const MAX_DROPPED: usize = 1 << 20;
 
+/// How long a peer may take nothing of an answer; as long as [`Timeouts::stalled_write`](crate::protocol::Timeouts::stalled_write) of servers.
+const STALLED: Duration = Duration::from_secs(30);
+
 /// How long a kept connection waits for its next request.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -228,13 +231,7 @@ pub(super) async fn serve(
     let meter = Meter::new(limits);
     // The limits of a head are hyper's here, since heads come one after the other.
     meter.stop();
-    let stream = Metered::new(
-        Behind {
-            first: first.into(),
-            stream,
-        },
-        meter,
-    );
+    let stream = Metered::new(Behind::new(first.into(), stream), meter);
     let answer = service_fn(move |request: hyper::Request<Incoming>| {
         let answering = take(request, peer_addr).map(&*handler.0);
         async move {
@@ -282,10 +279,39 @@ fn take(request: hyper::Request<Incoming>, peer_addr: Option<SocketAddr>) -> Opt
     })
 }
 
-/// A stream behind bytes that have been read from it already.
+/// A stream behind bytes that have been read from it already. A peer that takes nothing of an answer for a while is given up.
 struct Behind<S> {
     first: Bytes,
     stream: S,
+    /// While a write waits.
+    patience: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl<S> Behind<S> {
+    fn new(first: Bytes, stream: S) -> Self {
+        Self {
+            first,
+            stream,
+            patience: None,
+        }
+    }
+
+    /// What has become of a write, or of none for too long.
+    fn in_time<T>(
+        &mut self,
+        polled: Poll<std::io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<std::io::Result<T>> {
+        if polled.is_ready() {
+            self.patience = None;
+            return polled;
+        }
+        let patience = self
+            .patience
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(STALLED)));
+        ready!(patience.as_mut().poll(cx));
+        Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Behind<S> {
@@ -309,11 +335,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Behind<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.in_time(polled, cx)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        self.in_time(polled, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -325,7 +353,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Behind<S> {
         cx: &mut Context<'_>,
         slices: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.in_time(polled, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -358,5 +387,34 @@ impl Timer for TokioTimer {
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         let sleep = tokio::time::sleep_until(deadline.into());
         Box::pin(TokioSleep(Box::pin(sleep)))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
+        let (near, mut far) = duplex(1000);
+        let mut near = Behind::new(Bytes::new(), near);
+        let slow = tokio::spawn(async move {
+            let mut bytes = [0; 1000];
+            for _ in 0..5 {
+                sleep(STALLED - Duration::from_secs(1)).await;
+                far.read_exact(&mut bytes).await.unwrap();
+            }
+            far
+        });
+        near.write_all(&[0; 6000]).await.unwrap();
+        let _far = slow.await.unwrap();
+        let began = Instant::now();
+        let error = near.write_all(&[0; 1000]).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        assert!(began.elapsed() >= STALLED && began.elapsed() < STALLED * 2);
     }
 }
