@@ -214,11 +214,11 @@ fn is_known(headers: &Headers, tag: Option<&str>, modified: Option<SystemTime>) 
 
 fn content_type(name: &str) -> String {
     let guess = mime_guess::from_path(name).first_or_octet_stream();
-    let is_text =
-        guess.type_() == "text" || guess.subtype() == "javascript" || guess.subtype() == "json";
-    match is_text {
-        true => format!("{guess}; charset=utf-8"),
-        false => guess.to_string(),
+    match (guess.type_().as_str(), guess.subtype().as_str()) {
+        // As RFC 9239 has it, also for modules.
+        (_, "javascript") => "text/javascript; charset=utf-8".to_owned(),
+        ("text", _) | (_, "json") => format!("{guess}; charset=utf-8"),
+        _ => guess.to_string(),
     }
 }
 
