@@ -4,11 +4,13 @@
 //! Specifiers are URLs or relative to the URL of the script or module that imports them; what [`fetch`](crate::fetch) can fetch is loaded. Modules
 //! are JavaScript, or JSON with the attribute `type: "json"`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::task::Poll;
 
 use boa_engine::module::{Module, ModuleLoader, ModuleRequest, Referrer};
 use boa_engine::object::FunctionObjectBuilder;
@@ -35,7 +37,8 @@ enum ModuleType {
 #[derive(Default)]
 pub(super) struct Loader {
     map: RefCell<HashMap<Key, Loaded>>,
-    /// The modules that are being fetched: the map's entries "fetching".
+    /// The modules that are being fetched: the map's entries "fetching"; and those that have been, while somebody who has waited for one has
+    /// yet to go on.
     flights: RefCell<HashMap<Key, Rc<Flight>>>,
 }
 
@@ -52,6 +55,9 @@ struct Loaded {
 #[derive(Default)]
 struct Flight {
     landed: Notify,
+    has_landed: Cell<bool>,
+    /// How many have yet to go on.
+    waiting: Cell<usize>,
     /// `None` if the import that was to fetch has been given up.
     outcome: RefCell<Option<JsResult<Module>>>,
 }
@@ -65,8 +71,39 @@ struct Landing<'a> {
 
 impl Drop for Landing<'_> {
     fn drop(&mut self) {
-        self.loader.flights.borrow_mut().remove(self.key);
+        self.flight.has_landed.set(true);
+        if self.flight.waiting.get() == 0 {
+            self.loader.flights.borrow_mut().remove(self.key);
+        }
         self.flight.landed.notify_waiters();
+    }
+}
+
+/// Somebody who waits for a flight, until he goes on, or his import is given up.
+struct Passenger<'a> {
+    loader: &'a Loader,
+    key: &'a Key,
+    flight: &'a Flight,
+}
+
+impl<'a> Passenger<'a> {
+    fn new(loader: &'a Loader, key: &'a Key, flight: &'a Flight) -> Self {
+        flight.waiting.set(flight.waiting.get() + 1);
+        Self {
+            loader,
+            key,
+            flight,
+        }
+    }
+}
+
+impl Drop for Passenger<'_> {
+    fn drop(&mut self) {
+        let waiting = self.flight.waiting.get().saturating_sub(1);
+        self.flight.waiting.set(waiting);
+        if waiting == 0 && self.flight.has_landed.get() {
+            self.loader.flights.borrow_mut().remove(self.key);
+        }
     }
 }
 
@@ -109,14 +146,29 @@ impl Loader {
         let key = (url, module_type(request)?);
         refuse_json_by_name(&key.0, key.1)?;
         loop {
-            if let Some(module) = self.get(&key) {
-                return Ok(module);
-            }
             let flight = self.flights.borrow().get(&key).cloned();
             let Some(flight) = flight else {
-                return self.fetch(&key, referrer, context).await;
+                return match self.get(&key) {
+                    Some(module) => Ok(module),
+                    None => self.fetch(&key, referrer, context).await,
+                };
             };
+            if flight.has_landed.get() {
+                // Those who have waited for it go on first, so that what was imported first is there first.
+                let mut has_yielded = false;
+                poll_fn(|cx| {
+                    if std::mem::replace(&mut has_yielded, true) {
+                        return Poll::Ready(());
+                    }
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                })
+                .await;
+                continue;
+            }
+            let passenger = Passenger::new(self, &key, &flight);
             flight.landed.notified().await;
+            drop(passenger);
             if let Some(outcome) = flight.outcome.borrow().clone() {
                 return outcome;
             }
